@@ -1,0 +1,34 @@
+"""Architectures: what a builder takes and gives; one file per family, found by the registry.
+
+A builder maps (image_shape, num_classes) and its own keyword-only parameters to a module that takes images as float
+(B, C, H, W), normalised per channel, and returns logits (B, K). It works for any image size of at least 8 pixels and
+any number of channels and classes. Its tag `recipe` holds the expert's training settings for the family's default
+trial, by full parameter name ("optimizer", "sgd.lr", "batch_size", ...).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+from benchmark.records import ImageShape
+from benchmark.registry import Registry
+
+
+class Architecture(Protocol):
+    """A builder of networks; the keyword-only parameters differ by family."""
+
+    def __call__(self, image_shape: ImageShape, num_classes: int, /, **params: object) -> nn.Module:
+        """Build the network with freshly initialised weights from torch's global generator."""
+
+
+@runtime_checkable
+class DataInitialised(Protocol):
+    """A network with weights that are computed from training images before the first step."""
+
+    def initialise_from(self, images: Tensor) -> None:
+        """Set those weights from normalised training images, float (B, C, H, W)."""
+
+
+ARCHITECTURES: Registry[..., nn.Module] = Registry("architecture", __name__)

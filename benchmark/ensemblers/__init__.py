@@ -1,0 +1,29 @@
+"""Ensemble methods: what one takes and gives; one file each, found by the registry. Pure numpy and scikit-learn.
+
+Shapes: M members, N rows, K classes; everything in natural log-probabilities.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.registry import Registry
+
+
+class Ensembler(Protocol):
+    """Combines members' predictions; a builder returns an unfitted one."""
+
+    weights: NDArray[np.float64] | None
+    """(M,) votes that sum to 1 once fitted; None where the method has no such thing."""
+
+    def fit(self, log_probs: NDArray[np.float32], labels: NDArray[np.int64]) -> Self:
+        """Learn from log-probabilities (M, N, K) and labels (N,), which must be validation data."""
+
+    def predict(self, log_probs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Combined log-probabilities (N, K) of members' log-probabilities (M, N, K)."""
+
+
+ENSEMBLERS: Registry[[], Ensembler] = Registry("ensemble method", __name__)

@@ -1,0 +1,320 @@
+"""Frozen values that cross modules; numpy only, and no idea of how they are made or stored.
+
+Shapes: N rows (images), K classes, M members, H x W pixels, C channels.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.errors import BenchError, SealedTestError
+
+ParameterValue = str | int | float | bool | None
+Parameters = Mapping[str, ParameterValue]
+
+
+class Split(enum.StrEnum):
+    """The part of a data set that rows belong to."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class ImageShape:
+    """Size of one image: channels, height and width in pixels, each at least 1."""
+
+    channels: int
+    height: int
+    width: int
+
+    def __post_init__(self) -> None:
+        if min(self.channels, self.height, self.width) < 1:
+            raise ValueError(f"an image needs at least one channel and one pixel, not {self}")
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Labelled images: pixels uint8 (N, H, W, C), labels int64 (N,) in 0..K-1."""
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if self.pixels.dtype != np.uint8 or self.pixels.ndim != 4:
+            raise ValueError(f"pixels must be uint8 (N, H, W, C), not {self.pixels.dtype} {self.pixels.shape}")
+        if self.labels.dtype != np.int64 or self.labels.shape != self.pixels.shape[:1]:
+            raise ValueError(f"labels must be int64 ({len(self.pixels)},), not {self.labels.dtype} {self.labels.shape}")
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, rows: NDArray[np.int64]) -> Images:
+        """The given rows, in the given order."""
+        return Images(self.pixels[rows], self.labels[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A data set as published: its training part, its test part, and a fingerprint of both.
+
+    `fingerprint` is the SHA-256 over pixels and labels of both parts in order (`fingerprint_of`).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    train: Images
+    test: Images
+    fingerprint: str
+
+    def __post_init__(self) -> None:
+        for part in (self.train, self.test):
+            if len(part) and not 0 <= part.labels.min() <= part.labels.max() < len(self.classes):
+                raise ValueError(f"{self.name}: labels must lie in 0..{len(self.classes) - 1}")
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Size of one image of this data set."""
+        _, height, width, channels = self.train.pixels.shape
+        return ImageShape(channels, height, width)
+
+
+@dataclass(frozen=True, eq=False)
+class SplitRows:
+    """Row numbers into a data set's training part: int64, sorted, disjoint, together all rows."""
+
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (first 16 hex digits) of the validation rows, as little-endian int64."""
+        return hashlib.sha256(np.ascontiguousarray(self.val, "<i8").tobytes()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """What one model says about every row of a split: natural log-probabilities, float32 (N, K).
+
+    Raises ValueError where a value is NaN or a row's probabilities do not sum to 1 within 1e-3.
+    """
+
+    split: Split
+    log_probs: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        if self.log_probs.dtype != np.float32 or self.log_probs.ndim != 2:
+            raise ValueError(f"log_probs must be float32 (N, K), not {self.log_probs.dtype} {self.log_probs.shape}")
+        sums = np.exp(self.log_probs.astype(np.float64)).sum(axis=1)
+        if not np.all(np.abs(sums - 1) <= 1e-3):
+            raise ValueError("log_probs must be finite probabilities: every row has to sum to 1")
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the log-probabilities as little-endian float32."""
+        return hashlib.sha256(np.ascontiguousarray(self.log_probs, "<f4").tobytes()).hexdigest()
+
+
+def deciding(predictions: Predictions) -> NDArray[np.float32]:
+    """The log-probabilities (N, K), for code that chooses or fits: validation only.
+
+    Raises SealedTestError for any other split.
+    """
+    if predictions.split is not Split.VAL:
+        raise SealedTestError(
+            f"a decision was asked of {predictions.split} predictions; only validation predictions may decide"
+        )
+    return predictions.log_probs
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A registered name with a value for each of its parameters."""
+
+    name: str
+    params: Parameters = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "params", MappingProxyType(dict(self.params)))
+
+    def __reduce__(self) -> tuple[type[Choice], tuple[str, dict[str, ParameterValue]]]:
+        return Choice, (self.name, dict(self.params))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long one trial trains: passes over the training rows, or seconds of training steps; exactly one.
+
+    Seconds are turned into a number of images once, by timing; that number is stored with the trial.
+    """
+
+    epochs: float | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        given = [value for value in (self.epochs, self.seconds) if value is not None]
+        if len(given) != 1 or not given[0] > 0:
+            raise BenchError("a budget is either epochs or seconds, and more than 0")
+
+
+@dataclass(frozen=True)
+class TrialConfig:
+    """Everything that determines one training run, given the data and the machine."""
+
+    architecture: Choice
+    augmentations: tuple[Choice, ...]
+    optimizer: Choice
+    schedule: Choice
+    budget: Budget
+    batch_size: int
+    seed: int
+    label_smoothing: float = 0.0
+    ema_decay: float = 0.0
+    """Decay per step of the exponential average of the weights; 0 is off."""
+    clip_norm: float = 0.0
+    """Largest global gradient norm; 0 is off."""
+    mirror_views: bool = True
+    """Average the predictions of an image and its mirror image when predicting."""
+    reports: int = 8
+    """Validation scores per trial, evenly spaced over the budget."""
+    patience: int = 0
+    """Stop after so many reports without a better validation score; 0 is off."""
+    precision: str = "auto"
+    """auto, float32 or bfloat16 (autocast)."""
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.reports < 1 or self.patience < 0:
+            raise ValueError("batch_size and reports must be at least 1, patience at least 0")
+        if not 0 <= self.label_smoothing < 1 or not 0 <= self.ema_decay < 1 or self.clip_norm < 0:
+            raise ValueError("label_smoothing and ema_decay must lie in [0, 1), clip_norm at or above 0")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise ValueError(f"precision must be auto, float32 or bfloat16, not {self.precision!r}")
+
+
+@dataclass(frozen=True)
+class ProgressRecord:
+    """One report of a running trial, `step` of `reports`; losses in nats, rates in images per second."""
+
+    step: int
+    images_seen: int
+    train_loss: float
+    val_loss: float
+    val_accuracy: float
+    learning_rate: float
+    train_seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a model costs. For an ensemble each figure is the sum over its members.
+
+    `macs`: multiply-accumulates of one forward pass of one image. `inference_ms`: milliseconds per image when
+    predicting the test split in batches, with all views.
+    """
+
+    parameters: int
+    macs: int
+    train_seconds: float
+    inference_ms: float
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.parameters + other.parameters,
+            self.macs + other.macs,
+            self.train_seconds + other.train_seconds,
+            self.inference_ms + other.inference_ms,
+        )
+
+
+class TrialState(enum.StrEnum):
+    """A trial's outcome. Failure is a state with a reason, never a score."""
+
+    RUNNING = "running"
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One stored trial, as read back from the study's database."""
+
+    number: int
+    state: TrialState
+    family: str
+    is_default: bool
+    """Whether it is the expert's recipe of its family rather than a sampled configuration."""
+    parameters: Parameters
+    val_accuracy: float | None
+    """The final validation accuracy in [0, 1]; None unless complete."""
+    cost: Cost | None
+    reason: str | None
+    """Why it failed; None unless failed."""
+    seconds: float
+    """Wall-clock seconds from start to end, 0 while it runs."""
+    device: str
+
+
+@dataclass(frozen=True, eq=False)
+class Entrant:
+    """One thing that competes on a leaderboard: a single model or an ensemble of several.
+
+    `val` holds out-of-fold predictions wherever something was fitted on validation rows; `members` are trial numbers.
+    """
+
+    name: str
+    kind: str
+    """default, tuned or ensemble."""
+    family: str
+    members: tuple[int, ...]
+    weights: tuple[float, ...] | None
+    """One vote per member, summing to 1; None where the method has no such thing (stacking)."""
+    val: Predictions
+    test: Predictions
+    cost: Cost
+
+    def __post_init__(self) -> None:
+        if self.val.split is not Split.VAL or self.test.split is not Split.TEST:
+            raise ValueError("an entrant carries validation and test predictions, in that order")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a study's numbers come from; a leaderboard without it is not written."""
+
+    study: str
+    commit: str
+    """Commit of this program's source, with "+changes" where it was altered; "unknown" outside a checkout."""
+    commands: tuple[str, ...]
+    seed: int
+    split_seed: int
+    dataset: str
+    dataset_fingerprint: str
+    split_digest: str
+    train_rows: int
+    val_rows: int
+    test_rows: int
+    device: str
+    versions: Mapping[str, str]
+    """Program and library versions that trained the trials, by name."""
+
+
+def as_jsonable(value: Any) -> Any:
+    """Plain JSON types for a frozen record, mappings and tuples included."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {name: as_jsonable(getattr(value, name)) for name in value.__dataclass_fields__}
+    if isinstance(value, Mapping):
+        return {str(key): as_jsonable(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [as_jsonable(item) for item in value]
+    return value
