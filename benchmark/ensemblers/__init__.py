@@ -1,6 +1,7 @@
 """Ensemble methods: what one takes and gives; one file each, found by the registry. Pure numpy and scikit-learn.
 
-Shapes: M members, N rows, K classes; everything in natural log-probabilities.
+Shapes: M members, N rows, K classes; everything in natural log-probabilities. The tag `baseline=True` marks a method
+that is built only when it is asked for by name.
 """
 
 from __future__ import annotations

@@ -1,0 +1,305 @@
+"""The command `bench`: parse, call one function, say where the result is. Knows no method and no storage format.
+
+Heavy imports happen inside the commands, so that `bench --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from benchmark import __version__
+from benchmark.errors import BenchError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.records import TrialRecord
+    from benchmark.store import StudyLocation, StudyStore
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(no_args_is_help=True, help="Fetch and look at data sets.")
+app.add_typer(data_app, name="data")
+
+
+Root = Annotated[Path, typer.Option("--root", help="Folder with studies/ and results/; made where missing.")]
+Storage = Annotated[
+    str | None, typer.Option("--storage", help="Database URL instead of studies/NAME.db, e.g. postgresql://host/db.")
+]
+DataFolder = Annotated[
+    Path | None, typer.Option("--data", help="A folder with a copy of the data set, in any of its published forms.")
+]
+StudyName = Annotated[
+    str | None, typer.Argument(help="The study; default: cifar10 with a GPU, cifar10-cpu without.", metavar="[STUDY]")
+]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"ensemble-bench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def bench(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Search, ensemble and rank image classifiers.
+
+    bench search --trials 100, then bench ensemble --top 5, then read results/.
+    """
+
+
+@app.command()
+def search(
+    study: StudyName = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials in total in the study, not additional ones.")
+    ] = None,
+    timeout: Annotated[str | None, typer.Option(help="Stop after so long: 90s, 30m, 2h.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; default: one per GPU, or one per CPU core.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed instead of the definition's, for a new study.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, random, gp or cmaes, for a new study.")] = None,
+    storage: Storage = None,
+    data: DataFolder = None,
+    root: Root = Path(),
+) -> None:
+    """Search architectures and hyperparameters; the same command again continues.
+
+    Example: bench search cifar10-cpu --trials 100 --timeout 30m
+    """
+    from dataclasses import replace
+
+    from benchmark.definition import load_study
+    from benchmark.display import SearchDisplay
+    from benchmark.search import Search, SearchLimits
+    from benchmark.space import Space
+    from benchmark.study import note_command, open_for_search
+    from benchmark.training import check_libraries
+    from benchmark.workers import devices, worker_setups
+
+    console = Console()
+    check_libraries()
+    found = devices()
+    spec = load_study(study or _default_study(found, console), root)
+    if seed is not None:
+        spec = replace(spec, seed=seed)
+    if sampler is not None:
+        spec = replace(spec, search=replace(spec.search, sampler=sampler))
+    limits = SearchLimits(trials or spec.search.trials, None if timeout is None else seconds_of(timeout))
+    space = Space(spec)
+    location = _location(spec.name, root, storage)
+    store = open_for_search(spec, location, data, console.print)
+    before = store.trials()
+    if _done(before) >= limits.trials:
+        console.print(f"The budget of {limits.trials} trials is spent. Raise it with --trials.")
+        console.print(f"next: bench ensemble {spec.name}")
+        return
+    note_command(store, _command())
+    setups = worker_setups(found, workers, spec, data)
+    names = f"{len(setups)} worker{'s' if len(setups) > 1 else ''} on {', '.join(found)}"
+    console.print(f"study {spec.name}: {_done(before)} of {limits.trials} trials done; {names}", soft_wrap=True)
+    with SearchDisplay(console, spec.name, before, limits.trials, limits.timeout) as display:
+        end = Search(store, space, setups, display).run(limits)
+    _say_how_it_ended(console, end.why, spec.name, store)
+
+
+@app.command()
+def ensemble(
+    study: StudyName = None,
+    top: Annotated[int, typer.Option(min=2, help="How many of the best models to combine.")] = 5,
+    storage: Storage = None,
+    root: Root = Path(),
+) -> None:
+    """Build ensembles of the best models from stored predictions, and write the leaderboard. Trains nothing.
+
+    Example: bench ensemble cifar10-cpu --top 5
+    """
+    from benchmark.study import ensembles_of, note_command
+
+    console = Console()
+    store = _open(study, root, storage, console)
+    ensembles_of(store, top)
+    note_command(store, _command())
+    _write_leaderboard(store, root, console, as_json=False)
+
+
+@app.command()
+def leaderboard(
+    study: StudyName = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    storage: Storage = None,
+    root: Root = Path(),
+) -> None:
+    """Rank single models and ensembles; prints, and writes results/NAME.md, .csv and .json.
+
+    Example: bench leaderboard cifar10-cpu --json
+    """
+    console = Console()
+    store = _open(study, root, storage, console)
+    _write_leaderboard(store, root, console, as_json)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the new study.")],
+    root: Root = Path(),
+) -> None:
+    """Write a commented study definition, studies/NAME.toml, to be edited.
+
+    Example: bench init my-study
+    """
+    from benchmark.definition import write_template
+
+    path = write_template(name, root)
+    Console().print(f"wrote {path}; edit it, then: bench search {name}", soft_wrap=True)
+
+
+@data_app.command("fetch")
+def data_fetch(
+    dataset: Annotated[str, typer.Argument(help="cifar10 or digits.")] = "cifar10",
+    data: DataFolder = None,
+) -> None:
+    """Fetch a data set into the cache, checked against its checksum.
+
+    Example: bench data fetch cifar10
+    """
+    from benchmark.datasets import DATASETS
+
+    console = Console()
+    found = DATASETS[dataset].build(data, console.print)
+    console.print(f"{found.name}: {len(found.train):,} + {len(found.test):,} images, SHA-256 {found.fingerprint[:16]}")
+
+
+@data_app.command("show")
+def data_show(
+    dataset: Annotated[str, typer.Argument(help="cifar10 or digits.")] = "cifar10",
+    data: DataFolder = None,
+    root: Root = Path(),
+) -> None:
+    """Show counts and channel statistics, and write a picture with sample images of every class.
+
+    Example: bench data show cifar10
+    """
+    from benchmark.datasets import DATASETS
+    from benchmark.explore import describe, sample_grid, to_table
+
+    console = Console()
+    found = DATASETS[dataset].build(data, console.print)
+    console.print(to_table(describe(found)))
+    path = root / "results" / "data" / f"{found.name}.png"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sample_grid(found).save(path)
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror}; choose another folder with --root") from error
+    console.print(f"sample images: {path}", soft_wrap=True)
+
+
+def seconds_of(text: str) -> float:
+    """Seconds that a duration such as 90, 90s, 30m or 1.5h stands for. Raises BenchError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if match is None or not float(match[1]) > 0:
+        raise BenchError(f"{text!r} is not a duration; write 90s, 30m or 2h")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def main() -> None:
+    """Run the command; an error that the user can mend is one sentence and exit code 2."""
+    try:
+        app()
+    except BenchError as error:
+        if "--debug" in sys.argv:
+            raise
+        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+
+
+def _default_study(devices: Sequence[str], console: Console) -> str:
+    name = "cifar10-cpu" if devices[0] == "cpu" else "cifar10"
+    console.print(f"no study named: taking {name}, since this machine has {'no' if name != 'cifar10' else 'a'} GPU")
+    return name
+
+
+def _location(name: str, root: Path, storage: str | None) -> StudyLocation:
+    from benchmark.definition import check_study_name
+    from benchmark.store import StudyLocation
+
+    return StudyLocation(check_study_name(name), root, storage)
+
+
+def _open(study: str | None, root: Path, storage: str | None, console: Console) -> StudyStore:
+    """The study to read; where none is named, the one that was searched last in this folder."""
+    from benchmark.definition import check_study_name, shipped_studies
+    from benchmark.errors import UnknownNameError
+    from benchmark.store import open_study
+
+    databases = sorted((root / "studies").glob("*.db"), key=lambda path: path.stat().st_mtime)
+    if study is None:
+        if storage is not None or not databases:
+            raise BenchError("name a study" if storage is not None else "no study here yet; run: bench search")
+        study = databases[-1].stem
+        if len(databases) > 1:
+            console.print(f"no study named: taking {study}, the one searched last", soft_wrap=True)
+    defined = {path.stem for path in (root / "studies").glob("*.toml")} | set(shipped_studies())
+    if storage is None and check_study_name(study) not in defined | {path.stem for path in databases}:
+        raise UnknownNameError("study", study, defined)
+    return open_study(_location(study, root, storage))
+
+
+def _write_leaderboard(store: StudyStore, root: Path, console: Console, as_json: bool) -> None:
+    from benchmark.leaderboard import to_json, to_rich, write
+    from benchmark.study import leaderboard_of
+
+    board = leaderboard_of(store)
+    if as_json:
+        typer.echo(to_json(board))
+    else:
+        console.print(to_rich(board))
+    paths = write(board, root / "results")
+    if not as_json:
+        console.print(f"written: {', '.join(map(str, paths))}", soft_wrap=True)
+
+
+def _done(trials: Sequence[TrialRecord]) -> int:
+    """Trials that count towards the budget and have ended."""
+    return sum(trial.state in ("complete", "pruned") for trial in trials)
+
+
+def _say_how_it_ended(console: Console, why: str, name: str, store: StudyStore) -> None:
+    trials = store.trials()
+    counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
+    first = {"spent": "done", "timeout": "the time is up", "interrupted": "interrupted"}[why]
+    console.print(f"{first}: " + ", ".join(f"{count} {state}" for state, count in counts.items()), soft_wrap=True)
+    console.print(f"trials: {store}", soft_wrap=True)
+    if why != "spent":
+        console.print("to go on: the same command again", soft_wrap=True)
+    if counts["complete"] >= 2:
+        console.print(f"next: bench ensemble {name} --top {min(5, counts['complete'])}", soft_wrap=True)
+
+
+def _command() -> str:
+    """The command as it was typed; a database password is left out."""
+    from benchmark.store import visible_url
+
+    words = [visible_url(word) if "://" in word else word for word in sys.argv[1:]]
+    return shlex.join(["bench", *words])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""A study's definition: the TOML file that asks the question, checked key by key; runs nothing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import BenchError, UnknownNameError
+from benchmark.records import Budget, Parameters, as_jsonable
+
+SAMPLERS = ("tpe", "random", "gp", "cmaes")
+PRUNERS = ("halving", "hyperband", "median", "none")
+_NOT_IDENTITY = ("trials", "keep_weights")
+"""Keys that may change between two calls of the same study: they change no trial's result."""
+_LEAF_KEYS = {"low", "high", "step", "log"}
+_TEMPLATE = """\
+# The question of a study. Trials already run depend on every line but `trials` and `keep_weights`.
+
+dataset = "cifar10"                 # cifar10 or digits
+seed = 0                            # every other seed follows from it
+families = ["cnn", "resnet", "vgg", "efficientnet"]     # and timm_zoo, for any other timm model
+augmentations = ["flip", "crop", "cutout"]              # also rotation, color, mixup; the search turns each on or off
+optimizers = ["sgd", "adamw", "muon"]
+schedules = ["one_cycle", "cosine", "linear"]
+precision = "auto"                  # auto, float32 or bfloat16
+
+[split]
+val = 5000                          # validation rows out of the training part: a number, or a share below 1
+seed = 0
+
+[budget]                            # of one trial
+seconds = 45                        # or: epochs = 3.5
+reports = 6                         # validation scores per trial
+patience = 0                        # stop after so many reports without a better one; 0 is off
+
+[search]
+trials = 100                        # in total; bench search --trials overrides it
+sampler = "tpe"                     # tpe, random, gp or cmaes
+pruner = "halving"                  # halving, hyperband, median or none
+prune_after = 0.5                   # share of the budget before which nothing is pruned
+family_floor = 0.5                  # share of an equal part of the trials that every family keeps
+keep_weights = 20                   # weights are kept for so many of the best trials
+
+[space]                             # narrow any parameter: a list of values, or low and high
+batch_size = [128, 256, 512]
+# "resnet.depth" = [8, 14, 20]
+# "sgd.lr" = { low = 0.02, high = 1.0 }
+
+# [recipe.resnet]                   # change the family's default trial
+# "resnet.depth" = 14
+"""
+
+
+@dataclass(frozen=True)
+class SplitSpec:
+    """`val`: validation rows taken out of the training part, a count or a share below 1."""
+
+    val: int | float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.val > 0:
+            raise BenchError("split.val is a number of rows, or a share of them below 1, and more than 0")
+
+
+@dataclass(frozen=True)
+class BudgetSpec:
+    """One trial's budget, in epochs or seconds of training, and how often it reports."""
+
+    epochs: float | None = None
+    seconds: float | None = None
+    reports: int = 8
+    patience: int = 0
+
+    def __post_init__(self) -> None:
+        Budget(self.epochs, self.seconds)
+        if self.reports < 1 or self.patience < 0:
+            raise BenchError("budget.reports is at least 1 and budget.patience at least 0")
+
+    @property
+    def per_trial(self) -> Budget:
+        """The budget as the trainer takes it."""
+        return Budget(self.epochs, self.seconds)
+
+
+@dataclass(frozen=True)
+class SearchSpec:
+    """How trials are chosen, pruned and kept."""
+
+    trials: int = 100
+    sampler: str = "tpe"
+    pruner: str = "halving"
+    prune_after: float = 0.5
+    """Share of a trial's budget before which nothing is pruned."""
+    family_floor: float = 0.5
+    """Share of an equal part of the trials that every family keeps, in [0, 1]."""
+    keep_weights: int = 20
+    """Weights are kept for so many of the best trials."""
+
+    def __post_init__(self) -> None:
+        if self.sampler not in SAMPLERS:
+            raise UnknownNameError("sampler", self.sampler, SAMPLERS)
+        if self.pruner not in PRUNERS:
+            raise UnknownNameError("pruner", self.pruner, PRUNERS)
+        if self.trials < 1 or self.keep_weights < 0:
+            raise BenchError("search.trials is at least 1 and search.keep_weights at least 0")
+        if not 0 <= self.prune_after <= 1 or not 0 <= self.family_floor <= 1:
+            raise BenchError("search.prune_after and search.family_floor are shares between 0 and 1")
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """What a study asks. Names of families, augmentations and the like are checked by `space.Space`."""
+
+    name: str
+    dataset: str
+    families: tuple[str, ...]
+    budget: BudgetSpec
+    seed: int = 0
+    augmentations: tuple[str, ...] = ("flip", "crop", "cutout")
+    optimizers: tuple[str, ...] = ("sgd", "adamw", "muon")
+    schedules: tuple[str, ...] = ("one_cycle", "cosine", "linear")
+    precision: str = "auto"
+    split: SplitSpec = field(default_factory=SplitSpec)
+    search: SearchSpec = field(default_factory=SearchSpec)
+    space: Mapping[str, Any] = field(default_factory=dict)
+    """Narrowed parameters, by full name: a list of choices, or a table of low, high, step, log."""
+    recipe: Mapping[str, Parameters] = field(default_factory=dict)
+    """Changes to a family's default trial, by family and full parameter name."""
+
+    def __post_init__(self) -> None:
+        for key in ("families", "optimizers", "schedules"):
+            if not getattr(self, key):
+                raise BenchError(f"study {self.name!r}: {key} must name at least one")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise UnknownNameError("precision", self.precision, ("auto", "float32", "bfloat16"))
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that trials depend on, as plain JSON, by dotted key: two studies agree where these agree."""
+        return {
+            key: value
+            for key, value in _flat(as_jsonable(self)).items()
+            if key.rsplit(".", 1)[-1] not in _NOT_IDENTITY and key != "name"
+        }
+
+
+def check_study_name(name: str) -> str:
+    """The name, where it is one: letters, digits, dots, dashes and underscores, and no path. Raises BenchError."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name) or ".." in name:
+        raise BenchError(f"{name!r} is not a study name: use letters, digits, '-', '_' and '.', and no path")
+    return name
+
+
+def parse_study(name: str, text: str, where: str) -> StudySpec:
+    """The study that a TOML text defines. Raises BenchError for bad TOML, unknown keys and wrong types."""
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BenchError(f"{where} is not valid TOML: {error}") from error
+    known = {item.name for item in fields(StudySpec)} - {"name"}
+    _refuse_unknown(raw, known, where)
+    values: dict[str, Any] = {"name": check_study_name(name)}
+    for key, value in raw.items():
+        values[key] = _typed(key, value, where)
+    for item in fields(StudySpec):
+        if item.default is MISSING and item.default_factory is MISSING and item.name not in values:
+            raise BenchError(f"{where} needs a value for {item.name!r}")
+    return StudySpec(**values)
+
+
+def load_study(name: str, root: Path) -> StudySpec:
+    """The definition `root/studies/NAME.toml`; a shipped study is copied there first. Raises BenchError."""
+    check_study_name(name)
+    path = root / "studies" / f"{name}.toml"
+    if not path.exists():
+        shipped = shipped_studies()
+        if name not in shipped:
+            present = [found.stem for found in path.parent.glob("*.toml")]
+            raise UnknownNameError("study", name, {*shipped, *present})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(shipped[name], path)
+        except OSError as error:
+            raise BenchError(f"cannot write {path}: {error.strerror}; choose another folder with --root") from error
+    return parse_study(name, path.read_text(), str(path))
+
+
+def write_template(name: str, root: Path) -> Path:
+    """Write a commented definition `root/studies/NAME.toml` for the user to edit. Raises BenchError where it exists."""
+    path = root / "studies" / f"{check_study_name(name)}.toml"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x") as file:
+            file.write(_TEMPLATE)
+    except FileExistsError:
+        raise BenchError(f"{path} exists; choose another name or edit it") from None
+    except OSError as error:
+        raise BenchError(f"cannot write {path}: {error.strerror}; choose another folder with --root") from error
+    return path
+
+
+def shipped_studies() -> dict[str, Path]:
+    """The definitions that come with the program, by name."""
+    inside = Path(str(resources.files("benchmark"))) / "studies"
+    # An editable install has no copy inside the package: there the definitions lie beside it.
+    folder = inside if inside.is_dir() else inside.parents[1] / "studies"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def _typed(key: str, value: Any, where: str) -> Any:
+    sections = {"split": SplitSpec, "budget": BudgetSpec, "search": SearchSpec}
+    if key in sections:
+        return _section(sections[key], key, value, where)
+    if key in ("families", "augmentations", "optimizers", "schedules"):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise BenchError(f"{where}: {key} is a list of names")
+        if len(set(value)) != len(value):
+            raise BenchError(f"{where}: {key} names something twice")
+        return tuple(value)
+    if key == "space":
+        return _flat(value, leaves=_LEAF_KEYS)
+    if key == "recipe":
+        return {family: _flat(settings) for family, settings in value.items()}
+    wanted = int if key == "seed" else str
+    if type(value) is not wanted:
+        raise BenchError(f"{where}: {key} is of type {wanted.__name__}, not {value!r}")
+    return value
+
+
+def _section(kind: Any, key: str, value: Any, where: str) -> Any:
+    if not isinstance(value, dict):
+        raise BenchError(f"{where}: {key} is a table: [{key}]")
+    _refuse_unknown(value, {item.name for item in fields(kind)}, f"{where}, [{key}]")
+    for item in fields(kind):
+        if item.name in value and not _fits(value[item.name], str(item.type)):
+            raise BenchError(f"{where}: {key}.{item.name} is of type {item.type}, not {value[item.name]!r}")
+    return kind(**value)
+
+
+def _fits(value: Any, type_name: str) -> bool:
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, int):
+        return "int" in type_name or "float" in type_name
+    return type(value).__name__ in type_name
+
+
+def _refuse_unknown(raw: Mapping[str, Any], known: set[str], where: str) -> None:
+    for key in raw:
+        if key not in known:
+            raise UnknownNameError(f"key in {where}:", key, known)
+
+
+def _flat(table: Mapping[str, Any], leaves: frozenset[str] | set[str] = frozenset()) -> dict[str, Any]:
+    """Nested tables as dotted keys; a table that has one of the `leaves` as key is a value."""
+    result: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value and not (leaves & set(value)):
+            result.update({f"{key}.{inner}": item for inner, item in _flat(value, leaves).items()})
+        else:
+            result[key] = value
+    return result

@@ -1,0 +1,149 @@
+"""What a user sees of a running search: a live table on a terminal, plain lines elsewhere; changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from benchmark.records import ProgressRecord, TrialRecord, TrialState
+
+_RECENT = 6
+"""Ended trials that the live display shows."""
+
+
+@dataclass(eq=False)
+class _Running:
+    number: int
+    family: str
+    since: float
+    step: int = 0
+    reports: int = 0
+    score: float | None = None
+    images_per_second: float = 0.0
+
+
+class SearchDisplay(AbstractContextManager["SearchDisplay"]):
+    """Follows a search (see search.SearchObserver) and shows it on a console."""
+
+    def __init__(self, console: Console, study: str, before: list[TrialRecord], total: int, timeout: float | None):
+        self._console = console
+        self._study = study
+        self._total = total
+        self._began = time.monotonic()
+        self._timeout = timeout
+        self._states = Counter(trial.state for trial in before)
+        self._states.pop(TrialState.RUNNING, None)
+        self._ended_here = 0
+        best = max(
+            (trial for trial in before if trial.val_accuracy is not None),
+            key=lambda trial: trial.val_accuracy or 0.0,
+            default=None,
+        )
+        self._best = None if best is None else (best.val_accuracy or 0.0, best.number, best.family)
+        self._running: dict[int, _Running] = {}
+        self._recent: list[Text] = []
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+
+    def __enter__(self) -> Self:
+        if self._live is not None:
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.__exit__(kind, error, trace)
+
+    def started(self, number: int, family: str, is_default: bool) -> None:
+        """A trial was claimed."""
+        label = f"{family} (default)" if is_default else family
+        self._running[number] = _Running(number, label, time.monotonic())
+
+    def reported(self, number: int, reports: int, record: ProgressRecord) -> None:
+        """A running trial reported."""
+        running = self._running[number]
+        running.step, running.reports, running.score = record.step, reports, record.val_accuracy
+        running.images_per_second = record.images_per_second
+        self.tick()
+
+    def ended(self, number: int, state: TrialState, score: float | None, reason: str | None) -> None:
+        """A trial ended."""
+        running = self._running.pop(number)
+        self._states[state] += 1
+        self._ended_here += state is not TrialState.FAILED
+        if state is TrialState.COMPLETE and score is not None and (self._best is None or score > self._best[0]):
+            self._best = (score, number, running.family)
+        seconds = time.monotonic() - running.since
+        line = Text(f"trial {number:>4}  {state:<8}  {running.family:<22}  {_percent(score)}  {seconds:6.1f} s")
+        if reason:
+            line.append(f"  {reason}", "red")
+        elif state is TrialState.COMPLETE:
+            line.append(f"  {running.images_per_second:,.0f} images/s", "dim")
+        if self._live is None:
+            self._console.print(line, soft_wrap=True)
+            self._console.print(f"            {self._summary()}", soft_wrap=True, style="dim")
+        else:
+            self._recent = [*self._recent, line][-_RECENT:]
+            self.tick()
+
+    def tick(self) -> None:
+        """Refresh the live display."""
+        if self._live is not None:
+            self._live.update(
+                Group(Text(f"study {self._study}: {self._summary()}", "bold"), *self._recent, self._table())
+            )
+
+    def _summary(self) -> str:
+        done = self._states[TrialState.COMPLETE] + self._states[TrialState.PRUNED]
+        text = (
+            f"{done}/{self._total} trials ({self._states[TrialState.COMPLETE]} complete, "
+            f"{self._states[TrialState.PRUNED]} pruned, {self._states[TrialState.FAILED]} failed)"
+        )
+        if self._best is not None:
+            text += f"; best {_percent(self._best[0]).strip()} ({self._best[2]}, trial {self._best[1]})"
+        left = self._seconds_left(done)
+        return text if left is None else f"{text}; about {_duration(left)} left"
+
+    def _seconds_left(self, done: int) -> float | None:
+        elapsed = time.monotonic() - self._began
+        limits = []
+        if self._ended_here:
+            limits.append(max(0, self._total - done) * elapsed / self._ended_here)
+        if self._timeout is not None:
+            limits.append(max(0.0, self._timeout - elapsed))
+        return min(limits, default=None)
+
+    def _table(self) -> Table:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("running", "family", "report", "val accuracy", "images/s", "seconds"):
+            table.add_column(heading, justify="left" if heading == "family" else "right")
+        for running in self._running.values():
+            table.add_row(
+                str(running.number),
+                running.family,
+                f"{running.step}/{running.reports}" if running.reports else "starting",
+                _percent(running.score),
+                f"{running.images_per_second:,.0f}" if running.step else "",
+                f"{time.monotonic() - running.since:.0f}",
+            )
+        return table
+
+
+def _percent(score: float | None) -> str:
+    return "       " if score is None else f"{100 * score:5.2f} %"
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

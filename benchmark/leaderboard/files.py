@@ -1,0 +1,102 @@
+"""A leaderboard as CSV, as strict JSON, and as files in a folder; ranks and scores nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from benchmark.columns import COLUMNS, Plain, Row
+from benchmark.errors import BenchError
+from benchmark.leaderboard.board import Leaderboard
+from benchmark.leaderboard.markdown import to_markdown
+from benchmark.records import as_jsonable
+
+
+def to_csv(board: Leaderboard) -> str:
+    """One line per row under the columns' keys, numbers unrounded, shares in [0, 1], members as `3 7 12`."""
+    text = io.StringIO()
+    lines = [{**cells, "trials": " ".join(map(str, row.entrant.members))} for row, cells in _ranked(board)]
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
+
+
+def to_json(board: Leaderboard) -> str:
+    """The whole board as strict JSON (RFC 8259, no NaN), numbers unrounded; ends in a newline."""
+    winner, summary = board.winner, board.summary
+    whole: dict[str, Any] = {
+        "origin": as_jsonable(board.origin),
+        "interval": board.interval,
+        "columns": [
+            {"key": column.key, "title": column.title, "help": column.help, "higher_is_better": column.higher_is_better}
+            for column in COLUMNS
+        ],
+        "rows": [
+            {**cells, "trials": list(row.entrant.members), "weights": as_jsonable(row.entrant.weights)}
+            for row, cells in _ranked(board)
+        ],
+        "winner": {
+            "name": winner.name,
+            "classes": list(winner.classes),
+            "precision": winner.scores.precision.tolist(),
+            "recall": winner.scores.recall.tolist(),
+            "f1": winner.scores.f1.tolist(),
+            "support": winner.scores.support.tolist(),
+            "confusion": winner.confusion.tolist(),
+        },
+        "study": as_jsonable(summary),
+    }
+    return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write(board: Leaderboard, folder: Path) -> list[Path]:
+    """Write STUDY.md, STUDY.csv and STUDY.json into `folder`, made where missing; the paths in that order.
+
+    Each file is replaced whole or not at all, and none is touched before all three are on disk. Raises BenchError
+    where the folder cannot be written, or the study's name is not a file name.
+    """
+    study = board.origin.study
+    if Path(study).name != study:
+        raise BenchError(f"{study!r} cannot name a file: a study's name has no path in it")
+    texts = {".md": to_markdown(board), ".csv": to_csv(board), ".json": to_json(board)}
+    finals = [folder / f"{study}{suffix}" for suffix in texts]
+    drafts = [folder / f".{final.name}.{os.getpid()}.tmp" for final in finals]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for draft, text in zip(drafts, texts.values(), strict=True):
+            draft.write_text(text, encoding="utf-8", newline="\n")
+        for draft, final in zip(drafts, finals, strict=True):
+            draft.replace(final)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise BenchError(
+            f"cannot write the leaderboard into {folder}: {reason}; name a folder that can be written"
+        ) from error
+    finally:
+        for draft in drafts:
+            _discard(draft)
+    return finals
+
+
+def _ranked(board: Leaderboard) -> list[tuple[Row, dict[str, Plain]]]:
+    """Each row with its rank and plain cells by key."""
+    ranked = []
+    for rank, row in enumerate(board.rows, start=1):
+        cells: dict[str, Plain] = {"rank": rank}
+        for column in COLUMNS:
+            cells |= column.plain(row)
+        ranked.append((row, cells))
+    return ranked
+
+
+def _discard(draft: Path) -> None:
+    try:
+        draft.unlink(missing_ok=True)
+    except OSError:
+        # The folder refuses; the error that matters is already on its way.
+        return

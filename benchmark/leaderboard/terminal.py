@@ -1,0 +1,73 @@
+"""A leaderboard for a terminal, as a rich renderable; ranks and scores nothing, prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from benchmark.columns import COLUMNS, Column
+from benchmark.leaderboard.board import Leaderboard
+from benchmark.leaderboard.markdown import duration
+from benchmark.records import TrialState
+
+GIVEN_UP = ("kind", "members", "macro_f1", "ece", "inference_ms", "parameters", "log_loss")
+"""Columns that a narrow terminal does without, the first to go first; a file has them all."""
+
+
+@dataclass(frozen=True, eq=False)
+class TerminalBoard:
+    """The short table, as many of its columns as the terminal has room for, and notes on how to read it."""
+
+    board: Leaderboard
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        columns = [column for column in COLUMNS if column.compact]
+        for key in GIVEN_UP:
+            if (
+                Measurement.get(console, options.update(max_width=1000), self._table(columns)).maximum
+                <= options.max_width
+            ):
+                break
+            columns = [column for column in columns if column.key != key]
+        yield self._table(columns)
+        yield from self._notes()
+
+    def _table(self, columns: Sequence[Column]) -> Table:
+        origin = self.board.origin
+        # Names are data: Text keeps rich from reading "[...]" in them as markup.
+        title = Text(f"{origin.study} on {origin.dataset}", style="bold")
+        table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+        table.add_column("#", justify="right", style="dim")
+        for column in columns:
+            table.add_column(
+                Text(column.heading("\n")), justify="right" if column.is_number else "left", no_wrap=column.is_number
+            )
+        for rank, row in enumerate(self.board.rows, start=1):
+            cells = [Text(column.text(row)) for column in columns]
+            table.add_row(str(rank), *cells, style="bold green" if rank == 1 else None)
+        return table
+
+    def _notes(self) -> list[Text]:
+        summary, origin = self.board.summary, self.board.origin
+        states = ", ".join(f"{summary.states[state]} {state}" for state in TrialState if summary.states[state])
+        spent = f"{summary.trials} trials ({states}), {duration(summary.trial_seconds)} of trial time, "
+        return [
+            Text(
+                f"Rows are in the order of validation ({origin.val_rows:,} images); test ({origin.test_rows:,} images) "
+                f"decides nothing.\nInterval: {self.board.interval}. Higher is better, lower where ↓ says so.",
+                style="dim",
+            ),
+            Text(f"{spent}on {', '.join(summary.devices) or origin.device}.", style="dim"),
+            *(Text(f"{number} failed: {reason}", style="yellow") for reason, number in summary.failures),
+        ]
+
+
+def to_rich(board: Leaderboard) -> TerminalBoard:
+    """What `Console.print` shows of a board."""
+    return TerminalBoard(board)

@@ -1,0 +1,188 @@
+"""Which family the next trial belongs to, and samplers and pruners that compare like with like; stores nothing.
+
+Optuna's samplers work on the parameters that trials have in common, and its default concentrates on one value of a
+categorical choice. So the family is assigned here, and each family is sampled and pruned as a study of its own.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Container, Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial, TrialState
+
+from benchmark.records import ParameterValue
+from benchmark.seeds import derived_seed
+from benchmark.space import Space
+
+FAMILY = "family"
+_TRIALS_BEFORE_TILT = 3
+"""Finished trials that every family needs before their best scores are compared."""
+_STARTUP_TRIALS = 5
+"""Trials of a family before a model-based sampler takes over; the expert's is the first of them."""
+
+
+def family_shares(best: Mapping[str, float | None], finished: Mapping[str, int], floor: float) -> dict[str, float]:
+    """The share of trials each family should have; shares sum to 1.
+
+    best: best validation accuracy so far by family, None where there is none. finished: complete and pruned trials.
+    Equal until every family has three finished trials; then each keeps `floor` of an equal share, and the rest goes
+    by rank r of the best score, in proportion to 1 / r.
+    """
+    equal = 1.0 / len(best)
+    if min(finished.values()) < _TRIALS_BEFORE_TILT:
+        return dict.fromkeys(best, equal)
+    ranked = sorted(best, key=lambda family: -math.inf if best[family] is None else best[family], reverse=True)  # type: ignore[arg-type,return-value]
+    harmonic = sum(1.0 / rank for rank in range(1, len(ranked) + 1))
+    return {family: floor * equal + (1.0 - floor) / rank / harmonic for rank, family in enumerate(ranked, start=1)}
+
+
+def next_family(trials: Sequence[FrozenTrial], families: Sequence[str], floor: float) -> tuple[str, bool]:
+    """The family that lags furthest behind its share, and whether its default trial is still to be run.
+
+    `trials`: all trials of the study. A default trial that was interrupted is run again; one that failed by
+    itself is run once more, and then the family goes without.
+    """
+    by_family: dict[str, list[FrozenTrial]] = {family: [] for family in families}
+    for trial in trials:
+        if trial.params.get(FAMILY) in by_family:
+            by_family[trial.params[FAMILY]].append(trial)
+    for family in families:
+        defaults = [
+            trial
+            for trial in by_family[family]
+            if trial.user_attrs.get("default") and not trial.user_attrs.get("interrupted")
+        ]
+        if len(defaults) < 2 and all(trial.state is TrialState.FAIL for trial in defaults):
+            return family, True
+    counted = {
+        family: [trial for trial in members if trial.state is not TrialState.FAIL]
+        for family, members in by_family.items()
+    }
+    finished = {family: sum(trial.state.is_finished() for trial in members) for family, members in counted.items()}
+    best = {
+        family: max((trial.value for trial in members if trial.state is TrialState.COMPLETE), default=None)  # type: ignore[type-var]
+        for family, members in counted.items()
+    }
+    shares = family_shares(best, finished, floor)
+    total = sum(map(len, counted.values())) + 1
+    return max(families, key=lambda family: shares[family] * total - len(counted[family])), False
+
+
+class PerFamilySampler(BaseSampler):
+    """Assigns a family, gives its default trial first, and samples the rest from that family's trials alone.
+
+    The inner sampler is made anew for every trial with a seed of its own, so that any number of processes may share a
+    study without proposing the same points.
+    """
+
+    def __init__(self, space: Space, kind: str, seed: int) -> None:
+        self._space = space
+        self._kind = kind
+        self._seed = seed
+        self._inner: BaseSampler = optuna.samplers.RandomSampler()
+        self._family = ""
+        self._is_default = False
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the trial asked for last is its family's default."""
+        return self._is_default
+
+    def reseed_rng(self) -> None:
+        """Nothing to do: every trial has a seed of its own."""
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """The family itself, with all of its default trial or what the inner sampler models jointly."""
+        spec = self._space.spec
+        self._inner = make_sampler(self._kind, derived_seed(self._seed, "sampler", trial.number))
+        self._family, self._is_default = next_family(
+            study.get_trials(deepcopy=False), spec.families, spec.search.family_floor
+        )
+        family: dict[str, BaseDistribution] = {FAMILY: CategoricalDistribution(spec.families)}
+        if self._is_default:
+            return family | self._space.distributions(self._space.expert(self._family))
+        return family | self._inner.infer_relative_search_space(FamilyView(study, self._family), trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Values for that search space."""
+        family: dict[str, ParameterValue] = {FAMILY: self._family}
+        if self._is_default:
+            return family | self._space.expert(self._family)
+        inner = {name: distribution for name, distribution in search_space.items() if name != FAMILY}
+        return family | self._inner.sample_relative(FamilyView(study, self._family), trial, inner)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """A value for a parameter that is not modelled jointly."""
+        view = FamilyView(study, self._family)
+        return self._inner.sample_independent(view, trial, param_name, param_distribution)
+
+
+class PerFamilyPruner(BasePruner):
+    """Lets the inner pruner see one family's trials only, and never before `prune_after` of the budget."""
+
+    def __init__(self, kind: str, reports: int, prune_after: float) -> None:
+        self._first_step = max(1, math.ceil(prune_after * reports))
+        self._inner = make_pruner(kind, reports, self._first_step)
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Whether the trial should end now."""
+        if trial.last_step is None or trial.last_step < self._first_step:
+            return False
+        return self._inner.prune(FamilyView(study, trial.params[FAMILY]), trial)
+
+
+class FamilyView(optuna.Study):
+    """A study as it would be if it had one family's trials only (Optuna's Hyperband views its brackets in this way)."""
+
+    def __init__(self, study: optuna.Study, family: str) -> None:
+        super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
+        self._family = family
+
+    def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
+        """The family's trials, in order."""
+        return self._get_trials(deepcopy, states)
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        trials = super()._get_trials(deepcopy, states, use_cache)
+        return [trial for trial in trials if trial.params.get(FAMILY) == self._family]
+
+
+def make_sampler(kind: str, seed: int) -> BaseSampler:
+    """Optuna's sampler of that kind: tpe (joint over each group of conditional parameters), random, gp or cmaes."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        if kind == "tpe":
+            return optuna.samplers.TPESampler(
+                seed=seed, n_startup_trials=_STARTUP_TRIALS, multivariate=True, group=True, constant_liar=True
+            )
+        if kind == "gp":
+            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
+        if kind == "cmaes":
+            return optuna.samplers.CmaEsSampler(
+                seed=seed, n_startup_trials=_STARTUP_TRIALS, warn_independent_sampling=False
+            )
+        return optuna.samplers.RandomSampler(seed=seed)
+
+
+def make_pruner(kind: str, reports: int, first_step: int) -> BasePruner:
+    """Optuna's pruner of that kind, over report numbers 1 to `reports`, deciding from `first_step` on."""
+    if kind == "halving":
+        return optuna.pruners.SuccessiveHalvingPruner(min_resource=first_step, reduction_factor=2)
+    if kind == "hyperband":
+        return optuna.pruners.HyperbandPruner(min_resource=first_step, max_resource=reports, reduction_factor=2)
+    if kind == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=first_step - 1)
+    return optuna.pruners.NopPruner()

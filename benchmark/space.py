@@ -1,0 +1,179 @@
+"""The joint search space of a study: what may be suggested for each family, and the expert's own values.
+
+Knows Optuna's distributions; knows no trial, no storage and no training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from benchmark.architectures import ARCHITECTURES
+from benchmark.augmentations import AUGMENTATIONS
+from benchmark.definition import StudySpec
+from benchmark.errors import BenchError, UnknownNameError
+from benchmark.optimizers import OPTIMIZERS
+from benchmark.records import Choice, Parameters, ParameterValue, TrialConfig
+from benchmark.registry import Entry, Registry, contains
+from benchmark.schedules import SCHEDULES
+
+Suggest = Callable[[str, BaseDistribution], Any]
+
+TRAINING_SPACE: Mapping[str, BaseDistribution] = {
+    "batch_size": CategoricalDistribution((64, 128, 256, 512, 1024)),
+    "label_smoothing": FloatDistribution(0.0, 0.3),
+    "ema_decay": CategoricalDistribution((0.0, 0.9, 0.99, 0.999)),
+    "clip_norm": CategoricalDistribution((0.0, 1.0, 5.0)),
+    "mirror_views": CategoricalDistribution((True, False)),
+}
+TRAINING_DEFAULTS: Parameters = {
+    "optimizer": "sgd",
+    "schedule": "one_cycle",
+    "batch_size": 128,
+    "label_smoothing": 0.1,
+    "ema_decay": 0.0,
+    "clip_norm": 0.0,
+    "mirror_views": True,
+    "flip": True,
+    "crop": True,
+}
+"""What an expert starts from where the family's recipe says nothing; other augmentations are off."""
+
+
+class Space:
+    """Every parameter of a study by full name, narrowed as the study says.
+
+    Raises UnknownNameError or BenchError on construction for names and ranges that do not exist.
+    """
+
+    def __init__(self, spec: StudySpec) -> None:
+        self.spec = spec
+        self._registries: dict[str, Registry[..., Any]] = {
+            "families": ARCHITECTURES,
+            "optimizers": OPTIMIZERS,
+            "schedules": SCHEDULES,
+            "augmentations": AUGMENTATIONS,
+        }
+        self._distributions: dict[str, BaseDistribution] = dict(TRAINING_SPACE)
+        self._defaults: dict[str, ParameterValue] = dict(TRAINING_DEFAULTS)
+        open_names: set[str] = set()
+        for key, registry in self._registries.items():
+            for name in getattr(spec, key):
+                entry = registry[name]
+                self._distributions |= {f"{name}.{key}": value for key, value in entry.space.items()}
+                self._defaults |= {f"{name}.{key}": value for key, value in entry.defaults.items()}
+                open_names |= {f"{name}.{key}" for key in entry.tags.get("open", ())}
+        self._distributions["optimizer"] = CategoricalDistribution(spec.optimizers)
+        self._distributions["schedule"] = CategoricalDistribution(spec.schedules)
+        for name in spec.augmentations:
+            self._distributions[name] = CategoricalDistribution((True, False))
+            self._defaults.setdefault(name, False)
+        for name, narrowing in spec.space.items():
+            self._known(name, "parameter in [space]")
+            self._distributions[name] = narrowed(name, self._distributions[name], narrowing, name in open_names)
+        self._recipes = {family: self._recipe(family) for family in spec.families}
+        for family in spec.recipe:
+            if family not in spec.families:
+                raise UnknownNameError("family in [recipe]", family, spec.families)
+
+    def expert(self, family: str) -> dict[str, ParameterValue]:
+        """The family's default trial: every active parameter by full name."""
+        values: dict[str, ParameterValue] = {}
+
+        def take(name: str, distribution: BaseDistribution) -> ParameterValue:
+            values[name] = nearest(distribution, self._recipes[family][name])
+            return values[name]
+
+        self.configure(family, take, seed=0)
+        return values
+
+    def distributions(self, names: Mapping[str, Any]) -> dict[str, BaseDistribution]:
+        """The distributions of the given parameters."""
+        return {name: self._distributions[name] for name in names}
+
+    def configure(self, family: str, suggest: Suggest, seed: int) -> TrialConfig:
+        """Ask `suggest` for every parameter that is active for the family, in a fixed order, and put them together."""
+        spec = self.spec
+
+        def ask(name: str) -> Any:
+            return suggest(name, self._distributions[name])
+
+        def chosen(registry: Registry[..., Any], name: str) -> Choice:
+            return Choice(name, {key: ask(f"{name}.{key}") for key in registry[name].space})
+
+        architecture = chosen(ARCHITECTURES, family)
+        optimizer = chosen(OPTIMIZERS, ask("optimizer"))
+        schedule = chosen(SCHEDULES, ask("schedule"))
+        augmentations = tuple(chosen(AUGMENTATIONS, name) for name in spec.augmentations if ask(name))
+        return TrialConfig(
+            architecture=architecture,
+            augmentations=augmentations,
+            optimizer=optimizer,
+            schedule=schedule,
+            budget=spec.budget.per_trial,
+            reports=spec.budget.reports,
+            patience=spec.budget.patience,
+            precision=spec.precision,
+            seed=seed,
+            **{name: ask(name) for name in TRAINING_SPACE},
+        )
+
+    def _recipe(self, family: str) -> dict[str, ParameterValue]:
+        """The expert's value of every parameter: general, then the family's own, then the study's."""
+        entry: Entry[..., Any] = ARCHITECTURES[family]
+        own = entry.tags.get("recipe", {})
+        for name in (given := self.spec.recipe.get(family, {})):
+            self._known(name, f"parameter in [recipe.{family}]")
+            if not contains(self._distributions[name], given[name]):
+                raise BenchError(f"[recipe.{family}] {name} = {given[name]!r} lies outside {self._distributions[name]}")
+        return {**self._defaults, **own, **given}
+
+    def _known(self, name: str, kind: str) -> None:
+        if name not in self._distributions:
+            raise UnknownNameError(kind, name, self._distributions)
+
+
+def narrowed(name: str, full: BaseDistribution, narrowing: Any, is_open: bool = False) -> BaseDistribution:
+    """The part of a distribution that a study keeps: a list of values, or a table of low, high, step and log.
+
+    Raises BenchError where it is not a part of the full one, unless `is_open` (any choice may be listed).
+    """
+    if isinstance(narrowing, list) and narrowing:
+        for value in narrowing:
+            if not (is_open or contains(full, value)):
+                raise BenchError(f"[space] {name}: {value!r} lies outside {full}")
+        return CategoricalDistribution(tuple(narrowing))
+    if isinstance(narrowing, Mapping) and isinstance(full, IntDistribution | FloatDistribution):
+        unknown = set(narrowing) - {"low", "high", "step", "log"}
+        if unknown:
+            raise UnknownNameError(f"key of [space] {name}:", unknown.pop(), ("low", "high", "step", "log"))
+        merged = {"low": full.low, "high": full.high, "step": full.step, "log": full.log} | dict(narrowing)
+        if not full.low <= merged["low"] <= merged["high"] <= full.high:
+            raise BenchError(f"[space] {name}: {dict(narrowing)} lies outside {full.low} to {full.high}")
+        return type(full)(**merged)
+    raise BenchError(f"[space] {name}: give a list of values, or for a number a table of low and high")
+
+
+def nearest(distribution: BaseDistribution, value: ParameterValue) -> ParameterValue:
+    """The value itself where the distribution has it, else the nearest that it has (the first for words)."""
+    if contains(distribution, value):
+        return value
+    if isinstance(distribution, CategoricalDistribution):
+        numbers = [item for item in distribution.choices if isinstance(item, int | float)]
+        if isinstance(value, int | float) and len(numbers) == len(distribution.choices):
+            return min(numbers, key=lambda number: abs(number - value))
+        return distribution.choices[0]
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    assert isinstance(value, int | float)
+    clipped = min(max(value, distribution.low), distribution.high)
+    if distribution.step:
+        steps = round((clipped - distribution.low) / distribution.step)
+        clipped = min(distribution.low + steps * distribution.step, distribution.high)
+    return int(clipped) if isinstance(distribution, IntDistribution) else float(clipped)

@@ -1,0 +1,139 @@
+"""Where a study's database is, whether it is whole, and how it is spoken to; knows no tables of ours."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+import sqlalchemy
+from filelock import FileLock
+from optuna.storages import RDBStorage
+
+from benchmark.errors import BenchError
+
+_BUSY_SECONDS = 60
+_HEADER = b"SQLite format 3\x00"
+
+
+@dataclass(frozen=True)
+class StudyLocation:
+    """Where a study lives: its database URL, and the folder for its lock and weights."""
+
+    name: str
+    root: Path
+    storage: str | None = None
+    """A database URL; None is the SQLite file `root/studies/NAME.db`."""
+
+    @property
+    def database(self) -> Path | None:
+        """The SQLite file; None for any other database."""
+        if self.storage is None:
+            return self.root / "studies" / f"{self.name}.db"
+        url = _parsed(self.storage)
+        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+
+    @property
+    def url(self) -> str:
+        """The database URL, password included: never print it."""
+        return self.storage or f"sqlite:///{self.database}"
+
+    @property
+    def folder(self) -> Path:
+        """The folder for the study's weights, lock and log, beside the database."""
+        return self.root / "studies" / self.name
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Held by one process of this machine at a time. Raises BenchError where the folder cannot be written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / "study.lock")
+            lock.acquire()
+        except OSError as error:
+            raise BenchError(f"cannot write in {self.folder}: {error.strerror}; choose another --root") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def visible_url(url: str) -> str:
+    """The URL without its password, for people to read."""
+    return _parsed(url).render_as_string(hide_password=True)
+
+
+def check_whole(database: Path) -> None:
+    """Raises BenchError where an existing file is not a whole study database; a missing file is fine."""
+    if not database.exists():
+        return
+    if database.stat().st_size == 0:
+        raise BenchError(f"{database} is empty (0 bytes), not a study; remove it or restore it from a copy")
+    with database.open("rb") as file:
+        if file.read(len(_HEADER)) != _HEADER:
+            raise BenchError(f"{database} is not an SQLite database; nothing was changed")
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as connection:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.DatabaseError as error:
+        raise BenchError(f"{database} is damaged or truncated ({error}); restore it from a copy") from error
+    if verdict != "ok":
+        raise BenchError(f"{database} is damaged ({verdict}); restore it from a copy")
+    if tables and "studies" not in tables:
+        raise BenchError(f"{database} is an SQLite database, but not one of a study; nothing was changed")
+
+
+def connect(location: StudyLocation) -> RDBStorage:
+    """Optuna's storage on the location's database, made safe for many processes. Raises BenchError."""
+    database = location.database
+    if database is not None:
+        check_whole(database)
+    try:
+        storage = RDBStorage(location.url, engine_kwargs=_engine_options(location.url))
+    except Exception as error:
+        # Whatever is raised here may quote the URL with its password, so its text is not passed on.
+        raise BenchError(f"cannot open {visible_url(location.url)}: {type(error).__name__}") from None
+    if database is not None:
+        _tune_sqlite(storage.engine)
+    return storage
+
+
+def _engine_options(url: str) -> dict[str, Any]:
+    if _parsed(url).get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": _BUSY_SECONDS}}
+    return {"pool_pre_ping": True}
+
+
+def _tune_sqlite(engine: sqlalchemy.Engine) -> None:
+    """WAL, and transactions that take the write lock at once.
+
+    A transaction that reads first and asks for the write lock later fails under concurrency however long it waits, and
+    lets two workers take the same queued trial. This has to come after Optuna has made its tables, where it deadlocks.
+    """
+
+    @sqlalchemy.event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    @sqlalchemy.event.listens_for(engine, "begin")
+    def _on_begin(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()
+
+
+def _parsed(url: str) -> sqlalchemy.URL:
+    try:
+        return sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError:
+        raise BenchError("--storage is not a database URL such as sqlite:///file.db or postgresql://host/db") from None
+
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -1,0 +1,124 @@
+"""A study as a whole: opened for searching with its data and definition checked, and read back as a leaderboard.
+
+Joins what other modules do; trains nothing and prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmark.datasets import DATASETS, Say
+from benchmark.definition import StudySpec
+from benchmark.ensemble import build_ensembles
+from benchmark.errors import BenchError
+from benchmark.leaderboard import Leaderboard, make_board, select_singles
+from benchmark.origin import running_versions, source_commit
+from benchmark.records import Entrant, Origin, Split
+from benchmark.splits import stratified_split
+from benchmark.store import StudyLocation, StudyStore, create_study
+
+
+def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path | None, say: Say) -> StudyStore:
+    """Load the data, make or open the study, and see that it asks what it asked before.
+
+    Raises BenchError where the data cannot be had, or the definition, the data or a library's version has changed.
+    """
+    dataset = DATASETS[spec.dataset].build(data_folder, say)
+    rows = stratified_split(dataset.train.labels, spec.split.val, spec.split.seed)
+    store = create_study(location)
+    facts: dict[str, Any] = {
+        "definition": spec.identity(),
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "split_digest": rows.digest,
+        "classes": list(dataset.classes),
+        "rows": {"train": len(rows.train), "val": len(rows.val), "test": len(dataset.test)},
+        "versions": running_versions(),
+        "commit": source_commit(),
+    }
+    _refuse_changes(spec.name, store, facts)
+    for key, value in facts.items():
+        if store.fact(key) is None:
+            store.set_fact(key, value)
+    store.set_labels(Split.VAL, dataset.train.labels[rows.val])
+    store.set_labels(Split.TEST, dataset.test.labels)
+    return store
+
+
+def note_command(store: StudyStore, command: str) -> None:
+    """Add a command to the study's origin, once."""
+    commands = store.fact("commands") or []
+    if command not in commands:
+        store.set_fact("commands", [*commands, command])
+
+
+def ensembles_of(store: StudyStore, top: int, methods: Sequence[str] | None = None) -> list[Entrant]:
+    """Build ensembles of the study's best `top` models from stored predictions, and store them. Raises BenchError."""
+    singles = store.single_models()
+    if not singles:
+        raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
+    seed = store.fact("definition")["seed"]
+    built = build_ensembles(singles, store.labels(Split.VAL), top=top, methods=methods, seed=seed)
+    store.save_ensembles(built)
+    return built
+
+
+def leaderboard_of(store: StudyStore) -> Leaderboard:
+    """Every family's default and best tuned model and every stored ensemble, scored. Raises BenchError."""
+    singles = store.single_models()
+    if not singles:
+        raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
+    val_labels = store.labels(Split.VAL)
+    return make_board(
+        [*select_singles(singles, val_labels), *store.ensembles()],
+        val_labels,
+        store.labels(Split.TEST),
+        tuple(store.fact("classes")),
+        store.trials(),
+        _origin(store),
+    )
+
+
+def _origin(store: StudyStore) -> Origin:
+    rows: Mapping[str, int] = store.fact("rows")
+    definition: Mapping[str, Any] = store.fact("definition")
+    devices = sorted({trial.device for trial in store.trials() if trial.device})
+    return Origin(
+        study=store.location.name,
+        commit=store.fact("commit"),
+        commands=tuple(store.fact("commands") or ()),
+        seed=definition["seed"],
+        split_seed=definition["split.seed"],
+        dataset=store.fact("dataset"),
+        dataset_fingerprint=store.fact("fingerprint"),
+        split_digest=store.fact("split_digest"),
+        train_rows=rows["train"],
+        val_rows=rows["val"],
+        test_rows=rows["test"],
+        device=", ".join(devices),
+        versions=store.fact("versions"),
+    )
+
+
+def _refuse_changes(name: str, store: StudyStore, facts: Mapping[str, Any]) -> None:
+    """Trials of two definitions, data sets or library versions do not compare: say what differs and how to go on."""
+    differences = []
+    for topic in ("definition", "fingerprint", "split_digest", "versions"):
+        stored = store.fact(topic)
+        if stored is None:
+            continue
+        before = stored if isinstance(stored, Mapping) else {topic: stored}
+        now = facts[topic] if isinstance(facts[topic], Mapping) else {topic: facts[topic]}
+        # Compared as JSON, which is how the study remembers.
+        for key in sorted({*before, *now}):
+            if before.get(key) != now.get(key):
+                differences.append(f"  {key}: {before.get(key)!r} in the database, {now.get(key)!r} now")
+    if differences:
+        raise BenchError(
+            f"study {name!r} was begun with another definition, data or versions:\n"
+            + "\n".join(differences)
+            + f"\nRestore them, or start a new study: copy studies/{name}.toml to studies/NEW.toml"
+            " and run: bench search NEW"
+        )

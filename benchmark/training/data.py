@@ -1,0 +1,148 @@
+"""The data set on the device, and the stream of augmented batches out of it; knows nothing of models.
+
+Everything stays uint8 on the device; a batch is an index gather, and augmentation is batched tensor work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from benchmark.augmentations import AUGMENTATIONS, Augmentation, Batch
+from benchmark.records import Choice, Dataset, Images, ImageShape, SplitRows
+from benchmark.training.device import DeviceChoice
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Rows of one split on the device: pixels uint8 (N, C, H, W) in channels_last memory, labels int64 (N,)."""
+
+    pixels: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceData:
+    """Training, validation and test rows on one device, and the training rows' channel statistics.
+
+    mean, std: float32 (C,), of pixels scaled to [0, 1]. The test part is for predicting at the end and nothing else.
+    """
+
+    where: DeviceChoice
+    train: Part
+    val: Part
+    test: Part
+    mean: Tensor
+    std: Tensor
+    num_classes: int
+
+    @classmethod
+    def load(cls, dataset: Dataset, rows: SplitRows, where: DeviceChoice) -> DeviceData:
+        """Move a data set onto a device, divided by `rows`."""
+        train = _part(dataset.train.take(rows.train), where.device)
+        mean, std = _channel_statistics(train.pixels)
+        return cls(
+            where=where,
+            train=train,
+            val=_part(dataset.train.take(rows.val), where.device),
+            test=_part(dataset.test, where.device),
+            mean=mean,
+            std=std,
+            num_classes=len(dataset.classes),
+        )
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Size of one image."""
+        _, channels, height, width = self.train.pixels.shape
+        return ImageShape(channels, height, width)
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Images as a network takes them: float32 (B, C, H, W), standardised by the training rows' channel statistics.
+
+        `images`: uint8 in 0..255 or float in [0, 1].
+        """
+        if images.dtype == torch.uint8:
+            images = images.float().div_(255)
+        return (images - self.mean.view(1, -1, 1, 1)).div_(self.std.view(1, -1, 1, 1))
+
+
+class BatchStream:
+    """Endless normalised training batches: a fresh permutation each epoch, whole batches only.
+
+    Where the training set is smaller than a batch, the batch is the training set. Same seed, same batches.
+    """
+
+    def __init__(self, data: DeviceData, augmentations: Sequence[Choice], batch_size: int, seed: int) -> None:
+        self._data = data
+        self.batch_size = min(batch_size, len(data.train))
+        self._generator = torch.Generator(data.where.device).manual_seed(seed)
+        entries = sorted(
+            ((AUGMENTATIONS[choice.name], choice.params) for choice in augmentations),
+            key=lambda pair: pair[0].tags["order"],
+        )
+        self._on_uint8: list[Augmentation] = []
+        self._on_float: list[Augmentation] = []
+        for entry, params in entries:
+            # Once one stage needs floats, all later ones get floats, so that the order holds.
+            stage = self._on_uint8 if entry.tags["on_uint8"] and not self._on_float else self._on_float
+            stage.append(entry.build(**params))
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Images float32 (B, C, H, W), normalised, and soft targets float32 (B, K)."""
+        rows, epoch = len(self._data.train), 0
+        while True:
+            order = torch.randperm(rows, generator=self._generator, device=self._data.where.device)
+            for start in range(0, rows - self.batch_size + 1, self.batch_size):
+                yield self._batch(order[start : start + self.batch_size], epoch)
+            epoch += 1
+
+    def _batch(self, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
+        part = self._data.train
+        batch = Batch(
+            images=_gather(part.pixels, indices),
+            targets=functional.one_hot(part.labels[indices], self._data.num_classes).float(),
+            indices=indices,
+            epoch=epoch,
+            fill=self._data.mean,
+            generator=self._generator,
+        )
+        for augment in self._on_uint8:
+            batch = augment(batch)
+        if self._on_float:
+            batch = replace(batch, images=batch.images.float().div_(255))
+            for augment in self._on_float:
+                batch = augment(batch)
+        return self._data.normalise(batch.images), batch.targets
+
+
+def _gather(pixels: Tensor, indices: Tensor) -> Tensor:
+    # Indexing the view would give another memory format; whole rows of the N-H-W-C memory are copied as they lie.
+    return pixels.permute(0, 2, 3, 1)[indices].permute(0, 3, 1, 2)
+
+
+def _part(images: Images, device: torch.device) -> Part:
+    pixels = torch.from_numpy(np.array(images.pixels)).to(device).permute(0, 3, 1, 2)
+    return Part(pixels, torch.from_numpy(np.array(images.labels)).to(device))
+
+
+def _channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation per channel, float32 (C,), of pixels scaled to [0, 1]; exact, from histograms."""
+    levels = torch.arange(256, dtype=torch.float64, device=pixels.device) / 255
+    means, deviations = [], []
+    for channel in range(pixels.shape[1]):
+        counts = torch.bincount(pixels[:, channel].reshape(-1), minlength=256).double()
+        share = counts / counts.sum()
+        mean = (share * levels).sum()
+        means.append(mean)
+        deviations.append((share * (levels - mean) ** 2).sum().sqrt())
+    # A constant channel carries nothing: dividing it by a tiny deviation would only amplify rounding.
+    return torch.stack(means).float(), torch.stack(deviations).float().clamp_min(1e-3)

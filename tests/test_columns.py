@@ -1,0 +1,91 @@
+"""Columns: keys, directions, and how numbers read."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmark.columns import COLUMNS, Row, count, decimals, percent, percent_with_interval, significant
+from benchmark.metrics import Estimate, score
+from benchmark.records import Cost, Entrant, Predictions, Split
+
+LOG_PROBS = np.log(np.array([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8], [0.9, 0.1]], np.float32))
+
+
+def row(inference_ms: float = 0.25) -> Row:
+    entrant = Entrant(
+        "pair", "ensemble", "ensemble", (4, 9), (0.5, 0.5),
+        Predictions(Split.VAL, LOG_PROBS), Predictions(Split.TEST, LOG_PROBS), Cost(1_970_000, 118_000_000, 104.26, inference_ms),
+    )  # fmt: skip
+    return Row(entrant, score(LOG_PROBS, np.array([0, 0, 1, 0])), score(LOG_PROBS, np.array([0, 0, 1, 1])))
+
+
+def test_keys_are_distinct_and_every_column_explains_itself() -> None:
+    keys = [key for column in COLUMNS for key in column.plain(row())]
+    assert len(keys) == len(set(keys))
+    assert "rank" not in keys
+    assert all(column.title and column.help for column in COLUMNS)
+
+
+def test_arrow_marks_exactly_the_columns_where_lower_is_better() -> None:
+    lower = {column.key for column in COLUMNS if "↓" in column.heading()}
+    assert lower == {"log_loss", "brier", "ece", "parameters", "macs", "train_seconds", "inference_ms"}
+
+
+def test_heading_carries_the_unit() -> None:
+    headings = {column.key: column.heading() for column in COLUMNS}
+    assert headings["inference_ms"] == "Inference ↓ ms/image"
+    assert headings["test_accuracy"] == "Test acc. % (95 % interval)"
+    assert headings["members"] == "Members"
+
+
+def test_cells_of_a_row() -> None:
+    texts = {column.key: column.text(row()) for column in COLUMNS}
+    assert texts["val_accuracy"] == "100.00"
+    # Wilson interval of 3 in 4 by hand: centre (0.75 + 3.8415 / 8) / 1.96036 = 0.62748, half-width 0.32689.
+    assert texts["test_accuracy"] == "75.00 (30.06–95.44)"
+    assert texts["log_loss"] == f"{-np.log([0.7, 0.6, 0.8, 0.1]).mean():.3f}"
+    assert texts["parameters"] == "1.97 M"
+    assert texts["macs"] == "118 M"
+    assert texts["train_seconds"] == "104"
+    assert texts["inference_ms"] == "0.250"
+    assert texts["members"] == "2"
+
+
+def test_plain_cells_are_unrounded_and_strict_json() -> None:
+    cells = {key: value for column in COLUMNS for key, value in column.plain(row()).items()}
+    assert cells["test_accuracy"] == 0.75
+    assert cells["test_accuracy_low"] < 0.75 < cells["test_accuracy_high"]
+    assert cells["train_seconds"] == 104.26
+    assert json.loads(json.dumps(cells, allow_nan=False)) == cells
+
+
+def test_not_finite_cost_is_a_gap_not_a_number() -> None:
+    cells = {key: value for column in COLUMNS for key, value in column.plain(row(float("nan"))).items()}
+    texts = {column.key: column.text(row(float("nan"))) for column in COLUMNS}
+    assert cells["inference_ms"] is None
+    assert texts["inference_ms"] == "–"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "0"), (999, "999"), (1000, "1.00 k"), (11_173_962, "11.2 M"), (999_999, "1.00 M"), (5.55e8, "555 M"),
+     (1.8e9, "1.80 G"), (2e12, "2.00 T")],
+)  # fmt: skip
+def test_counts(value: int, text: str) -> None:
+    assert count(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.01234, "0.0123"), (1.2, "1.20"), (9.996, "10.0"), (99.96, "100"), (1234.4, "1,234"),
+     (float("inf"), "–")],
+)  # fmt: skip
+def test_three_significant_digits(value: float, text: str) -> None:
+    assert significant(value) == text
+
+
+def test_shares_and_losses() -> None:
+    assert percent(0.86096) == "86.10"
+    assert percent_with_interval(Estimate(0.861, 0.8541, 0.8676)) == "86.10 (85.41–86.76)"
+    assert decimals(0.6366) == "0.637"

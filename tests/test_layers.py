@@ -1,0 +1,138 @@
+"""The arrows between modules: who may import whom, and what each import costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "benchmark"
+
+LAYERS: tuple[tuple[str, ...], ...] = (
+    ("errors",),
+    # Values.
+    ("records", "seeds"),
+    # Plain functions and files.
+    ("cache", "folds", "metrics", "origin", "registry", "splits", "temperature", "weights"),
+    # What is registered, what is asked, and what is stored.
+    (
+        "architectures",
+        "augmentations",
+        "columns",
+        "datasets",
+        "definition",
+        "ensemblers",
+        "optimizers",
+        "schedules",
+        "store",
+    ),
+    ("space", "training"),
+    ("sampling", "workers"),
+    # The stages of the pipeline.
+    ("display", "ensemble", "explore", "leaderboard", "search"),
+    ("study",),
+    ("cli",),
+)
+"""A module imports from earlier rows, and from its own package where it is one. Later rows know more."""
+
+ONLY_IN: dict[str, frozenset[str]] = {
+    "torch": frozenset({"architectures", "augmentations", "optimizers", "training", "workers"}),
+    # Data sets take its download function, inside their own, and training checks its version.
+    "torchvision": frozenset({"datasets", "training"}),
+    "timm": frozenset({"architectures"}),
+    "sqlalchemy": frozenset({"store"}),
+    "sqlite3": frozenset({"store"}),
+    "typer": frozenset({"cli"}),
+}
+"""Libraries that no other module may name."""
+
+LAYER = {module: number for number, modules in enumerate(LAYERS) for module in modules}
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def module_of(path: Path) -> str:
+    """The module or package of benchmark that a file belongs to: "records", "architectures", ..."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and absolute dotted name of everything that a file imports, inside functions as well."""
+    here = ("benchmark", *path.relative_to(PACKAGE).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: len(here) - node.level + 1] if node.level else ()
+            source = ".".join((*base, *filter(None, [node.module])))
+            for alias in node.names:
+                yield node.lineno, f"{source}.{alias.name}"
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_a_module_imports_lower_layers_only(path: Path) -> None:
+    module = module_of(path)
+    assert module in LAYER, f"benchmark.{module} has no place yet: put it into LAYERS in {Path(__file__).name}"
+    for line, name in imports(path):
+        parts = name.split(".")
+        # `from benchmark import __version__` takes from the package itself, which imports nothing.
+        if parts[0] != "benchmark" or len(parts) < 2 or parts[1].startswith("__") or parts[1] == module:
+            continue
+        assert parts[1] in LAYER, f"{relative(path)}:{line} imports {name}, which has no place in LAYERS"
+        assert LAYER[parts[1]] < LAYER[module], (
+            f"{relative(path)}:{line} imports {name}: layer {LAYER[module]} may not know layer {LAYER[parts[1]]}"
+        )
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_torch_sql_and_typer_stay_where_they_belong(path: Path) -> None:
+    for line, name in imports(path):
+        library = name.split(".")[0]
+        allowed = ONLY_IN.get(library)
+        assert allowed is None or module_of(path) in allowed, (
+            f"{relative(path)}:{line} imports {library}, which only {', '.join(sorted(allowed or ()))} may"
+        )
+
+
+def test_the_package_itself_imports_nothing() -> None:
+    assert [name for _, name in imports(PACKAGE / "__init__.py")] == []
+
+
+def test_every_layered_module_exists() -> None:
+    assert set(LAYER) == {module_of(path) for path in FILES}
+
+
+def loaded_after(statements: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded once it has run the statements."""
+    report = "import sys; print('\\nloaded:', *{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{statements}\n{report}"], capture_output=True, text=True, check=True, timeout=120
+    )
+    return set(done.stdout.rpartition("loaded:")[2].split())
+
+
+def test_what_reads_stored_predictions_loads_no_torch() -> None:
+    loaded = loaded_after("import benchmark.ensemble, benchmark.leaderboard, benchmark.store")
+    assert not loaded & {"torch", "torchvision", "timm"}
+
+
+def test_help_answers_without_torch_and_optuna() -> None:
+    loaded = loaded_after(
+        "import sys\n"
+        "from benchmark.cli import main\n"
+        "sys.argv = ['bench', '--help']\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+    )
+    assert "typer" in loaded
+    assert not loaded & {"torch", "torchvision", "timm", "optuna", "sklearn", "pandas"}

@@ -1,0 +1,407 @@
+"""Ranking, rendering and writing of a board worked out by hand."""
+
+import csv
+import io
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from benchmark.errors import BenchError, SealedTestError
+from benchmark.leaderboard import (
+    Leaderboard,
+    main_table,
+    make_board,
+    refresh_between_markers,
+    select_singles,
+    summarise,
+    to_csv,
+    to_json,
+    to_markdown,
+    to_rich,
+    write,
+)
+from benchmark.leaderboard.markdown import duration, votes
+from benchmark.records import Cost, Entrant, Origin, Predictions, Split, TrialRecord, TrialState
+
+CLASSES = ("cat", "dog|wolf", "<ship>")
+LABELS_VAL = np.array([0, 0, 1, 2])
+LABELS_TEST = np.array([0, 0, 0, 1, 1, 2])
+COST = Cost(1_970_000, 118_000_000, 104.26, 0.25)
+
+ORIGIN = Origin(
+    study="pets",
+    commit="3f2c1ab9",
+    commands=("bench search pets --trials 6", "bench ensemble pets --top 2"),
+    seed=3,
+    split_seed=5,
+    dataset="pets-data",
+    dataset_fingerprint="47af8b02",
+    split_digest="9f86d081",
+    train_rows=12_000,
+    val_rows=4,
+    test_rows=6,
+    device="2 cores",
+    versions={"torch": "2.11.0", "numpy": "2.4.0"},
+)
+
+
+def saying(classes: list[int], confidence: float = 0.8) -> np.ndarray:
+    """Log-probabilities (N, 3) that give one class `confidence` and share the rest."""
+    probs = np.full((len(classes), 3), (1 - confidence) / 2)
+    probs[np.arange(len(classes)), classes] = confidence
+    return np.log(probs).astype(np.float32)
+
+
+def entrant(
+    name: str, val: list[int], test: list[int], confidence: float = 0.8, kind: str = "tuned", number: int = 0,
+    family: str | None = None,
+) -> Entrant:  # fmt: skip
+    return Entrant(
+        name, kind, family or name.split()[0], (number,), (1.0,),
+        Predictions(Split.VAL, saying(val, confidence)), Predictions(Split.TEST, saying(test)), COST,
+    )  # fmt: skip
+
+
+BEST_ON_VAL = entrant("cnn tuned", [0, 0, 1, 2], [0, 0, 1, 1, 2, 2], number=1)  # 4 of 4, and 4 of 6
+BEST_ON_TEST = entrant("vgg tuned", [0, 0, 1, 1], [0, 0, 0, 1, 1, 2], number=2)  # 3 of 4, and 6 of 6
+SURER = entrant("resnet tuned", [0, 0, 1, 0], [0, 0, 0, 0, 0, 0], confidence=0.6, number=3)  # 3 of 4, lower log loss
+LAST = entrant("vgg default", [1, 1, 0, 2], [1, 1, 1, 0, 0, 2], kind="default", number=0)  # 1 of 4, and 1 of 6
+MIX = Entrant(
+    "soft voting, top 2", "ensemble", "ensemble", (1, 2), (0.25, 0.75), BEST_ON_VAL.val, BEST_ON_VAL.test, COST + COST
+)
+
+
+def trial(
+    number: int, state: TrialState, family: str, reason: str | None = None, val: float | None = None
+) -> TrialRecord:
+    cost = COST if state is TrialState.COMPLETE else None
+    return TrialRecord(number, state, family, number == 0, {}, val, cost, reason, 100.0, "2 cores")
+
+
+TRIALS = [
+    trial(0, TrialState.COMPLETE, "vgg", val=0.25),
+    trial(1, TrialState.COMPLETE, "cnn", val=1.0),
+    trial(2, TrialState.COMPLETE, "vgg", val=0.75),
+    trial(3, TrialState.PRUNED, "cnn"),
+    trial(4, TrialState.FAILED, "cnn", "out of memory at batch 512\nTraceback: long"),
+    trial(5, TrialState.FAILED, "vgg", "out of memory at batch 512"),
+    trial(6, TrialState.FAILED, "vgg", "diverged"),
+    trial(7, TrialState.FAILED, "vgg"),
+]
+
+
+def board(*entrants: Entrant, origin: Origin = ORIGIN) -> Leaderboard:
+    chosen = entrants or (LAST, BEST_ON_TEST, SURER, BEST_ON_VAL, MIX)
+    return make_board(chosen, LABELS_VAL, LABELS_TEST, CLASSES, TRIALS, origin)
+
+
+def names(of: Leaderboard) -> list[str]:
+    return [row.entrant.name for row in of.rows]
+
+
+def test_order_is_by_validation_though_test_disagrees() -> None:
+    two = board(BEST_ON_TEST, BEST_ON_VAL)
+    assert names(two) == ["cnn tuned", "vgg tuned"]
+    assert two.rows[0].test.accuracy.value < two.rows[1].test.accuracy.value
+    assert two.winner.name == "cnn tuned"
+
+
+def test_ties_go_to_log_loss_then_to_the_name() -> None:
+    assert names(board()) == ["cnn tuned", "soft voting, top 2", "resnet tuned", "vgg tuned", "vgg default"]
+
+
+def test_test_labels_and_predictions_cannot_move_a_row() -> None:
+    blank = Predictions(Split.TEST, np.full((6, 3), -np.log(3), np.float32))
+    assert names(board(*(replace(row.entrant, test=blank) for row in reversed(board().rows)))) == names(board())
+
+
+def test_forged_validation_is_refused() -> None:
+    forged = replace(BEST_ON_VAL)
+    object.__setattr__(forged, "val", forged.test)
+    with pytest.raises(SealedTestError):
+        board(forged)
+
+
+def test_scores_of_a_row_by_hand() -> None:
+    # Test says 0 0 1 1 2 2 of labels 0 0 0 1 1 2: precision 1, 1/2, 1/2; recall 2/3, 1/2, 1; F1 4/5, 1/2, 2/3.
+    first = board().rows[0]
+    assert first.val.accuracy.value == 1
+    assert first.val.log_loss == pytest.approx(-np.log(0.8), rel=1e-6)
+    assert first.test.accuracy.value == pytest.approx(4 / 6)
+    assert first.test.macro_precision == pytest.approx(2 / 3)
+    assert first.test.macro_recall == pytest.approx((2 / 3 + 1 / 2 + 1) / 3)
+    assert first.test.macro_f1 == pytest.approx((4 / 5 + 1 / 2 + 2 / 3) / 3)
+    assert first.test.log_loss == pytest.approx(-(4 * np.log(0.8) + 2 * np.log(0.1)) / 6, rel=1e-6)
+    assert first.test.ece == pytest.approx(0.8 - 4 / 6, rel=1e-5)
+
+
+def test_winner_class_by_class_by_hand() -> None:
+    winner = board().winner
+    assert winner.confusion.tolist() == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+    assert winner.scores.recall == pytest.approx([2 / 3, 1 / 2, 1])
+    assert [winner.confused_with(index) for index in range(3)] == [("dog|wolf", 1), ("<ship>", 1), None]
+
+
+def test_summary_by_hand() -> None:
+    summary = summarise(TRIALS)
+    assert summary.trials == 8
+    assert summary.states == {
+        TrialState.RUNNING: 0, TrialState.COMPLETE: 3, TrialState.PRUNED: 1, TrialState.FAILED: 4,
+    }  # fmt: skip
+    assert summary.failures == (("out of memory at batch 512", 2), ("diverged", 1), ("no reason recorded", 1))
+    assert summary.trial_seconds == 800
+    assert summary.train_seconds == pytest.approx(3 * 104.26)
+    assert summary.devices == ("2 cores",)
+    cnn, vgg = summary.families
+    assert (cnn.family, cnn.trials, cnn.best_val_accuracy, cnn.trial_seconds) == ("cnn", 3, 1.0, 300)
+    assert (vgg.family, vgg.trials, vgg.best_val_accuracy) == ("vgg", 5, 0.75)
+    assert vgg.states[TrialState.FAILED] == 3
+
+
+def test_select_singles_takes_each_familys_default_and_best_tuned() -> None:
+    worse = entrant("vgg worse", [1, 1, 0, 0], [0, 0, 0, 1, 1, 2], number=9)
+    assert select_singles([worse, MIX, SURER, LAST, BEST_ON_TEST, BEST_ON_VAL], LABELS_VAL) == [
+        BEST_ON_VAL, SURER, LAST, BEST_ON_TEST,
+    ]  # fmt: skip
+
+
+def test_select_singles_takes_the_earlier_of_equals() -> None:
+    later = replace(BEST_ON_VAL, members=(8,))
+    assert select_singles([later, BEST_ON_VAL], LABELS_VAL) == [BEST_ON_VAL]
+
+
+def test_nothing_to_rank_is_refused() -> None:
+    with pytest.raises(BenchError, match="no trial of this study is complete"):
+        make_board([], LABELS_VAL, LABELS_TEST, CLASSES, TRIALS, ORIGIN)
+
+
+@pytest.mark.parametrize(
+    "gap",
+    [
+        {"commit": ""},
+        {"commands": ()},
+        {"dataset_fingerprint": ""},
+        {"split_digest": ""},
+        {"device": ""},
+        {"versions": {}},
+    ],
+)
+def test_board_without_its_origin_is_refused(gap: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=f"missing: {next(iter(gap))}"):
+        board(origin=replace(ORIGIN, **gap))
+
+
+@pytest.mark.parametrize("rows", [{"val_rows": 5}, {"test_rows": 5}])
+def test_origin_that_counts_other_rows_is_refused(rows: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="the origin tells of 5"):
+        board(origin=replace(ORIGIN, **rows))
+
+
+def test_wrong_number_of_class_names_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 class names for 3 classes"):
+        make_board([MIX], LABELS_VAL, LABELS_TEST, CLASSES[:2], TRIALS, ORIGIN)
+
+
+def test_markdown_opens_with_notice_headline_and_short_table() -> None:
+    lines = to_markdown(board()).splitlines()
+    assert lines[0].startswith("<!-- Generated by `bench leaderboard pets`")
+    assert lines[2] == "# Leaderboard: pets"
+    assert lines[4].startswith("**cnn tuned** is first by validation; on test it is right on 66.67 % of 6 images")
+    assert lines[6:9] == [
+        "| # | Entrant | Kind | Val. acc. % | Test acc. % (95 % interval) | F1 % | Log loss ↓ | ECE ↓ | Params ↓ "
+        "| Inference ↓ ms/image | Members |",
+        "| ---: | :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| 1 | **cnn tuned** | tuned | 100.00 | 66.67 (30.00–90.32) | 65.56 | 0.916 | 0.133 | 1.97 M | 0.250 | 1 |",
+    ]
+
+
+def test_markdown_has_every_part_of_the_answer() -> None:
+    page = to_markdown(board())
+    for piece in (
+        "Rows are in the order of *validation* accuracy (4 images",
+        "*Test* (6 images) is scored once per row",
+        "Wilson score interval, 95 %",
+        "| soft voting, top 2 | 2 (75 %), 1 (25 %) |",
+        "| Family | Trials | Running | Complete | Pruned | Failed | Best val. acc. % | Time |",
+        "| vgg | 5 | 0 | 2 | 0 | 3 | 75.00 | 8 min 20 s |",
+        "| all | 8 | 0 | 3 | 1 | 4 | – | 13 min 20 s |",
+        "| out of memory at batch 512 | 2 |",
+        "| cat | 100.00 | 66.67 | 80.00 | 3 | dog\\|wolf (1) |",
+        "| dog\\|wolf | 50.00 | 50.00 | 50.00 | 2 | &lt;ship> (1) |",
+        "| label \\ predicted | cat | dog\\|wolf | &lt;ship> |",
+        "| Program at commit | `3f2c1ab9` |",
+        "| Seed of the study | 3 |",
+        "| Seed of the split | 5 |",
+        "| Data fingerprint (SHA-256) | `47af8b02` |",
+        "| Split (SHA-256 of validation rows) | `9f86d081` |",
+        "| Images: train / validation / test | 12,000 / 4 / 6 |",
+        "| Versions | numpy 2.4.0, torch 2.11.0 |",
+        "bench search pets --trials 6\nbench ensemble pets --top 2",
+    ):
+        assert piece in page
+    assert page.endswith("\n")
+    assert not page.endswith("\n\n")
+
+
+def test_markdown_tables_have_as_many_cells_in_every_line() -> None:
+    for block in to_markdown(board()).split("\n\n"):
+        table = [line.replace("\\|", "") for line in block.splitlines() if line.startswith("|")]
+        assert len({line.count("|") for line in table}) <= 1
+
+
+def test_markdown_leaves_out_what_there_is_none_of() -> None:
+    page = to_markdown(make_board([BEST_ON_VAL], LABELS_VAL, LABELS_TEST, CLASSES, TRIALS[:3], ORIGIN))
+    assert "Who votes" not in page
+    assert "Why trials failed" not in page
+
+
+def test_votes_of_a_meta_learner_are_not_invented() -> None:
+    assert votes(replace(MIX, weights=None)) == "1, 2 (inputs of a meta-learner)"
+
+
+def test_main_table_is_the_first_table_alone() -> None:
+    table = main_table(to_markdown(board()))
+    assert len(table.splitlines()) == 2 + 5
+    assert table.splitlines()[-1].startswith("| 5 | vgg default | default | 25.00 |")
+    with pytest.raises(BenchError, match="no table"):
+        main_table("# Nothing\n\nhere\n")
+
+
+def test_refresh_between_markers() -> None:
+    page = "before\n\n<!-- results -->\nold\n<!-- /results -->\n\nafter\n"
+    fresh = refresh_between_markers(page, "results", "| new |\n")
+    assert fresh == "before\n\n<!-- results -->\n\n| new |\n\n<!-- /results -->\n\nafter\n"
+    assert refresh_between_markers(fresh, "results", "| new |") == fresh
+
+
+@pytest.mark.parametrize(
+    "page", ["no markers", "<!-- /m --> <!-- m -->", "<!-- m -->", "<!-- m --><!-- m --><!-- /m -->"]
+)
+def test_refresh_without_clear_markers_is_refused(page: str) -> None:
+    with pytest.raises(BenchError, match="<!-- m -->"):
+        refresh_between_markers(page, "m", "table")
+
+
+def test_csv_and_json_carry_the_same_unrounded_rows() -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(board()))))
+    whole = json.loads(to_json(board()))
+    assert [row["name"] for row in rows] == [row["name"] for row in whole["rows"]] == names(board())
+    assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
+    assert rows[1]["trials"] == "1 2"
+    assert whole["rows"][1]["trials"] == [1, 2]
+    assert whole["rows"][1]["weights"] == [0.25, 0.75]
+    for flat, nested in zip(rows, whole["rows"], strict=True):
+        for key in ("val_accuracy", "test_accuracy", "test_accuracy_low", "test_accuracy_high", "log_loss", "ece"):
+            assert float(flat[key]) == nested[key]
+
+
+def test_json_is_strict_and_round_trips() -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    unknown = replace(MIX, cost=replace(COST, inference_ms=float("nan")))
+    whole = json.loads(to_json(board(unknown)), parse_constant=refuse)
+    assert whole["rows"][0]["inference_ms"] is None
+    assert whole["origin"]["versions"] == {"torch": "2.11.0", "numpy": "2.4.0"}
+    assert whole["origin"]["commands"] == list(ORIGIN.commands)
+    assert whole["winner"]["confusion"] == [[2, 1, 0], [0, 1, 1], [0, 0, 1]]
+    assert whole["winner"]["support"] == [3, 2, 1]
+    assert whole["study"]["states"] == {"running": 0, "complete": 3, "pruned": 1, "failed": 4}
+    assert whole["study"]["failures"][0] == ["out of memory at batch 512", 2]
+    assert {column["key"] for column in whole["columns"]} <= set(whole["rows"][0])
+
+
+def printed(width: int) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(to_rich(board(replace(BEST_ON_VAL, name="cnn [red]tuned"), SURER, LAST)))
+    return console.file.getvalue()
+
+
+def test_terminal_shows_rows_in_order_with_notes() -> None:
+    text = printed(140)
+    assert "cnn [red]tuned" in text
+    assert text.index("cnn [red]tuned") < text.index("resnet tuned") < text.index("vgg default")
+    assert "66.67 (30.00–90.32)" in text
+    assert "Members" in text
+    assert "8 trials (3 complete, 1 pruned, 4 failed), 13 min 20 s" in text
+    assert "2 failed: out of memory at batch 512" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_narrow_terminal_loses_columns_not_digits(width: int) -> None:
+    text = printed(width)
+    assert "Members" not in text
+    assert "66.67 (30.00–90.32)" in text
+    assert max(len(line) for line in text.splitlines()) <= width
+
+
+def test_write_makes_three_files_and_leaves_no_drafts(tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "results"
+    paths = write(board(), folder)
+    assert paths == [folder / "pets.md", folder / "pets.csv", folder / "pets.json"]
+    assert sorted(folder.iterdir()) == sorted(paths)
+    texts = [to_markdown(board()), to_csv(board()), to_json(board())]
+    assert [path.read_bytes().decode() for path in paths] == texts
+
+
+def test_write_again_replaces(tmp_path: Path) -> None:
+    first = [path.read_text() for path in write(board(), tmp_path)]
+    second = [path.read_text() for path in write(board(LAST), tmp_path)]
+    assert all(before != after for before, after in zip(first, second, strict=True))
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_failed_write_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [path.read_text() for path in write(board(), tmp_path)]
+    original = Path.write_text
+
+    def full(self: Path, *args: object, **kwargs: object) -> int:
+        if ".json" in self.name:
+            raise OSError(28, os.strerror(28))
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(BenchError, match="No space left on device"):
+        write(board(LAST), tmp_path)
+    assert [(tmp_path / f"pets{suffix}").read_text() for suffix in (".md", ".csv", ".json")] == before
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_folder_that_cannot_be_made_is_a_plain_error(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file in the way")
+    with pytest.raises(BenchError, match="cannot write the leaderboard into"):
+        write(board(), tmp_path / "results")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind this user")
+def test_read_only_folder_is_a_plain_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(BenchError, match="Permission denied"):
+        write(board(), tmp_path)
+
+
+@pytest.mark.parametrize("study", ["../pets", "a/b"])
+def test_study_name_with_a_path_writes_nothing(study: str, tmp_path: Path) -> None:
+    with pytest.raises(BenchError, match="no path in it"):
+        write(board(origin=replace(ORIGIN, study=study)), tmp_path / "results")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0 s"),
+        (42, "42.0 s"),
+        (59.7, "1 min 00 s"),
+        (125, "2 min 05 s"),
+        (3599.8, "1 h 00 min"),
+        (11_100, "3 h 05 min"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
