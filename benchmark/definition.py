@@ -37,6 +37,7 @@ seed = 0
 [budget]                            # of one trial
 seconds = 45                        # or: epochs = 3.5
 reports = 6                         # validation scores per trial
+report_share = 0.4                  # share of the validation rows that a report looks at; the final score takes all
 patience = 0                        # stop after so many reports without a better one; 0 is off
 
 [search]
@@ -76,12 +77,14 @@ class BudgetSpec:
     epochs: float | None = None
     seconds: float | None = None
     reports: int = 8
+    report_share: float = 1.0
+    """Share of the validation rows that a report looks at, in (0, 1]; the final score takes all."""
     patience: int = 0
 
     def __post_init__(self) -> None:
         Budget(self.epochs, self.seconds)
-        if self.reports < 1 or self.patience < 0:
-            raise BenchError("budget.reports is at least 1 and budget.patience at least 0")
+        if self.reports < 1 or self.patience < 0 or not 0 < self.report_share <= 1:
+            raise BenchError("budget.reports is at least 1, patience at least 0, and report_share above 0, at most 1")
 
     @property
     def per_trial(self) -> Budget:

@@ -99,7 +99,7 @@ def expected_calibration_error(log_probs: FloatArray, labels: NDArray[np.int64],
     _check(log_probs, labels)
     confidence = np.minimum(np.exp(log_probs.astype(np.float64).max(axis=1)), 1.0)
     correct = (predicted(log_probs) == labels).astype(np.float64)
-    which = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    which = np.ceil(confidence * bins).astype(np.int64) - 1
     # n_b / N * |acc_b - conf_b| is |sum of correct - sum of confidence| / N: empty bins need no special case.
     gaps = np.bincount(which, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))

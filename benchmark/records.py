@@ -186,6 +186,8 @@ class TrialConfig:
     """Average the predictions of an image and its mirror image when predicting."""
     reports: int = 8
     """Validation scores per trial, evenly spaced over the budget."""
+    report_share: float = 1.0
+    """Share of the validation rows, evenly spread, that a report looks at; the trial's final score takes all."""
     patience: int = 0
     """Stop after so many reports without a better validation score; 0 is off."""
     precision: str = "auto"
@@ -196,13 +198,18 @@ class TrialConfig:
             raise ValueError("batch_size and reports must be at least 1, patience at least 0")
         if not 0 <= self.label_smoothing < 1 or not 0 <= self.ema_decay < 1 or self.clip_norm < 0:
             raise ValueError("label_smoothing and ema_decay must lie in [0, 1), clip_norm at or above 0")
+        if not 0 < self.report_share <= 1:
+            raise ValueError("report_share must lie in (0, 1]")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise ValueError(f"precision must be auto, float32 or bfloat16, not {self.precision!r}")
 
 
 @dataclass(frozen=True)
 class ProgressRecord:
-    """One report of a running trial, `step` of `reports`; losses in nats, rates in images per second."""
+    """One report of a running trial, `step` of `reports`; losses in nats, rates in images per second.
+
+    Validation figures are of `TrialConfig.report_share` of the rows, without mirrored views: for pruning and curves.
+    """
 
     step: int
     images_seen: int

@@ -119,6 +119,7 @@ class Space:
             schedule=schedule,
             budget=spec.budget.per_trial,
             reports=spec.budget.reports,
+            report_share=spec.budget.report_share,
             patience=spec.budget.patience,
             precision=spec.precision,
             seed=seed,

@@ -204,7 +204,7 @@ def _finish(job: Job, data: DeviceData, trained: TrainedModel) -> Finished:
     inference_ms = 1000 * (time.perf_counter() - started) / len(data.test)
     save_model(trained.model, str(job.weights))
     return Finished(
-        val_accuracy=trained.val_accuracy,
+        val_accuracy=(val.argmax(dim=1) == data.val.labels).float().mean().item(),
         predictions=(Predictions(Split.VAL, val.cpu().numpy()), Predictions(Split.TEST, test.numpy())),
         cost=Cost(
             parameters=sum(parameter.numel() for parameter in trained.model.parameters()),

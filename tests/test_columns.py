@@ -15,7 +15,8 @@ LOG_PROBS = np.log(np.array([[0.7, 0.3], [0.6, 0.4], [0.2, 0.8], [0.9, 0.1]], np
 def row(inference_ms: float = 0.25) -> Row:
     entrant = Entrant(
         "pair", "ensemble", "ensemble", (4, 9), (0.5, 0.5),
-        Predictions(Split.VAL, LOG_PROBS), Predictions(Split.TEST, LOG_PROBS), Cost(1_970_000, 118_000_000, 104.26, inference_ms),
+        Predictions(Split.VAL, LOG_PROBS), Predictions(Split.TEST, LOG_PROBS),
+        Cost(1_970_000, 118_000_000, 104.26, inference_ms),
     )  # fmt: skip
     return Row(entrant, score(LOG_PROBS, np.array([0, 0, 1, 0])), score(LOG_PROBS, np.array([0, 0, 1, 1])))
 

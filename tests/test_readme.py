@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,29 @@ def test_the_table_is_the_one_of_the_committed_leaderboard() -> None:
 
 def test_the_tables_place_is_marked() -> None:
     assert "| a |" in refresh_between_markers(README, "leaderboard:cifar10-cpu", "| a |")
+
+
+def test_the_examples_of_extending_work(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+    modules = re.findall(r'^```python\n("""A.*?|"""Taking.*?)^```', page, re.MULTILINE | re.DOTALL)
+    assert len(modules) == 2
+    for number, module in enumerate(modules):
+        (tmp_path / f"example_{number}.py").write_text(module, encoding="utf-8")
+    # A process of its own: what is registered here stays out of the other tests.
+    program = """
+import torch
+import example_0, example_1
+from benchmark.architectures import ARCHITECTURES
+from benchmark.augmentations import AUGMENTATIONS, Batch
+from benchmark.records import ImageShape
+
+images = torch.rand(6, 3, 8, 8)
+assert ARCHITECTURES["mlp"].build(ImageShape(3, 8, 8), 10)(images).shape == (6, 10)
+batch = Batch(images, torch.eye(6), torch.arange(6), 0, torch.zeros(3), torch.Generator().manual_seed(0))
+gray = AUGMENTATIONS["grayscale"].build(share=0.5)(batch).images
+assert 0 < sum(torch.equal(image[0], image[2]) for image in gray) < 6
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr

@@ -37,12 +37,11 @@ class DivergedError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel:
-    """A trained network with the weights that were best on validation, in evaluation mode."""
+    """A trained network with the weights of its best report, in evaluation mode."""
 
     model: nn.Module
     best_step: int
     """The report, from 1, that the weights are from."""
-    val_accuracy: float
     images_seen: int
     train_seconds: float
     """Seconds inside training steps, batches included; evaluation is not."""
@@ -113,7 +112,7 @@ def train(config: TrialConfig, data: DeviceData, images: int) -> Generator[Progr
             break
     assert best is not None
     run.answering.load_state_dict(best_state)
-    return TrainedModel(run.answering.eval(), best_step, best[0], done * run.batch_size, train_seconds)
+    return TrainedModel(run.answering.eval(), best_step, done * run.batch_size, train_seconds)
 
 
 class _Run:
@@ -133,6 +132,7 @@ class _Run:
         if config.ema_decay:
             average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
             self._average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
+        self._report_part = data.val.spread(config.report_share)
         stream = BatchStream(data, config.augmentations, config.batch_size, config.seed)
         self.batch_size = stream.batch_size
         self._batches: Iterator[tuple[Tensor, Tensor]] = iter(stream)
@@ -161,11 +161,9 @@ class _Run:
         return loss.detach()
 
     def validate(self) -> tuple[float, float]:
-        """Accuracy in [0, 1] and log loss on validation of the answering network."""
-        part = self._data.val
-        log_probs = predict(
-            self.answering, self._data, part, mirror=self._config.mirror_views, precision=self._config.precision
-        )
+        """Accuracy in [0, 1] and log loss of the answering network on the validation rows that reports look at."""
+        part = self._report_part
+        log_probs = predict(self.answering, self._data, part, mirror=False, precision=self._config.precision)
         accuracy = (log_probs.argmax(dim=1) == part.labels).float().mean()
         return accuracy.item(), functional.nll_loss(log_probs, part.labels).item()
 

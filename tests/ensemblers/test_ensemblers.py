@@ -182,6 +182,8 @@ def test_greedy_selection_is_not_misled_by_label_smoothing() -> None:
 
 def test_best_prefix_is_the_shortest_of_equals() -> None:
     assert Path((3, 1, 3, 2), (0.5, 0.4, 0.4, 0.45)).best_prefix == (3, 1)
+    assert Path((3, 1, 3), (0.5, 0.4 + 5e-8, 0.4)).best_prefix == (3, 1)
+    assert Path((3, 1, 3), (0.5, 0.4 + 1e-5, 0.4)).best_prefix == (3, 1, 3)
 
 
 def test_stacking_repairs_a_member_that_swaps_classes() -> None:
