@@ -8,23 +8,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from benchmark.errors import BenchError
 
 
 @dataclass(frozen=True)
 class DeviceChoice:
-    """A torch device with its name for people and the number type that pays on it."""
+    """A torch device with its name for people and what it is fast at."""
 
     device: torch.device
     name: str
-    fast_dtype: torch.dtype
-    """bfloat16 where the device multiplies such matrices faster than float32, else float32."""
+    has_matrix_units: bool
+    """Whether the device multiplies bfloat16 matrices faster than float32 ones."""
 
-    def autocast(self, precision: str) -> AbstractContextManager[None]:
-        """Context for forward passes in `precision`: auto (the fast type), float32 or bfloat16."""
-        dtype = self.fast_dtype if precision == "auto" else getattr(torch, precision)
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
+    def autocast(self, precision: str, model: nn.Module) -> AbstractContextManager[None]:
+        """Context for the model's forward passes in `precision`: auto (what pays for it here), float32 or bfloat16.
+
+        On a CPU with matrix units bfloat16 makes dense convolutions 1.7 to 3.2 times faster, and networks of depthwise
+        ones half as fast. The choice follows from the model alone, never from a timing, so that it can be repeated.
+        """
+        if precision == "auto":
+            dense = self.device.type != "cpu" or not any(getattr(part, "groups", 1) > 1 for part in model.modules())
+            enabled = self.has_matrix_units and dense
+        else:
+            enabled = precision == "bfloat16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
 
     def synchronise(self) -> None:
         """Wait until the device has done what was asked of it; nothing to wait for on a CPU."""
@@ -38,10 +47,8 @@ def choose_device(name: str = "auto") -> DeviceChoice:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
     if device.type == "cuda":
-        return DeviceChoice(device, torch.cuda.get_device_name(device), torch.bfloat16)
-    # Without matrix units bfloat16 is emulated at half the speed of float32; with AMX it is several times faster.
-    fast = torch.bfloat16 if torch.cpu._is_amx_tile_supported() else torch.float32
-    return DeviceChoice(device, _cpu_name(), fast)
+        return DeviceChoice(device, torch.cuda.get_device_name(device), True)
+    return DeviceChoice(device, _cpu_name(), torch.cpu._is_amx_tile_supported())
 
 
 def check_libraries() -> None:

@@ -147,7 +147,7 @@ class _Run:
         """One optimizer step at the given share of the budget; the batch's mean loss, left on the device."""
         self._set_rates(self._schedule(share))
         images, targets = next(self._batches)
-        with self._data.where.autocast(self._config.precision):
+        with self._data.where.autocast(self._config.precision, self.model):
             logits = self.model(images)
         loss = functional.cross_entropy(logits.float(), targets, label_smoothing=self._config.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]

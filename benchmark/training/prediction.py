@@ -21,7 +21,7 @@ def predict(model: nn.Module, data: DeviceData, part: Part, *, mirror: bool, pre
     was_training = model.training
     model.eval()
     outputs = []
-    with data.where.autocast(precision):
+    with data.where.autocast(precision, model):
         for start in range(0, len(part), _BATCH):
             images = data.normalise(part.pixels[start : start + _BATCH])
             logits = model(images).float()
