@@ -68,6 +68,8 @@ class SplitSpec:
     def __post_init__(self) -> None:
         if not self.val > 0:
             raise BenchError("split.val is a number of rows, or a share of them below 1, and more than 0")
+        if self.seed < 0:
+            raise BenchError("split.seed is at least 0")
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ class StudySpec:
         for key in ("families", "optimizers", "schedules"):
             if not getattr(self, key):
                 raise BenchError(f"study {self.name!r}: {key} must name at least one")
+        if self.seed < 0:
+            raise BenchError("seed is at least 0")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UnknownNameError("precision", self.precision, ("auto", "float32", "bfloat16"))
 
@@ -191,7 +195,11 @@ def load_study(name: str, root: Path) -> StudySpec:
             shutil.copyfile(shipped[name], path)
         except OSError as error:
             raise BenchError(f"cannot write {path}: {error.strerror}; choose another folder with --root") from error
-    return parse_study(name, path.read_text(), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BenchError(f"cannot read {path}: {error}") from error
+    return parse_study(name, text, str(path))
 
 
 def write_template(name: str, root: Path) -> Path:
@@ -226,9 +234,14 @@ def _typed(key: str, value: Any, where: str) -> Any:
         if len(set(value)) != len(value):
             raise BenchError(f"{where}: {key} names something twice")
         return tuple(value)
+    if key in ("space", "recipe") and not isinstance(value, dict):
+        raise BenchError(f"{where}: {key} is a table: [{key}]")
     if key == "space":
         return _flat(value, leaves=_LEAF_KEYS)
     if key == "recipe":
+        for family, settings in value.items():
+            if not isinstance(settings, dict):
+                raise BenchError(f"{where}: recipe.{family} is a table: [recipe.{family}]")
         return {family: _flat(settings) for family, settings in value.items()}
     wanted = int if key == "seed" else str
     if type(value) is not wanted:

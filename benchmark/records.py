@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -162,7 +163,7 @@ class Budget:
 
     def __post_init__(self) -> None:
         given = [value for value in (self.epochs, self.seconds) if value is not None]
-        if len(given) != 1 or not given[0] > 0:
+        if len(given) != 1 or not 0 < given[0] < math.inf:
             raise BenchError("a budget is either epochs or seconds, and more than 0")
 
 

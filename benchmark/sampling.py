@@ -61,8 +61,9 @@ def next_family(trials: Sequence[FrozenTrial], families: Sequence[str], floor: f
         ]
         if len(defaults) < 2 and all(trial.state is TrialState.FAIL for trial in defaults):
             return family, True
+    # A trial that failed by itself is evidence too: a family that always fails would otherwise lag for ever.
     counted = {
-        family: [trial for trial in members if trial.state is not TrialState.FAIL]
+        family: [trial for trial in members if not trial.user_attrs.get("interrupted")]
         for family, members in by_family.items()
     }
     finished = {family: sum(trial.state.is_finished() for trial in members) for family, members in counted.items()}

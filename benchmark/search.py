@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import Any, Protocol
@@ -166,7 +166,7 @@ class Search:
         assert slot.config is not None
         slot.trial, slot.last = trial, None
         slot.facts = {"device": slot.device, "seed": slot.config.seed}
-        slot.child.connection.send(Job(slot.config, self._weights.partial(trial.number)))
+        _tell(slot.child, Job(slot.config, self._weights.partial(trial.number)))
         self._observer.started(trial.number, trial.params["family"], bool(trial.user_attrs["default"]))
         return True
 
@@ -183,7 +183,8 @@ class Search:
             if not slot.child.connection.poll():
                 return self._replace(slot)
             answer: Answer = slot.child.connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, OSError):
+            # OSError: it died in the middle of a message.
             return self._replace(slot)
         if isinstance(answer, Ready):
             slot.device = answer.device
@@ -208,7 +209,7 @@ class Search:
         self._observer.reported(trial.number, config.reports, record)
         # Every pruner notes the value of every trial; a default trial is the row that search is compared with.
         prune = trial.should_prune() and record.step < config.reports and not trial.user_attrs["default"]
-        slot.child.connection.send(not prune)
+        _tell(slot.child, not prune)
         if prune:
             self._store.prune(trial, slot.facts)
             self._end(slot, TrialState.PRUNED, record.val_accuracy)
@@ -226,7 +227,10 @@ class Search:
             self._end(slot, TrialState.COMPLETE, answer.val_accuracy)
         else:
             self._end(slot, TrialState.FAILED, None, "lost: its lease had ended")
-        self._weights.keep_only(best_trials(self._store.trials(), self._space.spec.search.keep_weights))
+        trials = self._store.trials()
+        # Weights of a running trial are another process's, on their way to being complete.
+        running = [other.number for other in trials if other.state is TrialState.RUNNING]
+        self._weights.keep_only([*best_trials(trials, self._space.spec.search.keep_weights), *running])
 
     def _fail(self, slot: _Slot, reason: str, facts: Mapping[str, Any]) -> None:
         assert slot.trial is not None
@@ -284,6 +288,12 @@ class Search:
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+
+def _tell(child: Child, message: object) -> None:
+    """Send to a child. One that died meanwhile is noticed when it is listened to, and replaced there."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        child.connection.send(message)
 
 
 def suggest_from(trial: optuna.Trial) -> Callable[[str, optuna.distributions.BaseDistribution], Any]:

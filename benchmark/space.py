@@ -156,9 +156,12 @@ def narrowed(name: str, full: BaseDistribution, narrowing: Any, is_open: bool = 
         if unknown:
             raise UnknownNameError(f"key of [space] {name}:", unknown.pop(), ("low", "high", "step", "log"))
         merged = {"low": full.low, "high": full.high, "step": full.step, "log": full.log} | dict(narrowing)
-        if not full.low <= merged["low"] <= merged["high"] <= full.high:
-            raise BenchError(f"[space] {name}: {dict(narrowing)} lies outside {full.low} to {full.high}")
-        return type(full)(**merged)
+        try:
+            if not full.low <= merged["low"] <= merged["high"] <= full.high:
+                raise BenchError(f"[space] {name}: {dict(narrowing)} lies outside {full.low} to {full.high}")
+            return type(full)(**merged)
+        except (TypeError, ValueError) as error:
+            raise BenchError(f"[space] {name}: {dict(narrowing)} is no range ({error})") from error
     raise BenchError(f"[space] {name}: give a list of values, or for a number a table of low and high")
 
 

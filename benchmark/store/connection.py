@@ -71,13 +71,15 @@ def check_whole(database: Path) -> None:
     """Raises BenchError where an existing file is not a whole study database; a missing file is fine."""
     if not database.exists():
         return
+    if not database.is_file():
+        raise BenchError(f"{database} is not a file; choose another --root or --storage")
     if database.stat().st_size == 0:
         raise BenchError(f"{database} is empty (0 bytes), not a study; remove it or restore it from a copy")
     with database.open("rb") as file:
         if file.read(len(_HEADER)) != _HEADER:
             raise BenchError(f"{database} is not an SQLite database; nothing was changed")
     try:
-        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as connection:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.DatabaseError as error:

@@ -233,10 +233,9 @@ class StudyStore:
             row = connection.execute(query).one_or_none()
         if row is None:
             raise BenchError(f"trial {number} of study {self.location.name!r} has no {split} predictions")
-        found = Predictions(split, _matrix(row.log_probs, row.classes))
-        if found.digest != row.digest:
+        if hashlib.sha256(row.log_probs).hexdigest() != row.digest:
             raise BenchError(f"the {split} predictions of trial {number} do not match their digest: damaged database")
-        return found
+        return Predictions(split, _matrix(row.log_probs, row.classes))
 
     def single_models(self) -> list[Entrant]:
         """Every complete trial as an entrant, in order of numbers."""
@@ -264,6 +263,8 @@ class StudyStore:
 
     def save_ensembles(self, entrants: Sequence[Entrant]) -> None:
         """Store ensembles; one of the same name is replaced."""
+        if not entrants:
+            return
         rows = [
             {
                 "study": self.location.name,

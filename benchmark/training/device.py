@@ -29,7 +29,8 @@ class DeviceChoice:
         ones half as fast. The choice follows from the model alone, never from a timing, so that it can be repeated.
         """
         if precision == "auto":
-            dense = self.device.type != "cpu" or not any(getattr(part, "groups", 1) > 1 for part in model.modules())
+            convolutions = [part for part in model.modules() if isinstance(part, nn.Conv2d)]
+            dense = self.device.type != "cpu" or all(part.groups == 1 for part in convolutions)
             enabled = self.has_matrix_units and dense
         else:
             enabled = precision == "bfloat16"
