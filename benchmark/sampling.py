@@ -161,6 +161,27 @@ class FamilyView(optuna.Study):
         return [trial for trial in trials if trial.params.get(FAMILY) == self._family]
 
 
+class _BracketView(FamilyView):
+    """One family's trials of one Hyperband bracket."""
+
+    def __init__(self, view: FamilyView, pruner: _FamilyHyperband, bracket: int) -> None:
+        super().__init__(view, view._family)
+        self._in_bracket = lambda trial: pruner._get_bracket_id(view, trial) == bracket
+
+    def _get_trials(
+        self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
+    ) -> list[FrozenTrial]:
+        return [trial for trial in super()._get_trials(deepcopy, states, use_cache) if self._in_bracket(trial)]
+
+
+class _FamilyHyperband(optuna.pruners.HyperbandPruner):
+    """Optuna's Hyperband on a FamilyView: its own view of a bracket would bring back the other families' trials."""
+
+    def _create_bracket_study(self, study: optuna.Study, bracket_id: int) -> optuna.Study:
+        assert isinstance(study, FamilyView)
+        return _BracketView(study, self, bracket_id)
+
+
 def make_sampler(kind: str, seed: int) -> BaseSampler:
     """Optuna's sampler of that kind: tpe (joint over each group of conditional parameters), random, gp or cmaes."""
     with warnings.catch_warnings():
@@ -170,7 +191,9 @@ def make_sampler(kind: str, seed: int) -> BaseSampler:
                 seed=seed, n_startup_trials=_STARTUP_TRIALS, multivariate=True, group=True, constant_liar=True
             )
         if kind == "gp":
-            return optuna.samplers.GPSampler(seed=seed, n_startup_trials=_STARTUP_TRIALS)
+            return optuna.samplers.GPSampler(
+                seed=seed, n_startup_trials=_STARTUP_TRIALS, warn_independent_sampling=False
+            )
         if kind == "cmaes":
             return optuna.samplers.CmaEsSampler(
                 seed=seed, n_startup_trials=_STARTUP_TRIALS, warn_independent_sampling=False
@@ -183,7 +206,7 @@ def make_pruner(kind: str, reports: int, first_step: int) -> BasePruner:
     if kind == "halving":
         return optuna.pruners.SuccessiveHalvingPruner(min_resource=first_step, reduction_factor=2)
     if kind == "hyperband":
-        return optuna.pruners.HyperbandPruner(min_resource=first_step, max_resource=reports, reduction_factor=2)
+        return _FamilyHyperband(min_resource=first_step, max_resource=reports, reduction_factor=2)
     if kind == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=first_step - 1)
     return optuna.pruners.NopPruner()

@@ -30,8 +30,10 @@ class Part:
 
     def spread(self, share: float) -> Part:
         """About `share` of the rows, evenly spread, so that data sorted by class keep their balance."""
-        stride = max(1, round(1 / share))
-        return Part(self.pixels[::stride], self.labels[::stride])
+        if share == 1:
+            return self
+        rows = torch.linspace(0, len(self) - 1, max(1, round(share * len(self))), device=self.labels.device).long()
+        return Part(_gather(self.pixels, rows), self.labels[rows])
 
 
 @dataclass(frozen=True, eq=False)
