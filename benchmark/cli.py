@@ -5,9 +5,11 @@ Heavy imports happen inside the commands, so that `bench --help` answers at once
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +20,7 @@ from benchmark import __version__
 from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from benchmark.records import TrialRecord
     from benchmark.store import StudyLocation, StudyStore
@@ -54,7 +56,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def bench(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; goes anywhere in the command.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
     """Search, ensemble and rank image classifiers.
@@ -104,11 +108,11 @@ def search(
     limits = SearchLimits(trials or spec.search.trials, None if timeout is None else seconds_of(timeout))
     space = Space(spec)
     location = _location(spec.name, root, storage)
-    store = open_for_search(spec, location, data, console.print)
+    store = open_for_search(spec, location, data, _teller(console))
     before = store.trials()
     if _done(before) >= limits.trials:
         console.print(f"The budget of {limits.trials} trials is spent. Raise it with --trials.")
-        console.print(f"next: bench ensemble {spec.name}")
+        _say_what_next(console, store)
         return
     note_command(store, _command())
     setups = worker_setups(found, workers, spec, data)
@@ -116,7 +120,7 @@ def search(
     console.print(f"study {spec.name}: {_done(before)} of {limits.trials} trials done; {names}", soft_wrap=True)
     with SearchDisplay(console, spec.name, before, limits.trials, limits.timeout) as display:
         end = Search(store, space, setups, display).run(limits)
-    _say_how_it_ended(console, end.why, spec.name, store)
+    _say_how_it_ended(console, end.why, store)
 
 
 @app.command()
@@ -151,7 +155,8 @@ def leaderboard(
     Example: bench leaderboard cifar10-cpu --json
     """
     console = Console()
-    store = _open(study, root, storage, console)
+    # What is not JSON goes elsewhere, so that the output can be piped on.
+    store = _open(study, root, storage, Console(stderr=True) if as_json else console)
     _write_leaderboard(store, root, console, as_json)
 
 
@@ -167,7 +172,7 @@ def init(
     from benchmark.definition import write_template
 
     path = write_template(name, root)
-    Console().print(f"wrote {path}; edit it, then: bench search {name}", soft_wrap=True)
+    _teller(Console())(f"wrote {path}; edit it, then: {shlex.join(['bench', 'search', name, *_where(root, None)])}")
 
 
 @data_app.command("fetch")
@@ -182,7 +187,7 @@ def data_fetch(
     from benchmark.datasets import DATASETS
 
     console = Console()
-    found = DATASETS[dataset].build(data, console.print)
+    found = DATASETS[dataset].build(data, _teller(console))
     console.print(f"{found.name}: {len(found.train):,} + {len(found.test):,} images, SHA-256 {found.fingerprint[:16]}")
 
 
@@ -200,7 +205,7 @@ def data_show(
     from benchmark.explore import describe, sample_grid, to_table
 
     console = Console()
-    found = DATASETS[dataset].build(data, console.print)
+    found = DATASETS[dataset].build(data, _teller(console))
     console.print(to_table(describe(found)))
     path = root / "results" / "data" / f"{found.name}.png"
     try:
@@ -208,24 +213,26 @@ def data_show(
         sample_grid(found).save(path)
     except OSError as error:
         raise BenchError(f"cannot write {path}: {error.strerror}; choose another folder with --root") from error
-    console.print(f"sample images: {path}", soft_wrap=True)
+    _teller(console)(f"sample images: {path}")
 
 
 def seconds_of(text: str) -> float:
     """Seconds that a duration such as 90, 90s, 30m or 1.5h stands for. Raises BenchError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
-    if match is None or not float(match[1]) > 0:
+    if match is None or not 0 < float(match[1]) < math.inf:
         raise BenchError(f"{text!r} is not a duration; write 90s, 30m or 2h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def main() -> None:
-    """Run the command; an error that the user can mend is one sentence and exit code 2."""
+    """Run the command; an error that the user can mend is one sentence and exit code 2, also below a traceback."""
+    # Typed after the command just as well as before it: that is where the cursor is when an error has come.
+    debug = "--debug" in sys.argv
     try:
-        app()
+        app([word for word in sys.argv[1:] if word != "--debug"])
     except BenchError as error:
-        if "--debug" in sys.argv:
-            raise
+        if debug:
+            traceback.print_exc()
         Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
 
@@ -258,7 +265,7 @@ def _open(study: str | None, root: Path, storage: str | None, console: Console) 
             console.print(f"no study named: taking {study}, the one searched last", soft_wrap=True)
     defined = {path.stem for path in (root / "studies").glob("*.toml")} | set(shipped_studies())
     if storage is None and check_study_name(study) not in defined | {path.stem for path in databases}:
-        raise UnknownNameError("study", study, defined)
+        raise UnknownNameError("study", study, defined | {path.stem for path in databases})
     return open_study(_location(study, root, storage))
 
 
@@ -273,7 +280,7 @@ def _write_leaderboard(store: StudyStore, root: Path, console: Console, as_json:
         console.print(to_rich(board))
     paths = write(board, root / "results")
     if not as_json:
-        console.print(f"written: {', '.join(map(str, paths))}", soft_wrap=True)
+        _teller(console)(f"written: {', '.join(map(str, paths))}")
 
 
 def _done(trials: Sequence[TrialRecord]) -> int:
@@ -281,16 +288,43 @@ def _done(trials: Sequence[TrialRecord]) -> int:
     return sum(trial.state in ("complete", "pruned") for trial in trials)
 
 
-def _say_how_it_ended(console: Console, why: str, name: str, store: StudyStore) -> None:
+def _teller(console: Console) -> Callable[[str], None]:
+    """Prints plain text: a path with brackets in it is no markup, and is not broken over lines."""
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    return say
+
+
+def _say_how_it_ended(console: Console, why: str, store: StudyStore) -> None:
+    say = _teller(console)
     trials = store.trials()
     counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
     first = {"spent": "done", "timeout": "the time is up", "interrupted": "interrupted"}[why]
-    console.print(f"{first}: " + ", ".join(f"{count} {state}" for state, count in counts.items()), soft_wrap=True)
-    console.print(f"trials: {store}", soft_wrap=True)
+    say(f"{first}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    say(f"trials: {store}")
     if why != "spent":
-        console.print("to go on: the same command again", soft_wrap=True)
-    if counts["complete"] >= 2:
-        console.print(f"next: bench ensemble {name} --top {min(5, counts['complete'])}", soft_wrap=True)
+        say("to go on: the same command again")
+    _say_what_next(console, store)
+
+
+def _say_what_next(console: Console, store: StudyStore) -> None:
+    """The next command, whole: it names the folder and the database where they are not the usual ones."""
+    complete = sum(trial.state == "complete" for trial in store.trials())
+    if complete < 2:
+        return
+    at = store.location
+    words = ["bench", "ensemble", at.name, "--top", str(min(5, complete)), *_where(at.root, at.storage)]
+    _teller(console)(f"next: {shlex.join(words)}")
+
+
+def _where(root: Path, storage: str | None) -> list[str]:
+    """The options that lead to a study again; none for the usual places, and never a password."""
+    from benchmark.store import visible_url
+
+    options = [] if root == Path() else ["--root", str(root)]
+    return options if storage is None else [*options, "--storage", visible_url(storage)]
 
 
 def _command() -> str:

@@ -209,9 +209,9 @@ def write_template(name: str, root: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x") as file:
             file.write(_TEMPLATE)
-    except FileExistsError:
-        raise BenchError(f"{path} exists; choose another name or edit it") from None
     except OSError as error:
+        if isinstance(error, FileExistsError) and path.exists():
+            raise BenchError(f"{path} exists; choose another name or edit it") from None
         raise BenchError(f"cannot write {path}: {error.strerror}; choose another folder with --root") from error
     return path
 

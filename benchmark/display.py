@@ -123,7 +123,9 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
             limits.append(max(0.0, self._timeout - elapsed))
         return min(limits, default=None)
 
-    def _table(self) -> Table:
+    def _table(self) -> Table | Text:
+        if not self._running:
+            return Text("starting workers" if not self._ended_here else "waiting for workers", "dim")
         table = Table(box=None, pad_edge=False)
         for heading in ("running", "family", "report", "val accuracy", "images/s", "seconds"):
             table.add_column(heading, justify="left" if heading == "family" else "right")

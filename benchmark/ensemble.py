@@ -8,6 +8,7 @@ from functools import reduce
 from operator import add
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from benchmark.ensemblers import ENSEMBLERS, Ensembler
@@ -88,11 +89,17 @@ def cross_fit(
     Raises SealedTestError where `val` holds predictions of another split.
     """
     stacked = np.stack([deciding(predictions) for predictions in val])
+    folds = np.unique(assignment)
+
+    def fitted_without(fold: int | None) -> Ensembler:
+        inside = assignment != fold if fold is not None else np.full(len(labels), True)
+        return build().fit(stacked[:, inside], labels[inside])
+
+    # Threads, since the fits are numpy and scikit-learn, which let go of the interpreter while they compute.
+    *partial, method = Parallel(n_jobs=-1, prefer="threads")(delayed(fitted_without)(fold) for fold in [*folds, None])
     out_of_fold = np.empty(stacked.shape[1:], np.float32)
-    for fold in np.unique(assignment):
-        inside, outside = assignment != fold, assignment == fold
-        out_of_fold[outside] = build().fit(stacked[:, inside], labels[inside]).predict(stacked[:, outside])
-    method = build().fit(stacked, labels)
+    for fold, without in zip(folds, partial, strict=True):
+        out_of_fold[assignment == fold] = without.predict(stacked[:, assignment == fold])
     return Fitted(
         val=Predictions(Split.VAL, out_of_fold),
         test=Predictions(Split.TEST, method.predict(np.stack([predictions.log_probs for predictions in test]))),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from benchmark.errors import UnknownNameError
 from benchmark.records import Parameters
@@ -123,7 +123,13 @@ def _checked_defaults(what: str, build: Callable[..., Any], space: Mapping[str, 
 
 
 def contains(distribution: BaseDistribution, value: Any) -> bool:
-    """Whether `value` is one that the distribution can produce."""
+    """Whether `value` is one that the distribution can produce; "14" is not 14, and True is not 1."""
+    if isinstance(distribution, CategoricalDistribution):
+        of_kind = [choice for choice in distribution.choices if isinstance(choice, bool) == isinstance(value, bool)]
+        return value in of_kind
+    wanted = int if isinstance(distribution, IntDistribution) else (int, float)
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        return False
     try:
         return bool(distribution._contains(distribution.to_internal_repr(value)))
     except (TypeError, ValueError):

@@ -38,6 +38,7 @@ def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path 
         "versions": running_versions(),
         "commit": source_commit(),
     }
+    _refuse_foreign(store)
     _refuse_changes(spec.name, store, facts)
     for key, value in facts.items():
         if store.fact(key) is None:
@@ -100,6 +101,15 @@ def _origin(store: StudyStore) -> Origin:
         device=", ".join(devices),
         versions=store.fact("versions"),
     )
+
+
+def _refuse_foreign(store: StudyStore) -> None:
+    """Trials that another program put into the database were not trained here, and may have been minimised."""
+    if store.fact("definition") is None and store.trials():
+        raise BenchError(
+            f"study {store.location.name!r} in {store} holds trials of another program; nothing was changed:"
+            " choose another study name or --storage"
+        )
 
 
 def _refuse_changes(name: str, store: StudyStore, facts: Mapping[str, Any]) -> None:

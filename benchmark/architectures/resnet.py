@@ -18,7 +18,8 @@ from benchmark.records import ImageShape
     },
     reference="He et al. 2016, arXiv:1512.03385, section 4.2; wide: Zagoruyko and Komodakis 2016, arXiv:1605.07146",
     recipe={
-        "optimizer": "sgd",
+        "optimizer": "muon",
+        "muon.sgd_lr": 0.5,
         "sgd.lr": 0.2,
         "schedule": "one_cycle",
         "batch_size": 128,

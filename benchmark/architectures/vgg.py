@@ -26,7 +26,8 @@ _STAGE_WIDTHS = (1, 2, 4, 8, 8)
     },
     reference="Simonyan and Zisserman 2015, arXiv:1409.1556, table 1 (A, B, D, E), with batch norm and a linear head",
     recipe={
-        "optimizer": "sgd",
+        "optimizer": "muon",
+        "muon.sgd_lr": 0.2,
         "sgd.lr": 0.03,
         "schedule": "one_cycle",
         "batch_size": 128,

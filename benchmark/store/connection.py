@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -35,7 +36,8 @@ class StudyLocation:
         if self.storage is None:
             return self.root / "studies" / f"{self.name}.db"
         url = _parsed(self.storage)
-        return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
+        named = url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:")
+        return Path(str(url.database)) if named else None
 
     @property
     def url(self) -> str:
@@ -45,7 +47,14 @@ class StudyLocation:
     @property
     def folder(self) -> Path:
         """The folder for the study's weights, lock and log, beside the database."""
-        return self.root / "studies" / self.name
+        folder = self.root / "studies" / self.name
+        if self.storage is None:
+            return folder
+        # A study of the same name in another database keeps its hands off these weights.
+        where = visible_url(self.storage) if self.database is None else str(self.database.resolve())
+        if where == str(folder.with_name(f"{self.name}.db").resolve()):
+            return folder
+        return folder.with_name(f"{self.name}-{hashlib.sha256(where.encode()).hexdigest()[:8]}")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -79,9 +88,18 @@ def check_whole(database: Path) -> None:
         if file.read(len(_HEADER)) != _HEADER:
             raise BenchError(f"{database} is not an SQLite database; nothing was changed")
     try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)) as connection:
+        with closing(
+            sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
+        ) as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.OperationalError as error:
+        if "unable to open" not in str(error):
+            raise BenchError(f"{database} cannot be read ({error}); nothing was changed") from error
+        # SQLite keeps two more files beside a database that is in use, also to read it.
+        raise BenchError(
+            f"{database} cannot be opened: its folder cannot be written; copy it to one that can, and name that with --root"
+        ) from error
     except sqlite3.DatabaseError as error:
         raise BenchError(f"{database} is damaged or truncated ({error}); restore it from a copy") from error
     if verdict != "ok":
@@ -93,10 +111,15 @@ def check_whole(database: Path) -> None:
 def connect(location: StudyLocation) -> RDBStorage:
     """Optuna's storage on the location's database, made safe for many processes. Raises BenchError."""
     database = location.database
+    if database is None and _parsed(location.url).get_backend_name() == "sqlite":
+        raise BenchError("--storage names a database in memory, which is lost with the program; name a file")
     if database is not None:
         check_whole(database)
     try:
         storage = RDBStorage(location.url, engine_kwargs=_engine_options(location.url))
+    except ImportError as error:
+        driver = f"the driver {error.name!r} is missing; for PostgreSQL: pip install 'ensemble-bench[postgresql]'"
+        raise BenchError(f"cannot open {visible_url(location.url)}: {driver}") from None
     except Exception as error:
         # Whatever is raised here may quote the URL with its password, so its text is not passed on.
         raise BenchError(f"cannot open {visible_url(location.url)}: {type(error).__name__}") from None
