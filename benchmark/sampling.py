@@ -166,12 +166,15 @@ class _BracketView(FamilyView):
 
     def __init__(self, view: FamilyView, pruner: _FamilyHyperband, bracket: int) -> None:
         super().__init__(view, view._family)
-        self._in_bracket = lambda trial: pruner._get_bracket_id(view, trial) == bracket
+        self._view = view
+        self._bracket_of = pruner._get_bracket_id
+        self._bracket = bracket
 
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        return [trial for trial in super()._get_trials(deepcopy, states, use_cache) if self._in_bracket(trial)]
+        trials = super()._get_trials(deepcopy, states, use_cache)
+        return [trial for trial in trials if self._bracket_of(self._view, trial) == self._bracket]
 
 
 class _FamilyHyperband(optuna.pruners.HyperbandPruner):

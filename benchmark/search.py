@@ -171,8 +171,9 @@ class Search:
         return True
 
     def _configure(self, trial: optuna.Trial) -> TrialConfig:
+        # Has the sampler decide about the trial: for a study of a single family, Optuna would not ask it before.
+        _ = trial.relative_params
         family = trial.suggest_categorical("family", self._space.spec.families)
-        # Only now: the sampler decides about a trial when its first parameter is asked for.
         trial.set_user_attr("default", self._sampler.is_default)
         seed = derived_seed(self._space.spec.seed, "training", trial.number)
         return self._space.configure(family, suggest_from(trial), seed)
@@ -253,6 +254,10 @@ class Search:
     def _replace(self, slot: _Slot) -> bool:
         """The child is gone: fail its trial, and start another in its place."""
         slot.child.end()
+        if self._stop_requested:
+            # A signal to the whole process group ended the child as well.
+            self._abandon(slot)
+            return False
         code = slot.child.process.exitcode
         ended = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         if not slot.device:

@@ -18,7 +18,6 @@ from optuna.storages import RDBStorage
 from benchmark.errors import BenchError
 
 _BUSY_SECONDS = 60
-_HEADER = b"SQLite format 3\x00"
 
 
 @dataclass(frozen=True)
@@ -84,23 +83,24 @@ def check_whole(database: Path) -> None:
         raise BenchError(f"{database} is not a file; choose another --root or --storage")
     if database.stat().st_size == 0:
         raise BenchError(f"{database} is empty (0 bytes), not a study; remove it or restore it from a copy")
-    with database.open("rb") as file:
-        if file.read(len(_HEADER)) != _HEADER:
-            raise BenchError(f"{database} is not an SQLite database; nothing was changed")
+    # By SQLite alone: closing the file here would drop the locks of any connection this process has to it.
     try:
         with closing(
             sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_SECONDS)
         ) as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    except sqlite3.OperationalError as error:
-        if "unable to open" not in str(error):
-            raise BenchError(f"{database} cannot be read ({error}); nothing was changed") from error
-        # SQLite keeps two more files beside a database that is in use, also to read it.
-        raise BenchError(
-            f"{database} cannot be opened: its folder cannot be written; copy it to one that can, and name that with --root"
-        ) from error
     except sqlite3.DatabaseError as error:
+        if "unable to open" in str(error):
+            # SQLite keeps two more files beside a database that is in use, also to read it.
+            raise BenchError(
+                f"{database} cannot be opened, since its folder cannot be written: copy it to one that can,"
+                " and name that with --root"
+            ) from error
+        if "not a database" in str(error):
+            raise BenchError(
+                f"{database} is not an SQLite database, or its header is damaged; nothing was changed"
+            ) from error
         raise BenchError(f"{database} is damaged or truncated ({error}); restore it from a copy") from error
     if verdict != "ok":
         raise BenchError(f"{database} is damaged ({verdict}); restore it from a copy")

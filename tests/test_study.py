@@ -1,0 +1,115 @@
+"""A study as a whole: what is refused on an existing database, where numbers come from, and the sealed test split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+import sqlalchemy
+from filled_study import fill, spec
+
+from benchmark import study
+from benchmark.errors import BenchError
+from benchmark.records import Predictions, Split
+from benchmark.store import StudyLocation, open_study
+from benchmark.store.tables import PREDICTIONS
+
+
+def reopen(root: Path, **changes: str) -> None:
+    study.open_for_search(spec(**changes), StudyLocation("tiny", root), None, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("epochs = 1", "epochs = 2", "budget.epochs: 1 in the database, 2 now"),
+        ("val = 297", "val = 300", "split.val: 297 in the database, 300 now"),
+        ('"cnn", "vgg"', '"cnn"', "families: ['cnn', 'vgg'] in the database, ['cnn'] now"),
+        ("[search]", "[search]\nsampler = 'random'", "search.sampler: 'tpe' in the database, 'random' now"),
+        ("batch_size = [64]", "batch_size = [128]", "space.batch_size"),
+    ],
+)
+def test_a_changed_definition_is_refused_with_the_key_that_differs(
+    tmp_path: Path, old: str, new: str, key: str
+) -> None:
+    fill(tmp_path)
+    with pytest.raises(BenchError) as refusal:
+        reopen(tmp_path, old=old, new=new)
+    text = str(refusal.value)
+    assert key in text
+    assert "copy studies/tiny.toml to studies/NEW.toml and run: bench search NEW" in text
+    assert "budget.reports" not in text, "a key that agrees is not named"
+
+
+@pytest.mark.parametrize(("old", "new"), [("", ""), ("trials = 5", "trials = 50\nkeep_weights = 3")])
+def test_what_changes_no_trial_may_change(tmp_path: Path, old: str, new: str) -> None:
+    fill(tmp_path)
+    reopen(tmp_path, old=old, new=new)
+
+
+def test_other_library_versions_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(tmp_path)
+    monkeypatch.setattr(study, "running_versions", lambda: {**running, "torch": "0.1"})
+    running = open_study(StudyLocation("tiny", tmp_path)).fact("versions")
+    with pytest.raises(BenchError, match=r"torch: '.*' in the database, '0\.1' now"):
+        reopen(tmp_path)
+
+
+def test_trials_of_another_program_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    foreign = optuna.create_study(study_name="tiny", storage=f"sqlite:///{tmp_path}/studies/tiny.db")
+    foreign.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    with pytest.raises(BenchError, match="holds trials of another program"):
+        reopen(tmp_path)
+    assert len(foreign.trials) == 2
+    assert not foreign.user_attrs
+
+
+def test_the_origin_is_complete(tmp_path: Path) -> None:
+    origin = study.leaderboard_of(fill(tmp_path)).origin
+    assert (origin.study, origin.seed, origin.split_seed, origin.dataset) == ("tiny", 0, 0, "digits")
+    assert (origin.train_rows, origin.val_rows, origin.test_rows) == (1000, 297, 500)
+    assert origin.commands == ("bench search tiny",)
+    assert origin.device == "a processor"
+    assert origin.commit
+    assert len(origin.dataset_fingerprint) == 64
+    assert len(origin.split_digest) == 16
+    assert {"torch", "optuna", "numpy"} <= set(origin.versions)
+    assert all(origin.versions.values())
+
+
+def test_a_command_is_noted_once(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    for command in ("bench search tiny", "bench ensemble tiny", "bench search tiny"):
+        study.note_command(store, command)
+    assert store.fact("commands") == ["bench search tiny", "bench ensemble tiny"]
+
+
+def test_test_predictions_decide_nothing(tmp_path: Path) -> None:
+    def decisions() -> list[tuple[object, ...]]:
+        store = open_study(StudyLocation("tiny", tmp_path))
+        study.ensembles_of(store, 3)
+        board = study.leaderboard_of(store)
+        return [(row.entrant.name, row.entrant.members, row.entrant.weights) for row in board.rows]
+
+    fill(tmp_path, complete=5)
+    before = decisions()
+    _poison_test_predictions(tmp_path)
+    assert decisions() == before
+
+
+def _poison_test_predictions(root: Path) -> None:
+    generator = np.random.default_rng(0)
+    engine = sqlalchemy.create_engine(f"sqlite:///{root}/studies/tiny.db")
+    with engine.begin() as connection:
+        for trial in range(5):
+            noise = np.log(generator.dirichlet(np.ones(10), size=500).clip(1e-9)).astype(np.float32)
+            changed = connection.execute(
+                sqlalchemy.update(PREDICTIONS)
+                .where(PREDICTIONS.c.trial == trial, PREDICTIONS.c.split == str(Split.TEST))
+                .values(log_probs=noise.tobytes(), digest=Predictions(Split.TEST, noise).digest)
+            )
+            assert changed.rowcount == 1
+    engine.dispose()

@@ -1,0 +1,127 @@
+"""The resident data set and the stream of batches out of it."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from benchmark.records import Choice, Dataset, Images, SplitRows
+from benchmark.training import DeviceData, choose_device
+from benchmark.training.data import BatchStream
+
+
+def resident(rows: int = 12, seed: int = 0) -> tuple[DeviceData, Dataset, SplitRows]:
+    random = np.random.default_rng(seed)
+    images = Images(random.integers(0, 256, (rows + 4, 5, 6, 3), np.uint8), np.arange(rows + 4, dtype=np.int64) % 3)
+    test = Images(random.integers(0, 256, (7, 5, 6, 3), np.uint8), np.arange(7, dtype=np.int64) % 3)
+    dataset = Dataset("random", ("a", "b", "c"), images, test, "0")
+    order = random.permutation(rows + 4)
+    split = SplitRows(np.sort(order[4:]), np.sort(order[:4]))
+    return DeviceData.load(dataset, split, choose_device("cpu")), dataset, split
+
+
+def test_parts_are_the_rows_of_the_split() -> None:
+    data, dataset, split = resident()
+    for part, images in (
+        (data.train, dataset.train.take(split.train)),
+        (data.val, dataset.train.take(split.val)),
+        (data.test, dataset.test),
+    ):
+        np.testing.assert_array_equal(part.pixels.permute(0, 2, 3, 1).numpy(), images.pixels)
+        np.testing.assert_array_equal(part.labels.numpy(), images.labels)
+    assert data.image_shape == dataset.image_shape
+    assert data.num_classes == 3
+
+
+def test_channel_statistics_are_numpys_of_the_training_rows() -> None:
+    data, dataset, split = resident()
+    pixels = dataset.train.pixels[split.train].astype(np.float64) / 255
+    np.testing.assert_allclose(data.mean.numpy(), pixels.mean(axis=(0, 1, 2)), rtol=1e-6)
+    np.testing.assert_allclose(data.std.numpy(), pixels.std(axis=(0, 1, 2)), rtol=1e-6)
+    normal = data.normalise(data.train.pixels)
+    np.testing.assert_allclose(normal.mean(dim=(0, 2, 3)).numpy(), 0, atol=1e-5)
+    np.testing.assert_allclose(normal.std(dim=(0, 2, 3), correction=0).numpy(), 1, rtol=1e-5)
+
+
+def test_a_constant_channel_stays_finite() -> None:
+    images = Images(np.full((6, 4, 4, 1), 7, np.uint8), np.arange(6, dtype=np.int64) % 2)
+    dataset = Dataset("grey", ("a", "b"), images, images, "0")
+    data = DeviceData.load(dataset, SplitRows(np.arange(4), np.array([4, 5])), choose_device("cpu"))
+    assert data.normalise(data.train.pixels).abs().max().item() < 1e-3
+
+
+def test_normalise_takes_floats_alike_and_leaves_its_argument() -> None:
+    data, _, _ = resident()
+    pixels = data.train.pixels.clone()
+    floats = pixels.float() / 255
+    kept = floats.clone()
+    torch.testing.assert_close(data.normalise(floats), data.normalise(pixels))
+    assert torch.equal(floats, kept)
+    assert torch.equal(pixels, data.train.pixels)
+
+
+def rows_of(data: DeviceData, images: torch.Tensor) -> list[int]:
+    """The training rows that the images are."""
+    all_rows = data.normalise(data.train.pixels)
+    distances = (images[:, None] - all_rows[None]).abs().amax(dim=(2, 3, 4))
+    assert (distances.min(dim=1).values < 1e-5).all()
+    return distances.argmin(dim=1).tolist()
+
+
+def test_every_row_once_per_epoch_in_a_new_order() -> None:
+    data, _, _ = resident(rows=12)
+    batches = list(itertools.islice(iter(BatchStream(data, (), 4, seed=1)), 6))
+    epochs = [[row for images, _ in batches[start : start + 3] for row in rows_of(data, images)] for start in (0, 3)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(12))
+    assert epochs[0] != epochs[1]
+    images, targets = batches[0]
+    assert targets.argmax(dim=1).tolist() == data.train.labels[rows_of(data, images)].tolist()
+    assert targets.sum(dim=1).tolist() == [1.0] * 4
+
+
+def test_whole_batches_only() -> None:
+    data, _, _ = resident(rows=11)
+    batches = list(itertools.islice(iter(BatchStream(data, (), 4, seed=1)), 4))
+    assert [len(images) for images, _ in batches] == [4] * 4
+    first = [row for images, _ in batches[:2] for row in rows_of(data, images)]
+    assert len(set(first)) == 8
+
+
+def test_a_batch_larger_than_the_data_is_the_data() -> None:
+    data, _, _ = resident(rows=5)
+    stream = BatchStream(data, (), 64, seed=1)
+    images, _ = next(iter(stream))
+    assert stream.batch_size == 5
+    assert sorted(rows_of(data, images)) == list(range(5))
+
+
+AUGMENTED = (Choice("mixup", {"alpha": 0.3}), Choice("flip", {"mode": "random"}), Choice("crop", {"pixels": 1}))
+
+
+@pytest.mark.parametrize("augmentations", [(), AUGMENTED])
+def test_the_seed_decides_the_batches(augmentations: tuple[Choice, ...]) -> None:
+    data, _, _ = resident()
+
+    def pixels(seed: int) -> torch.Tensor:
+        return torch.cat([images for images, _ in itertools.islice(iter(BatchStream(data, augmentations, 4, seed)), 5)])
+
+    assert torch.equal(pixels(1), pixels(1))
+    assert not torch.equal(pixels(1), pixels(2))
+
+
+def test_the_order_of_augmentations_is_the_registrys() -> None:
+    data, _, _ = resident()
+    forward, backward = (next(iter(BatchStream(data, chosen, 6, 3))) for chosen in (AUGMENTED, AUGMENTED[::-1]))
+    assert torch.equal(forward[0], backward[0])
+    assert torch.equal(forward[1], backward[1])
+
+
+@pytest.mark.parametrize(("share", "count"), [(1.0, 10), (0.5, 5), (0.3, 3), (0.01, 1)])
+def test_spread_keeps_a_share(share: float, count: int) -> None:
+    data, _, _ = resident(rows=10)
+    part = data.train.spread(share)
+    assert len(part) == len(part.pixels) == count
+    assert torch.equal(part.pixels[0], data.train.pixels[0])

@@ -1,0 +1,70 @@
+"""Predictions are normalised, in the order of rows, and mirrored views are an average of logits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from benchmark.records import Dataset, Images, SplitRows
+from benchmark.training import DeviceData, choose_device, multiply_accumulates, predict
+
+
+@pytest.fixture(scope="module")
+def data() -> DeviceData:
+    random = np.random.default_rng(0)
+    images = Images(random.integers(0, 256, (1103, 4, 5, 1), np.uint8), np.arange(1103, dtype=np.int64) % 3)
+    dataset = Dataset("random", ("a", "b", "c"), images, images.take(np.arange(9)), "0")
+    return DeviceData.load(dataset, SplitRows(np.arange(1003), np.arange(1003, 1103)), choose_device("cpu"))
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(20, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
+
+
+@pytest.mark.parametrize("mirror", [False, True])
+def test_equals_the_computation_by_hand(data: DeviceData, model: nn.Module, mirror: bool) -> None:
+    # More rows than one batch of predictions, and not a multiple of it.
+    found = predict(model, data, data.train, mirror=mirror, precision="float32")
+    model.eval()
+    images = data.normalise(data.train.pixels)
+    with torch.no_grad():
+        logits = model(images)
+        if mirror:
+            logits = (logits + model(images.flip(-1))) / 2
+    assert found.shape == (1003, 3)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, logits.log_softmax(dim=1))
+    torch.testing.assert_close(found.exp().sum(dim=1), torch.ones(1003))
+
+
+def test_mirrored_views_matter_and_are_symmetric(data: DeviceData, model: nn.Module) -> None:
+    plain = predict(model, data, data.val, mirror=False)
+    mirrored = predict(model, data, data.val, mirror=True)
+    assert not torch.allclose(plain, mirrored, atol=1e-3)
+    flipped = type(data.val)(data.val.pixels.flip(3), data.val.labels)
+    torch.testing.assert_close(predict(model, data, flipped, mirror=True), mirrored)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_leaves_the_mode_and_the_statistics(data: DeviceData, model: nn.Module, training: bool) -> None:
+    model.train(training)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    predict(model, data, data.val, mirror=True)
+    assert model.training is training
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_bfloat16_predictions_are_normalised_float32(data: DeviceData, model: nn.Module) -> None:
+    found = predict(model, data, data.val, mirror=False, precision="bfloat16")
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.exp().sum(dim=1), torch.ones(100))
+
+
+def test_multiply_accumulates_by_hand(data: DeviceData) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.Flatten(), nn.Linear(40, 3, bias=False))
+    # 20 positions x 2 outputs x 9 inputs, and 40 x 3.
+    assert multiply_accumulates(model, data) == 360 + 120
