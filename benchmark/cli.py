@@ -36,6 +36,9 @@ data_app = typer.Typer(no_args_is_help=True, help="Fetch and look at data sets."
 app.add_typer(data_app, name="data")
 
 
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM, as shells have it, so that `bench search && bench ensemble` stops there."""
+
 Root = Annotated[Path, typer.Option("--root", help="Folder with studies/ and results/; made where missing.")]
 Storage = Annotated[
     str | None, typer.Option("--storage", help="Database URL instead of studies/NAME.db, e.g. postgresql://host/db.")
@@ -121,6 +124,8 @@ def search(
     with SearchDisplay(console, spec.name, before, limits.trials, limits.timeout) as display:
         end = Search(store, space, setups, display).run(limits)
     _say_how_it_ended(console, end.why, store)
+    if end.why == "interrupted":
+        raise typer.Exit(_INTERRUPTED)
 
 
 @app.command()
@@ -331,7 +336,10 @@ def _command() -> str:
     """The command as it was typed; a database password is left out."""
     from benchmark.store import visible_url
 
-    words = [visible_url(word) if "://" in word else word for word in sys.argv[1:]]
+    words = []
+    for word in sys.argv[1:]:
+        option, is_option, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        words.append(option + is_option + (visible_url(value) if "://" in value else value))
     return shlex.join(["bench", *words])
 
 

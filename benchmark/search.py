@@ -129,30 +129,41 @@ class Search:
 
     def _loop(self, total: int, deadline: float | None) -> SearchEnd:
         renewed, spent = time.monotonic(), False
-        while True:
-            if self._stop_requested:
-                return SearchEnd("interrupted")
-            if deadline is not None and time.monotonic() >= deadline:
-                return SearchEnd("timeout")
-            may_start = deadline is None or deadline - time.monotonic() > self._usual_duration()
+        while (why := self._reason_to_end(spent, deadline)) is None:
             for slot in self._slots:
-                if slot.idle and not spent and may_start:
+                if slot.idle and not spent and self._may_start(deadline):
                     spent = not self._start_trial(slot, total)
-            busy = [slot for slot in self._slots if slot.trial is not None or not slot.device]
-            if not [slot for slot in busy if slot.trial is not None] and (spent or not may_start):
-                return SearchEnd("spent" if spent else "timeout")
-            by_source: dict[Any, _Slot] = {}
-            for slot in busy:
-                by_source |= {slot.child.connection: slot, slot.child.process.sentinel: slot}
-            for slot in {
-                id(by_source[source]): by_source[source] for source in wait(by_source, _POLL_SECONDS)
-            }.values():
+            for slot in self._heard_from():
                 # A trial that fails gives its place to another one.
                 spent = self._hear(slot) and spent
             if time.monotonic() - renewed > _RENEW_SECONDS:
                 self._store.renew(slot.trial.number for slot in self._slots if slot.trial is not None)
                 renewed = time.monotonic()
             self._observer.tick()
+        return SearchEnd(why)
+
+    def _reason_to_end(self, spent: bool, deadline: float | None) -> str | None:
+        running = any(slot.trial is not None for slot in self._slots)
+        if self._stop_requested:
+            return "interrupted"
+        if spent and not running:
+            return "spent"
+        if deadline is not None and time.monotonic() >= deadline:
+            return "timeout"
+        return None if running or self._may_start(deadline) else "timeout"
+
+    def _may_start(self, deadline: float | None) -> bool:
+        """Whether a trial that starts now can be expected to end in time."""
+        return deadline is None or deadline - time.monotonic() > self._usual_duration()
+
+    def _heard_from(self) -> list[_Slot]:
+        """Slots whose child has said something or died, waiting for a moment at most."""
+        by_source: dict[Any, _Slot] = {}
+        for slot in self._slots:
+            if slot.trial is not None or not slot.device:
+                by_source |= {slot.child.connection: slot, slot.child.process.sentinel: slot}
+        heard = wait(by_source, _POLL_SECONDS)
+        return [slot for slot in self._slots if any(by_source[source] is slot for source in heard)]
 
     def _start_trial(self, slot: _Slot, total: int) -> bool:
         """Claim a trial and give it to the slot's child; False where the budget is spent."""

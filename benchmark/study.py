@@ -50,9 +50,7 @@ def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path 
 
 def note_command(store: StudyStore, command: str) -> None:
     """Add a command to the study's origin, once."""
-    commands = store.fact("commands") or []
-    if command not in commands:
-        store.set_fact("commands", [*commands, command])
+    store.add_to_fact("commands", command)
 
 
 def ensembles_of(store: StudyStore, top: int, methods: Sequence[str] | None = None) -> list[Entrant]:

@@ -351,7 +351,7 @@ def test_ctrl_c_ends_the_command_and_the_same_command_goes_on(tmp_path: Path) ->
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
     output, _ = running.communicate(timeout=20)
-    assert running.returncode == 0, output
+    assert running.returncode == 130, output
     assert "interrupted" in output
     assert "to go on: the same command again" in output
     assert "Traceback" not in output

@@ -90,6 +90,13 @@ class StudyStore:
         """Store a fact about the study (JSON)."""
         self.study.set_user_attr(key, value)
 
+    def add_to_fact(self, key: str, item: Any) -> None:
+        """Append to a stored list, made where it is missing, unless the item is in it; safe beside other processes."""
+        with self._exclusive():
+            items = self.fact(key) or []
+            if item not in items:
+                self.set_fact(key, [*items, item])
+
     def labels(self, split: Split) -> NDArray[np.int64]:
         """True classes (N,) of the validation or test rows."""
         query = select(LABELS.c.labels).where(LABELS.c.study == self.location.name, LABELS.c.split == str(split))
