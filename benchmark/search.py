@@ -36,6 +36,7 @@ from benchmark.workers import (
 
 _POLL_SECONDS = 0.5
 _RENEW_SECONDS = 10.0
+_LEASE_LOST = "lost: its lease had ended"
 _FAILURES_IN_A_ROW = 10
 """So many failed trials with no other between them mean that the study itself is wrong, not a configuration."""
 
@@ -81,7 +82,6 @@ class _Slot:
     trial: optuna.Trial | None = None
     config: TrialConfig | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    last: ProgressRecord | None = None
 
     @property
     def idle(self) -> bool:
@@ -175,7 +175,7 @@ class Search:
         if trial is None:
             return False
         assert slot.config is not None
-        slot.trial, slot.last = trial, None
+        slot.trial = trial
         slot.facts = {"device": slot.device, "seed": slot.config.seed}
         _tell(slot.child, Job(slot.config, self._weights.partial(trial.number)))
         self._observer.started(trial.number, trial.params["family"], bool(trial.user_attrs["default"]))
@@ -215,8 +215,13 @@ class Search:
         trial, config = slot.trial, slot.config
         assert trial is not None
         assert config is not None
-        slot.last = record
-        trial.report(record.val_accuracy, record.step)
+        try:
+            trial.report(record.val_accuracy, record.step)
+        except optuna.exceptions.UpdateFinishedTrialError:
+            # Another process took this one for dead, after a pause longer than the lease, and gave its place away.
+            _tell(slot.child, False)
+            self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
+            return
         slot.facts.setdefault("curve", []).append(record)
         self._observer.reported(trial.number, config.reports, record)
         # Every pruner notes the value of every trial; a default trial is the row that search is compared with.
@@ -238,7 +243,7 @@ class Search:
         if self._store.complete(trial, answer.val_accuracy, answer.predictions, facts):
             self._end(slot, TrialState.COMPLETE, answer.val_accuracy)
         else:
-            self._end(slot, TrialState.FAILED, None, "lost: its lease had ended")
+            self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
         trials = self._store.trials()
         # Weights of a running trial are another process's, on their way to being complete.
         running = [other.number for other in trials if other.state is TrialState.RUNNING]

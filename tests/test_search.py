@@ -233,12 +233,15 @@ def test_a_child_that_dies_is_replaced(store: StudyStore, scripts: list[Any], wh
     assert store.trials()[1].reason == "killed: the worker process ended with exit code 0"
 
 
-def test_a_result_that_comes_too_late_counts_for_nothing(store: StudyStore, scripts: list[Any]) -> None:
+@pytest.mark.parametrize("noticed", ["when it reports", "when it ends"])
+def test_a_result_that_comes_too_late_counts_for_nothing(store: StudyStore, scripts: list[Any], noticed: str) -> None:
     observer = Observer()
 
     def lose(number: int, step: int) -> None:
         if (number, step) == (0, 2):
             store._give_up_lease(0)
+            if noticed == "when it reports":
+                store._fail_lost()
 
     observer.on_report = lose
     scripts.append(succeed)
