@@ -45,7 +45,7 @@ def demo(session: nox.Session) -> None:
     """The main job on real CIFAR-10, in demo/: search, ensemble, leaderboard; at most 10 minutes on 2 cores."""
     bench = program(shared(session), "bench")
     root = ("--root", "demo")
-    session.run(bench, "search", "--timeout", "6m", *root, *session.posargs)
+    session.run(bench, "search", "--timeout", "7m", *root, *session.posargs)
     session.run(bench, "ensemble", "--top", "5", *root)
     session.run(bench, "leaderboard", *root)
 
