@@ -46,7 +46,7 @@ def demo(session: nox.Session) -> None:
     bench = program(shared(session), "bench")
     root = ("--root", "demo")
     session.run(bench, "search", "--timeout", "7m", *root, *session.posargs)
-    session.run(bench, "ensemble", "--top", "5", *root)
+    session.run(bench, "ensemble", *root)
     session.run(bench, "leaderboard", *root)
 
 

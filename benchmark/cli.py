@@ -10,6 +10,7 @@ import re
 import shlex
 import sys
 import traceback
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,8 +47,11 @@ Storage = Annotated[
 DataFolder = Annotated[
     Path | None, typer.Option("--data", help="A folder with a copy of the data set, in any of its published forms.")
 ]
-StudyName = Annotated[
+StudyToSearch = Annotated[
     str | None, typer.Argument(help="The study; default: cifar10 with a GPU, cifar10-cpu without.", metavar="[STUDY]")
+]
+StudyToRead = Annotated[
+    str | None, typer.Argument(help="The study; default: the one searched last in this folder.", metavar="[STUDY]")
 ]
 
 
@@ -72,7 +76,7 @@ def bench(
 
 @app.command()
 def search(
-    study: StudyName = None,
+    study: StudyToSearch = None,
     trials: Annotated[
         int | None, typer.Option(min=1, help="Trials in total in the study, not additional ones.")
     ] = None,
@@ -130,8 +134,10 @@ def search(
 
 @app.command()
 def ensemble(
-    study: StudyName = None,
-    top: Annotated[int, typer.Option(min=2, help="How many of the best models to combine.")] = 5,
+    study: StudyToRead = None,
+    top: Annotated[
+        int | None, typer.Option(min=2, help="How many of the best models to combine; default: 5, or all there are.")
+    ] = None,
     storage: Storage = None,
     root: Root = Path(),
 ) -> None:
@@ -150,7 +156,7 @@ def ensemble(
 
 @app.command()
 def leaderboard(
-    study: StudyName = None,
+    study: StudyToRead = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     storage: Storage = None,
     root: Root = Path(),
@@ -235,11 +241,25 @@ def main() -> None:
     debug = "--debug" in sys.argv
     try:
         app([word for word in sys.argv[1:] if word != "--debug"])
-    except BenchError as error:
-        if debug:
+    except Exception as error:
+        reason = _in_words(error)
+        if debug or reason is None:
             traceback.print_exc()
-        Console(stderr=True).print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        if reason is None:
+            sys.exit(1)
+        Console(stderr=True).print(f"error: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _in_words(error: Exception) -> str | None:
+    """What the user can do something about; None for an error of ours."""
+    if isinstance(error, BenchError):
+        return str(error)
+    if "sqlalchemy" not in sys.modules:
+        return None
+    from benchmark.store import storage_trouble
+
+    return storage_trouble(error)
 
 
 def _default_study(devices: Sequence[str], console: Console) -> str:
@@ -305,10 +325,12 @@ def _teller(console: Console) -> Callable[[str], None]:
 def _say_how_it_ended(console: Console, why: str, store: StudyStore) -> None:
     say = _teller(console)
     trials = store.trials()
-    counts = {state: sum(trial.state == state for trial in trials) for state in ("complete", "pruned", "failed")}
+    counts = Counter(str(trial.state) for trial in trials)
     first = {"spent": "done", "timeout": "the time is up", "interrupted": "interrupted"}[why]
-    say(f"{first}: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+    say(f"{first}: " + ", ".join(f"{counts[state]} {state}" for state in ("complete", "pruned", "failed")))
     say(f"trials: {store}")
+    if counts["running"]:
+        say(f"{counts['running']} still run in other processes")
     if why != "spent":
         say("to go on: the same command again")
     _say_what_next(console, store)

@@ -68,6 +68,8 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
         """A trial was claimed."""
         label = f"{family} (default)" if is_default else family
         self._running[number] = _Running(number, label, time.monotonic())
+        if self._live is None:
+            self._console.print(f"trial {number:>4}  started   {label}", soft_wrap=True, style="dim", highlight=False)
 
     def reported(self, number: int, reports: int, record: ProgressRecord) -> None:
         """A running trial reported."""

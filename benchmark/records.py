@@ -226,8 +226,8 @@ class ProgressRecord:
 class Cost:
     """What a model costs. For an ensemble each figure is the sum over its members.
 
-    `macs`: multiply-accumulates of one forward pass of one image. `inference_ms`: milliseconds per image when
-    predicting the test split in batches, with all views.
+    `parameters`: all of them, fixed filters included. `macs`: multiply-accumulates to predict one image, all views
+    included. `inference_ms`: milliseconds per image when predicting the test split in batches, all views included.
     """
 
     parameters: int
@@ -302,7 +302,7 @@ class Origin:
 
     study: str
     commit: str
-    """Commit of this program's source, with "+changes" where it was altered; "unknown" outside a checkout."""
+    """Commits of this program's source that were used, "+changes" where altered; "unknown" outside a checkout."""
     commands: tuple[str, ...]
     seed: int
     split_seed: int

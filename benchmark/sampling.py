@@ -31,9 +31,10 @@ _STARTUP_TRIALS = 5
 def family_shares(best: Mapping[str, float | None], finished: Mapping[str, int], floor: float) -> dict[str, float]:
     """The share of trials each family should have; shares sum to 1.
 
-    best: best validation accuracy so far by family, None where there is none. finished: complete and pruned trials.
-    Equal until every family has three finished trials; then each keeps `floor` of an equal share, and the rest goes
-    by rank r of the best score, in proportion to 1 / r.
+    best: best validation accuracy so far by family, None where there is none.
+    finished: trials that ended by family, interrupted ones not counted.
+    Equal until every family has three of them; then each keeps `floor` of an equal share, and the rest goes by rank r
+    of the best score, in proportion to 1 / r.
     """
     equal = 1.0 / len(best)
     if min(finished.values()) < _TRIALS_BEFORE_TILT:

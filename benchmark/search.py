@@ -208,6 +208,9 @@ class Search:
             self._finish(slot, answer)
         elif isinstance(answer, Failed):
             self._fail(slot, answer.reason, {"traceback": answer.details})
+            if answer.spoilt:
+                slot.child.end()
+                slot.child, slot.device = start_child(slot.setup), ""
             return False
         return True
 
@@ -269,6 +272,8 @@ class Search:
 
     def _replace(self, slot: _Slot) -> bool:
         """The child is gone: fail its trial, and start another in its place."""
+        # It has closed its connection but may still be ending; killed now, it would seem to have died of a signal.
+        slot.child.process.join(timeout=_POLL_SECONDS)
         slot.child.end()
         if self._stop_requested:
             # A signal to the whole process group ended the child as well.

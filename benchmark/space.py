@@ -78,6 +78,7 @@ class Space:
         for name, narrowing in spec.space.items():
             self._known(name, "parameter in [space]")
             self._distributions[name] = narrowed(name, self._distributions[name], narrowing, name in open_names)
+        self._check_open_choices()
         self._recipes = {family: self._recipe(family) for family in spec.families}
         for family in spec.recipe:
             if family not in spec.families:
@@ -135,6 +136,16 @@ class Space:
             if not contains(self._distributions[name], given[name]):
                 raise BenchError(f"[recipe.{family}] {name} = {given[name]!r} lies outside {self._distributions[name]}")
         return {**self._defaults, **own, **given}
+
+    def _check_open_choices(self) -> None:
+        """Have entries whose parameters take more than their space lists say whether they know the study's choices."""
+        for key, registry in self._registries.items():
+            for name in getattr(self.spec, key):
+                tags = registry[name].tags
+                for parameter in tags.get("open", ()):
+                    listed = self._distributions[f"{name}.{parameter}"]
+                    for choice in listed.choices if isinstance(listed, CategoricalDistribution) else ():
+                        tags["check"](choice)
 
     def _known(self, name: str, kind: str) -> None:
         if name not in self._distributions:

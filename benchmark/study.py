@@ -5,7 +5,7 @@ Joins what other modules do; trains nothing and prints nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,10 @@ from benchmark.origin import running_versions, source_commit
 from benchmark.records import Entrant, Origin, Split
 from benchmark.splits import stratified_split
 from benchmark.store import StudyLocation, StudyStore, create_study
+
+_USUAL_TOP = 5
+_COMPARED_VERSIONS = ("ensemble-bench", "torch", "torchvision", "timm", "optuna")
+"""Versions that have to stay the same within a study; the others are noted only."""
 
 
 def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path | None, say: Say) -> StudyStore:
@@ -36,30 +40,34 @@ def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path 
         "classes": list(dataset.classes),
         "rows": {"train": len(rows.train), "val": len(rows.val), "test": len(dataset.test)},
         "versions": running_versions(),
-        "commit": source_commit(),
     }
-    _refuse_foreign(store)
-    _refuse_changes(spec.name, store, facts)
-    for key, value in facts.items():
-        if store.fact(key) is None:
-            store.set_fact(key, value)
+    with store.exclusive():
+        _refuse_changes(spec.name, store, facts)
+        for key, value in facts.items():
+            if store.fact(key) is None:
+                store.set_fact(key, value)
     store.set_labels(Split.VAL, dataset.train.labels[rows.val])
     store.set_labels(Split.TEST, dataset.test.labels)
     return store
 
 
 def note_command(store: StudyStore, command: str) -> None:
-    """Add a command to the study's origin, once."""
+    """Add a command, and the source that runs it, to the study's origin; each once."""
     store.add_to_fact("commands", command)
+    store.add_to_fact("commits", source_commit())
 
 
-def ensembles_of(store: StudyStore, top: int, methods: Sequence[str] | None = None) -> list[Entrant]:
-    """Build ensembles of the study's best `top` models from stored predictions, and store them. Raises BenchError."""
+def ensembles_of(store: StudyStore, top: int | None = None) -> list[Entrant]:
+    """Build ensembles of the study's best `top` models from stored predictions, and store them. Raises BenchError.
+
+    `top` None is 5, or as many as there are.
+    """
     singles = store.single_models()
     if not singles:
         raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
     seed = store.fact("definition")["seed"]
-    built = build_ensembles(singles, store.labels(Split.VAL), top=top, methods=methods, seed=seed)
+    top = min(_USUAL_TOP, len(singles)) if top is None else top
+    built = build_ensembles(singles, store.labels(Split.VAL), top=top, seed=seed)
     store.save_ensembles(built)
     return built
 
@@ -86,7 +94,7 @@ def _origin(store: StudyStore) -> Origin:
     devices = sorted({trial.device for trial in store.trials() if trial.device})
     return Origin(
         study=store.location.name,
-        commit=store.fact("commit"),
+        commit=", ".join(store.fact("commits") or ()),
         commands=tuple(store.fact("commands") or ()),
         seed=definition["seed"],
         split_seed=definition["split.seed"],
@@ -101,15 +109,6 @@ def _origin(store: StudyStore) -> Origin:
     )
 
 
-def _refuse_foreign(store: StudyStore) -> None:
-    """Trials that another program put into the database were not trained here, and may have been minimised."""
-    if store.fact("definition") is None and store.trials():
-        raise BenchError(
-            f"study {store.location.name!r} in {store} holds trials of another program; nothing was changed:"
-            " choose another study name or --storage"
-        )
-
-
 def _refuse_changes(name: str, store: StudyStore, facts: Mapping[str, Any]) -> None:
     """Trials of two definitions, data sets or library versions do not compare: say what differs and how to go on."""
     differences = []
@@ -119,8 +118,8 @@ def _refuse_changes(name: str, store: StudyStore, facts: Mapping[str, Any]) -> N
             continue
         before = stored if isinstance(stored, Mapping) else {topic: stored}
         now = facts[topic] if isinstance(facts[topic], Mapping) else {topic: facts[topic]}
-        # Compared as JSON, which is how the study remembers.
-        for key in sorted({*before, *now}):
+        keys = {*before, *now} if topic != "versions" else _COMPARED_VERSIONS
+        for key in sorted(keys):
             if before.get(key) != now.get(key):
                 differences.append(f"  {key}: {before.get(key)!r} in the database, {now.get(key)!r} now")
     if differences:

@@ -30,8 +30,8 @@ class WeightsFolder:
         self.partial(number).unlink(missing_ok=True)
 
     def keep_only(self, numbers: Collection[int]) -> None:
-        """Remove the weights of all other trials."""
-        kept = {self.path(number) for number in numbers}
-        for path in self.folder.glob("trial-*.safetensors"):
+        """Remove the weights of all other trials, and what they left half-written."""
+        kept = {path for number in numbers for path in (self.path(number), self.partial(number))}
+        for path in self.folder.glob("trial-*"):
             if path not in kept:
                 path.unlink(missing_ok=True)

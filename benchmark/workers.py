@@ -7,7 +7,6 @@ lost without harm, so it may be killed at any moment.
 
 from __future__ import annotations
 
-import os
 import signal
 import traceback
 from collections.abc import Sequence
@@ -17,6 +16,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from joblib import cpu_count
 
 from benchmark.definition import StudySpec
 from benchmark.errors import BenchError
@@ -77,6 +78,8 @@ class Failed:
 
     reason: str
     details: str
+    spoilt: bool = False
+    """Whether the child may be left in a bad state (out of memory, a device error), and is better replaced."""
 
 
 Answer = Ready | Planned | ProgressRecord | Finished | Failed
@@ -122,8 +125,8 @@ def worker_setups(
     thread do twice the work of one process with two.
     """
     if workers is None:
-        workers = available_cores() if devices[0] == "cpu" else len(devices)
-    threads = max(1, available_cores() // workers) if devices[0] == "cpu" else 1
+        workers = cpu_count() if devices[0] == "cpu" else len(devices)
+    threads = max(1, cpu_count() // workers) if devices[0] == "cpu" else 1
     return [
         WorkerSetup(
             dataset=spec.dataset,
@@ -137,19 +140,14 @@ def worker_setups(
     ]
 
 
-def available_cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _serve(connection: Connection, setup: WorkerSetup) -> None:
     # Ctrl-C goes to the whole process group; the parent decides what becomes of the children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         data = _prepare(setup)
         connection.send(Ready(data.where.name))
-        while (job := connection.recv()) is not None:
-            _work(connection, job, data)
+        while True:
+            _work(connection, connection.recv(), data)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # The parent is gone, and with it the reason to go on.
 
@@ -168,7 +166,7 @@ def _prepare(setup: WorkerSetup) -> DeviceData:
 
 
 def _work(connection: Connection, job: Job, data: DeviceData) -> None:
-    from benchmark.training import planned_images, train
+    from benchmark.training import DivergedError, planned_images, train
 
     try:
         images = planned_images(job.config, data)
@@ -187,7 +185,8 @@ def _work(connection: Connection, job: Job, data: DeviceData) -> None:
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
-        connection.send(Failed(_reason(error), traceback.format_exc()))
+        spoilt = not isinstance(error, DivergedError | BenchError)
+        connection.send(Failed(_reason(error), traceback.format_exc(), spoilt))
 
 
 def _finish(job: Job, data: DeviceData, trained: TrainedModel) -> Finished:
@@ -199,6 +198,7 @@ def _finish(job: Job, data: DeviceData, trained: TrainedModel) -> Finished:
 
     mirror, precision = job.config.mirror_views, job.config.precision
     val = predict(trained.model, data, data.val, mirror=mirror, precision=precision)
+    data.where.synchronise()
     started = time.perf_counter()
     test = predict(trained.model, data, data.test, mirror=mirror, precision=precision).cpu()
     inference_ms = 1000 * (time.perf_counter() - started) / len(data.test)

@@ -13,6 +13,14 @@ from benchmark.errors import UnknownNameError
 from benchmark.records import ImageShape
 
 
+def _check_model(model: str) -> None:
+    """Raises UnknownNameError where timm has no such model."""
+    import timm  # here and not above: it takes seconds, and listing the families needs none of it
+
+    if not timm.is_model(model):
+        raise UnknownNameError("timm model", model, timm.list_models())
+
+
 @ARCHITECTURES.register(
     "timm_zoo",
     space={
@@ -21,6 +29,7 @@ from benchmark.records import ImageShape
     },
     reference="Wightman 2019, PyTorch Image Models, doi:10.5281/zenodo.4414861",
     open=("model",),
+    check=_check_model,
     recipe={
         "optimizer": "adamw",
         "adamw.lr": 2e-3,
@@ -37,10 +46,9 @@ def timm_zoo(image_shape: ImageShape, num_classes: int, *, model: str = "resnet1
     an image 32 times: enlarging it fits all of them, stems of any kind and vision transformers included (sides that are
     multiples of their patch), where editing strides fits some. Raises UnknownNameError where timm has no such model.
     """
-    import timm  # here and not above: it takes seconds, and listing the families needs none of it
+    import timm
 
-    if not timm.is_model(model):
-        raise UnknownNameError("timm model", model, timm.list_models())
+    _check_model(model)
     published = timm.get_pretrained_cfg(model, allow_unregistered=True)
     arguments: dict[str, Any] = {"in_chans": image_shape.channels, "num_classes": num_classes}
     if published is not None and published.fixed_input_size:

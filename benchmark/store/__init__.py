@@ -3,7 +3,7 @@
 A `StudyStore` is opened by `open_study` (existing, for reading or continuing) or `create_study` (for searching).
 """
 
-from benchmark.store.connection import StudyLocation, visible_url
+from benchmark.store.connection import StudyLocation, storage_trouble, visible_url
 from benchmark.store.study_store import StudyStore, create_study, open_study
 
-__all__ = ["StudyLocation", "StudyStore", "create_study", "open_study", "visible_url"]
+__all__ = ["StudyLocation", "StudyStore", "create_study", "open_study", "storage_trouble", "visible_url"]

@@ -13,6 +13,7 @@ from typing import Any
 import optuna
 import sqlalchemy
 from filelock import FileLock
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
 from benchmark.errors import BenchError
@@ -41,11 +42,13 @@ class StudyLocation:
     @property
     def url(self) -> str:
         """The database URL, password included: never print it."""
-        return self.storage or f"sqlite:///{self.database}"
+        if self.storage is None:
+            return f"sqlite:///{self.database}"
+        return _parsed(self.storage).render_as_string(hide_password=False)
 
     @property
     def folder(self) -> Path:
-        """The folder for the study's weights, lock and log, beside the database."""
+        """The folder for the study's weights, beside the database."""
         folder = self.root / "studies" / self.name
         if self.storage is None:
             return folder
@@ -57,13 +60,17 @@ class StudyLocation:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Held by one process of this machine at a time. Raises BenchError where the folder cannot be written."""
+        """Held by one process at a time, by all that share an SQLite file; else by those that share the folder.
+
+        Raises BenchError where the folder cannot be written.
+        """
+        path = self.folder / "study.lock" if self.database is None else self.database.with_name(f"{self.name}.db.lock")
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.folder / "study.lock")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path)
             lock.acquire()
         except OSError as error:
-            raise BenchError(f"cannot write in {self.folder}: {error.strerror}; choose another --root") from error
+            raise BenchError(f"cannot write in {path.parent}: {error.strerror}; choose another --root") from error
         try:
             yield
         finally:
@@ -154,9 +161,23 @@ def _tune_sqlite(engine: sqlalchemy.Engine) -> None:
     engine.dispose()
 
 
+def storage_trouble(error: Exception) -> str | None:
+    """What went wrong with the database, in one line and without its URL; None for any other error."""
+    if not isinstance(error, sqlalchemy.exc.SQLAlchemyError | StorageInternalError | sqlite3.Error):
+        return None
+    root: BaseException = error
+    while (cause := root.__cause__ or getattr(root, "orig", None)) is not None:
+        root = cause
+    told = str(root).strip().splitlines()
+    what = told[0] if told else type(root).__name__
+    return f"the database failed: {what}; when that is mended, the same command goes on"
+
+
 def _parsed(url: str) -> sqlalchemy.URL:
+    """The URL; PostgreSQL without a driver's name means the one of our extra, whatever SQLAlchemy's own default is."""
     try:
-        return sqlalchemy.make_url(url)
+        parsed = sqlalchemy.make_url(url)
+        return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
     except sqlalchemy.exc.ArgumentError:
         raise BenchError("--storage is not a database URL such as sqlite:///file.db or postgresql://host/db") from None
 

@@ -49,10 +49,15 @@ def create_study(location: StudyLocation) -> StudyStore:
     """Open the study, making database, tables and study where they are missing. Raises BenchError."""
     with location.lock():
         storage = connect(location)
-        METADATA.create_all(storage.engine)
         study = optuna.create_study(
             study_name=location.name, storage=storage, direction="maximize", load_if_exists=True
         )
+        if study.direction is not optuna.study.StudyDirection.MAXIMIZE or _is_foreign(study):
+            raise BenchError(
+                f"study {location.name!r} in {visible_url(location.url)} is of another program; nothing was changed:"
+                " choose another study name or --storage"
+            )
+        METADATA.create_all(storage.engine)
     return StudyStore(location, study, storage.engine)
 
 
@@ -92,7 +97,7 @@ class StudyStore:
 
     def add_to_fact(self, key: str, item: Any) -> None:
         """Append to a stored list, made where it is missing, unless the item is in it; safe beside other processes."""
-        with self._exclusive():
+        with self.exclusive():
             items = self.fact(key) or []
             if item not in items:
                 self.set_fact(key, [*items, item])
@@ -109,7 +114,7 @@ class StudyStore:
     def set_labels(self, split: Split, labels: NDArray[np.int64]) -> None:
         """Store the true classes (N,) of a split, once; stored ones are kept."""
         row = {"study": self.location.name, "split": str(split), "labels": labels.astype("<i8").tobytes()}
-        with self.location.lock(), self._engine.begin() as connection:
+        with self.exclusive(), self._engine.begin() as connection:
             there = select(LABELS.c.split).where(LABELS.c.study == self.location.name, LABELS.c.split == str(split))
             if connection.execute(there).first() is None:
                 connection.execute(insert(LABELS).values(row))
@@ -122,7 +127,7 @@ class StudyStore:
         Trials whose lease has ended are failed first, so that their places are free. Preparing (suggesting parameters)
         is part of the claim, so that no other process chooses without seeing this trial's parameters.
         """
-        with self._exclusive():
+        with self.exclusive():
             self._fail_lost()
             trials = self.study.get_trials(deepcopy=False)
             if sum(trial.state in _COUNTED for trial in trials) >= total:
@@ -160,11 +165,13 @@ class StudyStore:
             }
             for item in predictions
         ]
-        with self._exclusive():
+        with self.exclusive():
             if not self._give_up_lease(trial.number):
                 return False
             with self._engine.begin() as connection:
                 connection.execute(insert(PREDICTIONS), rows)
+                # With another candidate, they are no longer those of the best.
+                connection.execute(delete(ENTRANTS).where(ENTRANTS.c.study == self.location.name))
             for key, value in facts.items():
                 trial.set_user_attr(key, as_jsonable(value))
             self.study.tell(trial, val_accuracy)
@@ -179,7 +186,7 @@ class StudyStore:
         return self._end(trial, OptunaState.FAIL, {**facts, "reason": reason})
 
     def _end(self, trial: optuna.Trial, state: OptunaState, facts: Mapping[str, Any]) -> bool:
-        with self._exclusive():
+        with self.exclusive():
             if not self._give_up_lease(trial.number):
                 return False
             for key, value in facts.items():
@@ -212,7 +219,7 @@ class StudyStore:
                     connection.execute(delete(table).where(*of_trial))
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> Iterator[None]:
         """One process at a time: by a lock file beside an SQLite database, by an advisory lock in PostgreSQL."""
         if self._engine.dialect.name != "postgresql":
             with self.location.lock():
@@ -298,10 +305,16 @@ class StudyStore:
         return visible_url(self.location.url)
 
 
+def _is_foreign(study: optuna.Study) -> bool:
+    """Whether the study has trials that were not trained here."""
+    return "definition" not in study.user_attrs and bool(study.get_trials(deepcopy=False))
+
+
 def _is_gone(owner: str) -> bool:
     """Whether the owner is a process of this machine that no longer exists."""
     host, _, pid = owner.rpartition(":")
-    if host != socket.gethostname():
+    # On Windows signal 0 is Ctrl-C and no question; there a lost trial waits for its lease to end.
+    if host != socket.gethostname() or os.name == "nt":
         return False
     try:
         os.kill(int(pid), 0)

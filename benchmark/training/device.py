@@ -48,6 +48,8 @@ def choose_device(name: str = "auto") -> DeviceChoice:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(name)
     if device.type == "cuda":
+        # Same seed, same result: without this, cuDNN may add up gradients in any order.
+        torch.backends.cudnn.deterministic = True
         return DeviceChoice(device, torch.cuda.get_device_name(device), True)
     return DeviceChoice(device, _cpu_name(), torch.cpu._is_amx_tile_supported())
 
