@@ -52,20 +52,21 @@ def lines_of(clock: list[float], before: list[TrialRecord], total: int = 6, time
 
 def test_without_a_terminal_every_trial_is_a_plain_line(clock: list[float]) -> None:
     lines = lines_of(clock, [])
-    assert len(lines) == 8
+    assert len(lines) == 12
     assert "\x1b" not in "".join(lines)
-    assert lines[0] == "trial    0  complete  cnn (default)           75.00 %    10.0 s  4,321 images/s"
-    assert lines[2].split() == ["trial", "1", "pruned", "resnet", "90.00", "%", "10.0", "s"]
-    assert lines[4].endswith("10.0 s  out of memory: [red]8 GB[/red]"), "a reason is no markup"
+    assert lines[0] == "trial    0  started   cnn (default)"
+    assert lines[1] == "trial    0  complete  cnn (default)           75.00 %    10.0 s  4,321 images/s"
+    assert lines[4].split() == ["trial", "1", "pruned", "resnet", "90.00", "%", "10.0", "s"]
+    assert lines[7].endswith("10.0 s  out of memory: [red]8 GB[/red]"), "a reason is no markup"
 
 
 def test_counts_best_and_time_left(clock: list[float]) -> None:
     lines = lines_of(clock, [])
-    assert lines[1].strip() == (
+    assert lines[2].strip() == (
         "1/6 trials (1 complete, 0 pruned, 0 failed); best 75.00 % (cnn (default), trial 0); about 0 min 50 s left"
     )
     # Three places of six are filled after 40 s, the failed one's time included; a pruned score is never the best.
-    assert lines[7].strip() == (
+    assert lines[-1].strip() == (
         "3/6 trials (2 complete, 1 pruned, 1 failed); best 75.00 % (cnn (default), trial 0); about 0 min 40 s left"
     )
 

@@ -123,7 +123,7 @@ class ScriptedProcess:
         self._thread.join(timeout=5)
         assert not self._thread.is_alive()
 
-    def join(self) -> None:
+    def join(self, timeout: float | None = None) -> None:
         if self.sentinel >= 0:
             os.close(self.sentinel)
             self.sentinel = -1

@@ -151,7 +151,7 @@ def spec() -> Any:
 def test_a_machine_is_shared_out(
     monkeypatch: pytest.MonkeyPatch, devices: list[str], asked: int | None, expected: list[tuple[str, int]]
 ) -> None:
-    monkeypatch.setattr(workers, "available_cores", lambda: 4)
+    monkeypatch.setattr(workers, "cpu_count", lambda: 4)
     setups = worker_setups(devices, asked, spec(), None)
     assert [(setup.device, setup.threads) for setup in setups] == expected
     assert {(setup.dataset, setup.val, setup.split_seed) for setup in setups} == {("digits", 50, 3)}

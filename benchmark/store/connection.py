@@ -41,10 +41,15 @@ class StudyLocation:
 
     @property
     def url(self) -> str:
-        """The database URL, password included: never print it."""
+        """The database URL, password included: never print it.
+
+        PostgreSQL without a driver's name means the one of our extra, whatever SQLAlchemy's own default is.
+        """
         if self.storage is None:
             return f"sqlite:///{self.database}"
-        return _parsed(self.storage).render_as_string(hide_password=False)
+        url = _parsed(self.storage)
+        url = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+        return url.render_as_string(hide_password=False)
 
     @property
     def folder(self) -> Path:
@@ -64,7 +69,10 @@ class StudyLocation:
 
         Raises BenchError where the folder cannot be written.
         """
-        path = self.folder / "study.lock" if self.database is None else self.database.with_name(f"{self.name}.db.lock")
+        database = self.database
+        path = self.folder / "study.lock" if database is None else database.with_name(f"{database.name}.lock")
+        if self.storage is not None and database is not None and not path.parent.is_dir():
+            raise BenchError(f"cannot open {visible_url(self.storage)}: there is no folder {path.parent}")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(path)
@@ -174,10 +182,8 @@ def storage_trouble(error: Exception) -> str | None:
 
 
 def _parsed(url: str) -> sqlalchemy.URL:
-    """The URL; PostgreSQL without a driver's name means the one of our extra, whatever SQLAlchemy's own default is."""
     try:
-        parsed = sqlalchemy.make_url(url)
-        return parsed.set(drivername="postgresql+psycopg") if parsed.drivername == "postgresql" else parsed
+        return sqlalchemy.make_url(url)
     except sqlalchemy.exc.ArgumentError:
         raise BenchError("--storage is not a database URL such as sqlite:///file.db or postgresql://host/db") from None
 

@@ -52,7 +52,7 @@ def create_study(location: StudyLocation) -> StudyStore:
         study = optuna.create_study(
             study_name=location.name, storage=storage, direction="maximize", load_if_exists=True
         )
-        if study.direction is not optuna.study.StudyDirection.MAXIMIZE or _is_foreign(study):
+        if _is_foreign(study, storage.engine):
             raise BenchError(
                 f"study {location.name!r} in {visible_url(location.url)} is of another program; nothing was changed:"
                 " choose another study name or --storage"
@@ -305,9 +305,20 @@ class StudyStore:
         return visible_url(self.location.url)
 
 
-def _is_foreign(study: optuna.Study) -> bool:
-    """Whether the study has trials that were not trained here."""
-    return "definition" not in study.user_attrs and bool(study.get_trials(deepcopy=False))
+def _is_foreign(study: optuna.Study, engine: sqlalchemy.Engine) -> bool:
+    """Whether the study minimises, or has trials and nothing of ours beside them."""
+    if study.direction is not optuna.study.StudyDirection.MAXIMIZE:
+        return True
+    if not study.get_trials(deepcopy=False) or "definition" in study.user_attrs:
+        return False
+    if not sqlalchemy.inspect(engine).has_table(LEASES.name):
+        return True
+    with engine.begin() as connection:
+        found = [
+            connection.execute(select(table.c.trial).where(table.c.study == study.study_name)).first()
+            for table in (LEASES, PREDICTIONS)
+        ]
+    return found == [None, None]
 
 
 def _is_gone(owner: str) -> bool:
