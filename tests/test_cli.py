@@ -25,7 +25,11 @@ Run = Callable[..., tuple[int, str]]
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("filled")
-    fill(root)
+    store = fill(root)
+    # Closed, so that the folder can be copied without a write-ahead log that would go on speaking for a broken file.
+    store.study._storage.remove_session()
+    store._engine.dispose()
+    assert not (root / "studies" / "tiny.db-wal").exists()
     return root
 
 
