@@ -8,13 +8,12 @@ mixup, whose confidence is low by design, and picks members that correct the con
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.ensemblers import ENSEMBLERS, Ensembler
-from benchmark.ensemblers.soft_voting import weighted_mean
+from benchmark.ensemblers._voting import Voting
 from benchmark.temperature import fit_temperature
 
 STEPS = 25
@@ -66,22 +65,10 @@ def select(log_probs: NDArray[np.float32], labels: NDArray[np.int64], steps: int
     return Path(tuple(chosen), tuple(losses))
 
 
-class GreedySelection:
-    """Weighted soft voting; a member's weight is its share of the kept steps."""
-
-    weights: NDArray[np.float64] | None = None
-
-    def fit(self, log_probs: NDArray[np.float32], labels: NDArray[np.int64]) -> Self:
-        """Select on all rows given and keep the best prefix."""
-        kept = select(log_probs, labels).best_prefix
-        self.weights = np.bincount(kept, minlength=len(log_probs)) / len(kept)
-        return self
-
-    def predict(self, log_probs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Log of the weighted mean probability, (N, K) of (M, N, K); no temperature is applied."""
-        if self.weights is None:
-            raise ValueError("predict needs fit first")
-        return weighted_mean(log_probs, self.weights)
+def selected_votes(log_probs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(M,) each member's share of the kept steps of a selection on all rows given."""
+    kept = select(log_probs, labels).best_prefix
+    return np.bincount(kept, minlength=len(log_probs)) / len(kept)
 
 
 @ENSEMBLERS.register(
@@ -91,4 +78,4 @@ class GreedySelection:
 )
 def greedy_selection() -> Ensembler:
     """An unfitted greedy selection."""
-    return GreedySelection()
+    return Voting(selected_votes)
