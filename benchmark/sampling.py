@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.pruners import BasePruner
@@ -27,8 +26,6 @@ _TRIALS_BEFORE_TILT = 3
 """Finished trials that every family needs before their best scores are compared."""
 _STARTUP_TRIALS = 5
 """Trials of a family before a model-based sampler takes over; the expert's is the first of them."""
-_VARIED = 0.25
-"""Share of the default's parameters that is drawn anew in a variation of it."""
 
 
 def family_shares(best: Mapping[str, float | None], finished: Mapping[str, int], floor: float) -> dict[str, float]:
@@ -83,8 +80,6 @@ def next_family(trials: Sequence[FrozenTrial], families: Sequence[str], floor: f
 class PerFamilySampler(BaseSampler):
     """Assigns a family, gives its default trial first, and samples the rest from that family's trials alone.
 
-    A model-based sampler needs a few trials to begin with. They are variations of the default, with a quarter of its
-    parameters drawn anew: of configurations drawn at random most learn nothing in a short budget, and teach little.
     The inner sampler is made anew for every trial with a seed of its own, so that any number of processes may share a
     study without proposing the same points.
     """
@@ -96,8 +91,6 @@ class PerFamilySampler(BaseSampler):
         self._inner: BaseSampler = optuna.samplers.RandomSampler()
         self._family = ""
         self._is_default = False
-        self._given: dict[str, ParameterValue] | None = None
-        """Values that are set without the inner sampler's model."""
 
     @property
     def is_default(self) -> bool:
@@ -114,20 +107,18 @@ class PerFamilySampler(BaseSampler):
         self._family, self._is_default = next_family(
             study.get_trials(deepcopy=False), spec.families, spec.search.family_floor
         )
-        view = FamilyView(study, self._family)
-        self._given = self._beginning(view, trial)
         family: dict[str, BaseDistribution] = {FAMILY: CategoricalDistribution(spec.families)}
-        if self._given is not None:
-            return family | self._space.distributions(self._given)
-        return family | self._inner.infer_relative_search_space(view, trial)
+        if self._is_default:
+            return family | self._space.distributions(self._space.expert(self._family))
+        return family | self._inner.infer_relative_search_space(FamilyView(study, self._family), trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
         """Values for that search space."""
         family: dict[str, ParameterValue] = {FAMILY: self._family}
-        if self._given is not None:
-            return family | self._given
+        if self._is_default:
+            return family | self._space.expert(self._family)
         inner = {name: distribution for name, distribution in search_space.items() if name != FAMILY}
         return family | self._inner.sample_relative(FamilyView(study, self._family), trial, inner)
 
@@ -137,21 +128,6 @@ class PerFamilySampler(BaseSampler):
         """A value for a parameter that is not modelled jointly."""
         view = FamilyView(study, self._family)
         return self._inner.sample_independent(view, trial, param_name, param_distribution)
-
-    def _beginning(self, view: FamilyView, trial: FrozenTrial) -> dict[str, ParameterValue] | None:
-        """The default trial, or a variation of it while the family has few trials; None once a sampler takes over."""
-        expert = self._space.expert(self._family)
-        if self._is_default:
-            return expert
-        begun = view.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-        if self._kind == "random" or len(begun) >= _STARTUP_TRIALS:
-            return None
-        seed = derived_seed(self._seed, "variation", trial.number)
-        rng, draw = np.random.default_rng(seed), optuna.samplers.RandomSampler(seed)
-        return {
-            name: draw.sample_independent(view, trial, name, distribution) if rng.random() < _VARIED else expert[name]
-            for name, distribution in self._space.distributions(expert).items()
-        }
 
 
 class PerFamilyPruner(BasePruner):
