@@ -7,7 +7,8 @@ the schedule, group by group.
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from torch import nn
 from torch.optim import Optimizer
@@ -23,6 +24,20 @@ class OptimizerBuilder(Protocol):
 
 
 OPTIMIZERS: Registry[..., tuple[Optimizer, ...]] = Registry("optimizer", __name__)
+
+
+def decayed_and_bare(model: nn.Module, decayed: Mapping[str, float], bare: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Parameter groups: weights with the options `decayed`; biases and norm parameters with `bare` and no weight decay.
+
+    A group without parameters is left out.
+    """
+    weights = [parameter for parameter in trainable(model) if parameter.ndim > 1]
+    vectors = [parameter for parameter in trainable(model) if parameter.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": weights, **decayed},
+        {"params": vectors, **bare, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def trainable(model: nn.Module) -> list[nn.Parameter]:

@@ -6,7 +6,7 @@ from optuna.distributions import FloatDistribution
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
-from benchmark.optimizers import OPTIMIZERS, trainable
+from benchmark.optimizers import OPTIMIZERS, decayed_and_bare
 
 
 @OPTIMIZERS.register(
@@ -19,10 +19,4 @@ from benchmark.optimizers import OPTIMIZERS, trainable
 )
 def adamw(model: nn.Module, /, *, lr: float = 3e-3, weight_decay: float = 0.02) -> tuple[Optimizer, ...]:
     """AdamW; biases and norm parameters are not decayed."""
-    weights = [parameter for parameter in trainable(model) if parameter.ndim > 1]
-    vectors = [parameter for parameter in trainable(model) if parameter.ndim <= 1]
-    groups = [
-        {"params": weights, "weight_decay": weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return (AdamW([group for group in groups if group["params"]], lr=lr, fused=True),)
+    return (AdamW(decayed_and_bare(model, {"weight_decay": weight_decay}, {}), lr=lr, fused=True),)

@@ -6,7 +6,7 @@ from optuna.distributions import FloatDistribution
 from torch import nn
 from torch.optim import SGD, Optimizer
 
-from benchmark.optimizers import OPTIMIZERS, trainable
+from benchmark.optimizers import OPTIMIZERS, decayed_and_bare
 
 
 @OPTIMIZERS.register(
@@ -29,10 +29,5 @@ def sgd(
     bias_scale: float = 1.0,
 ) -> tuple[Optimizer, ...]:
     """SGD; biases and norm parameters get `bias_scale` times the rate, and no weight decay (He et al. 2019, 3.1)."""
-    weights = [parameter for parameter in trainable(model) if parameter.ndim > 1]
-    vectors = [parameter for parameter in trainable(model) if parameter.ndim <= 1]
-    groups = [
-        {"params": weights, "lr": lr, "weight_decay": weight_decay},
-        {"params": vectors, "lr": lr * bias_scale, "weight_decay": 0.0},
-    ]
-    return (SGD([group for group in groups if group["params"]], momentum=momentum, nesterov=True, fused=True),)
+    groups = decayed_and_bare(model, {"lr": lr, "weight_decay": weight_decay}, {"lr": lr * bias_scale})
+    return (SGD(groups, momentum=momentum, nesterov=True, fused=True),)
