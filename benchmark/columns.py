@@ -98,6 +98,14 @@ def count(value: int) -> str:
     return str(value)
 
 
+def size(size_bytes: int | None) -> str:
+    """A size in bytes with three significant digits and an SI prefix, `1.97 GB`; a dash where it is not known."""
+    if size_bytes is None:
+        return "–"
+    number, _, prefix = count(size_bytes).partition(" ")
+    return f"{number} {prefix}B"
+
+
 COLUMNS: tuple[Column, ...] = (
     Column("name", "Entrant", "a single model, or an ensemble of several", lambda row: row.entrant.name),
     Column("family", "Family", "the architecture's family", lambda row: row.entrant.family, compact=False),
@@ -126,5 +134,7 @@ COLUMNS: tuple[Column, ...] = (
            lambda row: row.entrant.cost.train_seconds, significant, "s", False, compact=False),
     Column("inference_ms", "Inference", "milliseconds per image when predicting test in batches, with all views",
            lambda row: row.entrant.cost.inference_ms, significant, "ms/image", False),
+    Column("peak_memory_bytes", "Memory", "most memory in training, on a GPU or of the process; of the largest member",
+           lambda row: row.entrant.cost.peak_memory_bytes, size, "", False, compact=False),
     Column("members", "Members", "how many models vote", lambda row: len(row.entrant.members), count),
 )  # fmt: skip

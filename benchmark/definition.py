@@ -28,6 +28,7 @@ families = ["cnn", "resnet", "vgg", "efficientnet"]     # and timm_zoo, for any 
 augmentations = ["flip", "crop", "cutout"]              # also rotation, color, mixup; the search turns each on or off
 optimizers = ["sgd", "adamw", "muon"]
 schedules = ["one_cycle", "cosine", "linear"]
+averagings = ["none", "ema", "lookahead"]
 precision = "auto"                  # auto, float32 or bfloat16
 
 [split]
@@ -131,6 +132,7 @@ class StudySpec:
     augmentations: tuple[str, ...] = ("flip", "crop", "cutout")
     optimizers: tuple[str, ...] = ("sgd", "adamw", "muon")
     schedules: tuple[str, ...] = ("one_cycle", "cosine", "linear")
+    averagings: tuple[str, ...] = ("none", "ema", "lookahead")
     precision: str = "auto"
     split: SplitSpec = field(default_factory=SplitSpec)
     search: SearchSpec = field(default_factory=SearchSpec)
@@ -140,7 +142,7 @@ class StudySpec:
     """Changes to a family's default trial, by family and full parameter name."""
 
     def __post_init__(self) -> None:
-        for key in ("families", "optimizers", "schedules"):
+        for key in ("families", "optimizers", "schedules", "averagings"):
             if not getattr(self, key):
                 raise BenchError(f"study {self.name!r}: {key} must name at least one")
         if self.seed < 0:
@@ -228,7 +230,7 @@ def _typed(key: str, value: Any, where: str) -> Any:
     sections = {"split": SplitSpec, "budget": BudgetSpec, "search": SearchSpec}
     if key in sections:
         return _section(sections[key], key, value, where)
-    if key in ("families", "augmentations", "optimizers", "schedules"):
+    if key in ("families", "augmentations", "optimizers", "schedules", "averagings"):
         if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
             raise BenchError(f"{where}: {key} is a list of names")
         if len(set(value)) != len(value):

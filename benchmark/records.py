@@ -167,6 +167,10 @@ class Budget:
             raise BenchError("a budget is either epochs or seconds, and more than 0")
 
 
+VIEWS: Mapping[str, int] = MappingProxyType({"one": 1, "two": 2, "six": 6})
+"""Forward passes per image, by name: the image; with its mirror image; both also moved by a pixel either way."""
+
+
 @dataclass(frozen=True)
 class TrialConfig:
     """Everything that determines one training run, given the data and the machine."""
@@ -179,12 +183,14 @@ class TrialConfig:
     batch_size: int
     seed: int
     label_smoothing: float = 0.0
-    ema_decay: float = 0.0
-    """Decay per step of the exponential average of the weights; 0 is off."""
+    averaging: Choice = Choice("none")
+    """How weights are averaged over steps."""
     clip_norm: float = 0.0
     """Largest global gradient norm; 0 is off."""
-    mirror_views: bool = True
-    """Average the predictions of an image and its mirror image when predicting."""
+    start_size: float = 1.0
+    """Side of the first images as a share of the full one, grown in three stages over the budget; 1 is off."""
+    views: str = "two"
+    """Views of an image that are averaged when predicting, a name in VIEWS."""
     reports: int = 8
     """Validation scores per trial, evenly spaced over the budget."""
     report_share: float = 1.0
@@ -197,8 +203,12 @@ class TrialConfig:
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.reports < 1 or self.patience < 0:
             raise ValueError("batch_size and reports must be at least 1, patience at least 0")
-        if not 0 <= self.label_smoothing < 1 or not 0 <= self.ema_decay < 1 or self.clip_norm < 0:
-            raise ValueError("label_smoothing and ema_decay must lie in [0, 1), clip_norm at or above 0")
+        if not 0 <= self.label_smoothing < 1 or self.clip_norm < 0:
+            raise ValueError("label_smoothing must lie in [0, 1), clip_norm at or above 0")
+        if not 0 < self.start_size <= 1:
+            raise ValueError("start_size must lie in (0, 1]")
+        if self.views not in VIEWS:
+            raise ValueError(f"views must be one of {', '.join(VIEWS)}, not {self.views!r}")
         if not 0 < self.report_share <= 1:
             raise ValueError("report_share must lie in (0, 1]")
         if self.precision not in ("auto", "float32", "bfloat16"):
@@ -209,7 +219,8 @@ class TrialConfig:
 class ProgressRecord:
     """One report of a running trial, `step` of `reports`; losses in nats, rates in images per second.
 
-    Validation figures are of `TrialConfig.report_share` of the rows, without mirrored views: for pruning and curves.
+    Validation figures are of `TrialConfig.report_share` of the rows, in one view: for pruning and curves. Seconds are
+    counted from the start of the trial; `train_seconds` lie inside training steps.
     """
 
     step: int
@@ -219,28 +230,34 @@ class ProgressRecord:
     val_accuracy: float
     learning_rate: float
     train_seconds: float
+    evaluation_seconds: float
     images_per_second: float
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model costs. For an ensemble each figure is the sum over its members.
+    """What a model costs. For an ensemble each figure but the last is the sum over its members.
 
     `parameters`: all of them, fixed filters included. `macs`: multiply-accumulates to predict one image, all views
     included. `inference_ms`: milliseconds per image when predicting the test split in batches, all views included.
+    `peak_memory_bytes`: the most that training took, allocated on a GPU, or resident in the process on a CPU; None
+    where it is not known. For an ensemble it is the largest member's.
     """
 
     parameters: int
     macs: int
     train_seconds: float
     inference_ms: float
+    peak_memory_bytes: int | None = None
 
     def __add__(self, other: Cost) -> Cost:
+        peaks = [item.peak_memory_bytes for item in (self, other) if item.peak_memory_bytes is not None]
         return Cost(
             self.parameters + other.parameters,
             self.macs + other.macs,
             self.train_seconds + other.train_seconds,
             self.inference_ms + other.inference_ms,
+            max(peaks, default=None),
         )
 
 
@@ -271,6 +288,10 @@ class TrialRecord:
     seconds: float
     """Wall-clock seconds from start to end, 0 while it runs."""
     device: str
+    train_seconds: float = 0.0
+    """Of these, seconds inside training steps, as far as it reported."""
+    evaluation_seconds: float = 0.0
+    """Of these, seconds of evaluating reports and of predicting, as far as it reported."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -241,6 +241,7 @@ class Search:
             "cost": answer.cost,
             "best_step": answer.best_step,
             "images_seen": answer.images_seen,
+            "evaluation_seconds": answer.evaluation_seconds,
         }
         self._weights.publish(trial.number)
         if self._store.complete(trial, answer.val_accuracy, answer.predictions, facts):

@@ -17,10 +17,11 @@ from optuna.distributions import (
 
 from benchmark.architectures import ARCHITECTURES
 from benchmark.augmentations import AUGMENTATIONS
+from benchmark.averaging import AVERAGINGS
 from benchmark.definition import StudySpec
 from benchmark.errors import BenchError, UnknownNameError
 from benchmark.optimizers import OPTIMIZERS
-from benchmark.records import Choice, Parameters, ParameterValue, TrialConfig
+from benchmark.records import VIEWS, Choice, Parameters, ParameterValue, TrialConfig
 from benchmark.registry import Entry, Registry, contains
 from benchmark.schedules import SCHEDULES
 
@@ -29,18 +30,20 @@ Suggest = Callable[[str, BaseDistribution], Any]
 TRAINING_SPACE: Mapping[str, BaseDistribution] = {
     "batch_size": CategoricalDistribution((64, 128, 256, 512, 1024)),
     "label_smoothing": FloatDistribution(0.0, 0.3),
-    "ema_decay": CategoricalDistribution((0.0, 0.9, 0.99, 0.999)),
     "clip_norm": CategoricalDistribution((0.0, 1.0, 5.0)),
-    "mirror_views": CategoricalDistribution((True, False)),
+    "views": CategoricalDistribution(tuple(VIEWS)),
 }
+GROWTH_SPACE: Mapping[str, BaseDistribution] = {"start_size": CategoricalDistribution((0.5, 0.625, 0.75, 1.0))}
+"""Parameters of families with the tag `any_size`: their networks take images of any size."""
 TRAINING_DEFAULTS: Parameters = {
     "optimizer": "sgd",
     "schedule": "one_cycle",
     "batch_size": 128,
     "label_smoothing": 0.1,
-    "ema_decay": 0.0,
+    "averaging": "none",
     "clip_norm": 0.0,
-    "mirror_views": True,
+    "start_size": 1.0,
+    "views": "two",
     "flip": True,
     "crop": True,
 }
@@ -60,8 +63,9 @@ class Space:
             "optimizers": OPTIMIZERS,
             "schedules": SCHEDULES,
             "augmentations": AUGMENTATIONS,
+            "averagings": AVERAGINGS,
         }
-        self._distributions: dict[str, BaseDistribution] = dict(TRAINING_SPACE)
+        self._distributions: dict[str, BaseDistribution] = {**TRAINING_SPACE, **GROWTH_SPACE}
         self._defaults: dict[str, ParameterValue] = dict(TRAINING_DEFAULTS)
         open_names: set[str] = set()
         for key, registry in self._registries.items():
@@ -72,6 +76,7 @@ class Space:
                 open_names |= {f"{name}.{key}" for key in entry.tags.get("open", ())}
         self._distributions["optimizer"] = CategoricalDistribution(spec.optimizers)
         self._distributions["schedule"] = CategoricalDistribution(spec.schedules)
+        self._distributions["averaging"] = CategoricalDistribution(spec.averagings)
         for name in spec.augmentations:
             self._distributions[name] = CategoricalDistribution((True, False))
             self._defaults.setdefault(name, False)
@@ -113,18 +118,21 @@ class Space:
         optimizer = chosen(OPTIMIZERS, ask("optimizer"))
         schedule = chosen(SCHEDULES, ask("schedule"))
         augmentations = tuple(chosen(AUGMENTATIONS, name) for name in spec.augmentations if ask(name))
+        averaging = chosen(AVERAGINGS, ask("averaging"))
+        growing = GROWTH_SPACE if ARCHITECTURES[family].tags.get("any_size") else {}
         return TrialConfig(
             architecture=architecture,
             augmentations=augmentations,
             optimizer=optimizer,
             schedule=schedule,
+            averaging=averaging,
             budget=spec.budget.per_trial,
             reports=spec.budget.reports,
             report_share=spec.budget.report_share,
             patience=spec.budget.patience,
             precision=spec.precision,
             seed=seed,
-            **{name: ask(name) for name in TRAINING_SPACE},
+            **{name: ask(name) for name in (*TRAINING_SPACE, *growing)},
         )
 
     def _recipe(self, family: str) -> dict[str, ParameterValue]:

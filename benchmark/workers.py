@@ -8,6 +8,7 @@ lost without harm, so it may be killed at any moment.
 from __future__ import annotations
 
 import signal
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ from joblib import cpu_count
 
 from benchmark.definition import StudySpec
 from benchmark.errors import BenchError
-from benchmark.records import Cost, Predictions, ProgressRecord, Split, TrialConfig
+from benchmark.records import VIEWS, Cost, Predictions, ProgressRecord, Split, TrialConfig
 
 if TYPE_CHECKING:
-    from benchmark.training import DeviceData, TrainedModel
+    from benchmark.training import Captures, DeviceData, TrainedModel
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,7 @@ class Finished:
     cost: Cost
     best_step: int
     images_seen: int
+    evaluation_seconds: float
 
 
 @dataclass(frozen=True)
@@ -140,19 +142,8 @@ def worker_setups(
     ]
 
 
-def _serve(connection: Connection, setup: WorkerSetup) -> None:
-    # Ctrl-C goes to the whole process group; the parent decides what becomes of the children.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        data = _prepare(setup)
-        connection.send(Ready(data.where.name))
-        while True:
-            _work(connection, connection.recv(), data)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        pass  # The parent is gone, and with it the reason to go on.
-
-
-def _prepare(setup: WorkerSetup) -> DeviceData:
+def load_data(setup: WorkerSetup) -> DeviceData:
+    """The setup's data set, divided and on its device; sets the number of threads of this process."""
     import torch
 
     from benchmark.datasets import DATASETS
@@ -165,22 +156,37 @@ def _prepare(setup: WorkerSetup) -> DeviceData:
     return DeviceData.load(dataset, rows, choose_device(setup.device))
 
 
-def _work(connection: Connection, job: Job, data: DeviceData) -> None:
-    from benchmark.training import DivergedError, planned_images, train
+def _serve(connection: Connection, setup: WorkerSetup) -> None:
+    # Ctrl-C goes to the whole process group; the parent decides what becomes of the children.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    from benchmark.training import Captures, keep_freed_memory
+
+    keep_freed_memory()
+    try:
+        data, captures = load_data(setup), Captures()
+        connection.send(Ready(data.where.name))
+        while True:
+            _work(connection, connection.recv(), data, captures)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # The parent is gone, and with it the reason to go on.
+
+
+def _work(connection: Connection, job: Job, data: DeviceData, captures: Captures) -> None:
+    from benchmark.training import DivergedError, TrainingRun, start_peak_memory
 
     try:
-        images = planned_images(job.config, data)
-        connection.send(Planned(images))
-        run = train(job.config, data, images)
+        start_peak_memory(data.where)
+        run = TrainingRun(job.config, data, captures)
+        connection.send(Planned(run.open()))
+        reports = run.reports()
         while True:
             try:
-                record = next(run)
+                record = next(reports)
             except StopIteration as stop:
                 connection.send(_finish(job, data, stop.value))
                 return
             connection.send(record)
             if not connection.recv():
-                run.close()
                 return
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
@@ -190,30 +196,31 @@ def _work(connection: Connection, job: Job, data: DeviceData) -> None:
 
 
 def _finish(job: Job, data: DeviceData, trained: TrainedModel) -> Finished:
-    import time
-
     from safetensors.torch import save_model
 
-    from benchmark.training import multiply_accumulates, predict
+    from benchmark.training import multiply_accumulates, peak_memory_bytes, predict
 
-    mirror, precision = job.config.mirror_views, job.config.precision
-    val = predict(trained.model, data, data.val, mirror=mirror, precision=precision)
-    data.where.synchronise()
+    peak_bytes = peak_memory_bytes(data.where)
+    views, precision = job.config.views, job.config.precision
     started = time.perf_counter()
-    test = predict(trained.model, data, data.test, mirror=mirror, precision=precision).cpu()
-    inference_ms = 1000 * (time.perf_counter() - started) / len(data.test)
+    val = predict(trained.model, data, data.val, views=views, precision=precision).cpu()
+    val_seconds = time.perf_counter() - started
+    test = predict(trained.model, data, data.test, views=views, precision=precision).cpu()
+    test_seconds = time.perf_counter() - started - val_seconds
     save_model(trained.model, str(job.weights))
     return Finished(
-        val_accuracy=(val.argmax(dim=1) == data.val.labels).float().mean().item(),
-        predictions=(Predictions(Split.VAL, val.cpu().numpy()), Predictions(Split.TEST, test.numpy())),
+        val_accuracy=(val.argmax(dim=1) == data.val.labels.cpu()).float().mean().item(),
+        predictions=(Predictions(Split.VAL, val.numpy()), Predictions(Split.TEST, test.numpy())),
         cost=Cost(
             parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
-            macs=multiply_accumulates(trained.model, data) * (2 if mirror else 1),
+            macs=multiply_accumulates(trained.model, data) * VIEWS[views],
             train_seconds=trained.train_seconds,
-            inference_ms=inference_ms,
+            inference_ms=1000 * test_seconds / len(data.test),
+            peak_memory_bytes=peak_bytes,
         ),
         best_step=trained.best_step,
         images_seen=trained.images_seen,
+        evaluation_seconds=trained.evaluation_seconds + val_seconds + test_seconds,
     )
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmark.columns import COLUMNS, Row, count, decimals, percent, percent_with_interval, significant
+from benchmark.columns import COLUMNS, Row, count, decimals, percent, percent_with_interval, significant, size
 from benchmark.metrics import Estimate, score
 from benchmark.records import Cost, Entrant, Predictions, Split
 
@@ -30,7 +30,8 @@ def test_keys_are_distinct_and_every_column_explains_itself() -> None:
 
 def test_arrow_marks_exactly_the_columns_where_lower_is_better() -> None:
     lower = {column.key for column in COLUMNS if "↓" in column.heading()}
-    assert lower == {"log_loss", "brier", "ece", "parameters", "macs", "train_seconds", "inference_ms"}
+    costs = {"parameters", "macs", "train_seconds", "inference_ms", "peak_memory_bytes"}
+    assert lower == {"log_loss", "brier", "ece"} | costs
 
 
 def test_heading_carries_the_unit() -> None:
@@ -90,3 +91,8 @@ def test_shares_and_losses() -> None:
     assert percent(0.86096) == "86.10"
     assert percent_with_interval(Estimate(0.861, 0.8541, 0.8676)) == "86.10 (85.41–86.76)"
     assert decimals(0.6366) == "0.637"
+
+
+@pytest.mark.parametrize(("size_bytes", "text"), [(None, "–"), (512, "512 B"), (1_970_000_000, "1.97 GB")])
+def test_a_size_that_is_not_known_is_a_dash(size_bytes: int | None, text: str) -> None:
+    assert size(size_bytes) == text

@@ -66,6 +66,8 @@ def test_an_unknown_word_gets_the_nearest(text: str, wrong: str, right: str) -> 
         (SMALL.replace('["cnn", "resnet"]', '["cnn", "cnn"]'), "names something twice"),
         (SMALL.replace('["cnn", "resnet"]', "[]"), "must name at least one"),
         ("optimizers = []\n" + SMALL, "must name at least one"),
+        ("averagings = []\n" + SMALL, "averagings must name at least one"),
+        ('averagings = "ema"\n' + SMALL, "averagings is a list of names"),
         ("budget = 3\n" + SMALL.split("[budget]", maxsplit=1)[0], "budget is a table"),
         (SMALL + "reports = true\n", "budget.reports is of type int"),
         (SMALL + "reports = 2.5\n", "budget.reports is of type int"),

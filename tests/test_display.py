@@ -20,7 +20,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def report(step: int, accuracy: float) -> ProgressRecord:
-    return ProgressRecord(step, 64 * step, 1.0, 1.0, accuracy, 0.1, 0.5, 4321.0)
+    return ProgressRecord(step, 64 * step, 1.0, 1.0, accuracy, 0.1, 0.5, 0.1, 4321.0)
 
 
 def stored(number: int, state: TrialState, accuracy: float | None = None) -> TrialRecord:

@@ -108,8 +108,9 @@ def test_budget_is_one_positive_number(given: dict[str, float]) -> None:
         {"reports": 0},
         {"patience": -1},
         {"label_smoothing": 1.0},
-        {"ema_decay": 1.0},
-        {"ema_decay": -0.1},
+        {"start_size": 0.0},
+        {"start_size": 1.1},
+        {"views": "three"},
         {"clip_norm": -1.0},
         {"report_share": 0.0},
         {"report_share": 1.1},
@@ -168,6 +169,13 @@ def test_split_digest_follows_the_validation_rows() -> None:
 
 def test_cost_of_an_ensemble_is_the_sum() -> None:
     assert Cost(1, 2, 3.0, 4.0) + Cost(10, 20, 30.0, 40.0) == Cost(11, 22, 33.0, 44.0)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "peak"), [(None, None, None), (5, None, 5), (None, 5, 5), (5, 7, 7), (7, 5, 7), (0, None, 0)]
+)
+def test_peak_memory_of_an_ensemble_is_the_largest_members(one: Any, other: Any, peak: Any) -> None:
+    assert (Cost(1, 1, 1.0, 1.0, one) + Cost(1, 1, 1.0, 1.0, other)).peak_memory_bytes == peak
 
 
 def test_an_entrant_cannot_swap_its_splits() -> None:

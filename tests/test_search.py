@@ -46,9 +46,10 @@ cnn.variant = ["plain"]
 cnn.width = [16]
 cnn.depth = [2]
 batch_size = [128]
-ema_decay = [0.0]
+averaging = ["none"]
 clip_norm = [0.0]
-mirror_views = [false]
+start_size = [1.0]
+views = ["one"]
 """
 
 
@@ -130,13 +131,13 @@ class ScriptedProcess:
 
 
 def progress(step: int, accuracy: float) -> ProgressRecord:
-    return ProgressRecord(step, 100 * step, 1.0, 1.0, accuracy, 0.1, 0.1 * step, 1000.0)
+    return ProgressRecord(step, 100 * step, 1.0, 1.0, accuracy, 0.1, 0.1 * step, 0.01 * step, 1000.0)
 
 
 def finished(accuracy: float) -> Finished:
     halves = np.log(np.full((3, 2), 0.5, np.float32))
     both = (Predictions(Split.VAL, halves), Predictions(Split.TEST, halves))
-    return Finished(accuracy, both, Cost(1, 1, 1.0, 1.0), 1, 400)
+    return Finished(accuracy, both, Cost(1, 1, 1.0, 1.0, 2**30), 1, 400, 0.5)
 
 
 def succeed(connection: Connection, job: Job, accuracy: float = 0.5) -> None:
@@ -179,6 +180,8 @@ def test_a_budget_is_a_total(store: StudyStore, scripts: list[Any]) -> None:
     assert observer.running == [5, 6]
     facts = store.study.trials[6].user_attrs
     assert (facts["device"], facts["images"], len(facts["curve"]), facts["images_seen"]) == ("abacus", 400, 4, 400)
+    assert facts["evaluation_seconds"] == 0.5
+    assert store.trials()[6].cost == Cost(1, 1, 1.0, 1.0, 2**30)
 
 
 def test_a_failed_trial_gives_its_place_to_another(store: StudyStore, scripts: list[Any]) -> None:

@@ -9,13 +9,14 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from benchmark.architectures import ARCHITECTURES
 from benchmark.augmentations import AUGMENTATIONS
+from benchmark.averaging import AVERAGINGS
 from benchmark.definition import StudySpec, parse_study
 from benchmark.errors import BenchError, UnknownNameError
 from benchmark.optimizers import OPTIMIZERS
-from benchmark.records import Budget, ParameterValue
+from benchmark.records import Budget, Choice, ParameterValue
 from benchmark.registry import contains
 from benchmark.schedules import SCHEDULES
-from benchmark.space import TRAINING_SPACE, Space, narrowed, nearest
+from benchmark.space import GROWTH_SPACE, TRAINING_SPACE, Space, narrowed, nearest
 
 HEAD = """\
 dataset = "digits"
@@ -23,6 +24,7 @@ families = ["cnn", "resnet", "vgg"]
 augmentations = ["crop", "rotation"]
 optimizers = ["sgd", "adamw"]
 schedules = ["one_cycle", "cosine"]
+averagings = ["ema", "lookahead"]
 precision = "float32"
 """
 BUDGET = """\
@@ -47,6 +49,7 @@ def everything() -> Space:
         augmentations=tuple(AUGMENTATIONS),
         optimizers=tuple(OPTIMIZERS),
         schedules=tuple(SCHEDULES),
+        averagings=tuple(AVERAGINGS),
     )
     return Space(spec)
 
@@ -54,7 +57,8 @@ def everything() -> Space:
 NARROW = """\
 [space]
 batch_size = [512, 1024]
-ema_decay = [0.0]
+averaging = ["lookahead"]
+start_size = [1.0]
 optimizer = ["adamw"]
 crop = [false]
 cnn.width = { low = 48, high = 64 }
@@ -82,12 +86,15 @@ def test_the_expert_is_the_registered_default_where_nothing_is_narrowed() -> Non
         recipe = ARCHITECTURES[family].tags.get("recipe", {})
         assert all(expert[name] == value for name, value in recipe.items() if name in expert)
         inactive = [name for name in recipe if name not in expert]
-        assert all(name.split(".")[0] in {*OPTIMIZERS, *SCHEDULES, *AUGMENTATIONS} for name in inactive)
+        assert all(name.split(".")[0] in {*OPTIMIZERS, *SCHEDULES, *AUGMENTATIONS, *AVERAGINGS} for name in inactive)
 
 
 def test_the_expert_of_a_narrowed_space() -> None:
     expert = space_of(NARROW).expert("cnn")
     assert (expert["batch_size"], expert["optimizer"], expert["crop"]) == (512, "adamw", False)
+    assert (expert["averaging"], expert["start_size"], expert["views"]) == ("lookahead", 1.0, "two")
+    assert "lookahead.decay" in expert
+    assert "ema.decay" not in expert
     assert expert["cnn.width"] == 48
     assert "sgd.lr" not in expert
 
@@ -116,13 +123,13 @@ class Asker:
 
 def test_only_active_parameters_are_asked_for_once_and_in_a_fixed_order() -> None:
     space = space_of()
-    ask = Asker(optimizer="adamw", schedule="cosine", crop=False, rotation=True)
+    ask = Asker(optimizer="adamw", schedule="cosine", crop=False, rotation=True, averaging="lookahead")
     config = space.configure("resnet", ask, seed=9)
     assert ask.asked == list(dict.fromkeys(ask.asked))
     prefixes = {name.split(".")[0] for name in ask.asked if "." in name}
-    assert prefixes == {"resnet", "adamw", "cosine", "rotation"}
-    assert {"optimizer", "schedule", "crop", "rotation", *TRAINING_SPACE} <= set(ask.asked)
-    again = Asker(optimizer="adamw", schedule="cosine", crop=False, rotation=True)
+    assert prefixes == {"resnet", "adamw", "cosine", "rotation", "lookahead"}
+    assert {"optimizer", "schedule", "crop", "rotation", "averaging", *TRAINING_SPACE, *GROWTH_SPACE} <= set(ask.asked)
+    again = Asker(optimizer="adamw", schedule="cosine", crop=False, rotation=True, averaging="lookahead")
     assert space.configure("resnet", again, seed=9) == config
     assert again.asked == ask.asked
 
@@ -133,9 +140,19 @@ def test_the_configuration_is_what_was_answered() -> None:
     assert set(config.architecture.params) == set(ARCHITECTURES["resnet"].space)
     assert config.optimizer.params["lr"] == 1e-4
     assert [choice.name for choice in config.augmentations] == ["rotation"]
-    assert (config.batch_size, config.ema_decay, config.seed) == (64, 0.0, 9)
+    assert config.averaging == Choice("ema", {"decay": 0.9})
+    assert (config.batch_size, config.start_size, config.views, config.seed) == (64, 0.5, "one", 9)
     assert (config.budget, config.reports, config.patience) == (Budget(epochs=2), 3, 2)
     assert (config.report_share, config.precision) == (0.5, "float32")
+
+
+def test_images_grow_only_where_a_network_takes_any_size() -> None:
+    for family in ARCHITECTURES:
+        ask = Asker(start_size=0.625)
+        config = everything().configure(family, ask, seed=0)
+        grows = bool(ARCHITECTURES[family].tags.get("any_size"))
+        assert ("start_size" in ask.asked) == grows
+        assert config.start_size == (0.625 if grows else 1.0)
 
 
 @pytest.mark.parametrize(
@@ -147,6 +164,7 @@ def test_the_configuration_is_what_was_answered() -> None:
         (HEAD.replace('"crop"', '"corp"'), "", "corp", "crop"),
         (HEAD, "[space]\nresnet.dept = [8]\n", "resnet.dept", "resnet.depth"),
         (HEAD, "[space]\nbatchsize = [64]\n", "batchsize", "batch_size"),
+        (HEAD.replace('"lookahead"', '"lookahaed"'), "", "lookahaed", "lookahead"),
         (HEAD, "[space]\nsgd.lr = { low = 0.1, hihg = 1 }\n", "hihg", "high"),
         (HEAD, "[recipe.resnt]\nbatch_size = 64\n", "resnt", "resnet"),
         (HEAD, "[recipe.resnet]\nbatchsize = 64\n", "batchsize", "batch_size"),
@@ -162,7 +180,7 @@ def test_an_unknown_name_gets_the_nearest(head: str, tail: str, wrong: str, righ
     [
         ("[space]\nbatch_size = [100]\n", "100 lies outside"),
         ('[space]\nbatch_size = ["64"]\n', "'64' lies outside"),
-        ("[space]\nmirror_views = [1]\n", "1 lies outside"),
+        ("[space]\ncrop = [1]\n", "1 lies outside"),
         ("[space]\nbatch_size = []\n", "give a list of values"),
         ("[space]\nbatch_size = 64\n", "give a list of values"),
         ("[space]\nbatch_size = { low = 64 }\n", "give a list of values"),

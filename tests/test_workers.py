@@ -18,7 +18,7 @@ from benchmark.architectures import ARCHITECTURES
 from benchmark.definition import parse_study
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice, ProgressRecord, Split, TrialConfig
-from benchmark.training import DeviceData, DivergedError, predict
+from benchmark.training import Captures, DeviceData, DivergedError, TrainedModel, predict, train
 from benchmark.workers import Failed, Finished, Job, Planned, WorkerSetup, worker_setups
 
 SETUP = WorkerSetup(dataset="digits", data_folder=None, val=0.1, split_seed=0, device="cpu", threads=1)
@@ -38,7 +38,7 @@ CONFIG = TrialConfig(
 @pytest.fixture(scope="module")
 def data() -> Iterator[DeviceData]:
     threads = torch.get_num_threads()
-    yield workers._prepare(SETUP)
+    yield workers.load_data(SETUP)
     torch.set_num_threads(threads)
 
 
@@ -48,7 +48,7 @@ def answers(data: DeviceData, config: TrialConfig, weights: Path, replies: list[
     with ours, theirs:
         for reply in replies:
             ours.send(reply)
-        workers._work(theirs, Job(config, weights), data)
+        workers._work(theirs, Job(config, weights), data, Captures())
         said = []
         while ours.poll():
             said.append(ours.recv())
@@ -71,20 +71,46 @@ def test_a_job_is_planned_reported_and_finished(data: DeviceData, tmp_path: Path
     assert finished.val_accuracy == pytest.approx((val.log_probs.argmax(1) == data.val.labels.numpy()).mean())
     assert finished.cost.train_seconds > 0
     assert finished.cost.inference_ms > 0
+    assert finished.cost.peak_memory_bytes is None or finished.cost.peak_memory_bytes > 0
+    # Reports and the final predictions of both splits.
+    assert finished.evaluation_seconds > second.evaluation_seconds > first.evaluation_seconds > 0
 
     model = ARCHITECTURES["cnn"].build(data.image_shape, data.num_classes, **CONFIG.architecture.params)
     assert finished.cost.parameters == sum(parameter.numel() for parameter in model.parameters())
     load_model(model, str(weights))
-    again = predict(model.eval(), data, data.test, mirror=True, precision="float32")
+    again = predict(model.eval(), data, data.test, views="two", precision="float32")
     torch.testing.assert_close(again, torch.from_numpy(test.log_probs), atol=1e-4, rtol=1e-4)
 
 
-def test_mirrored_views_are_paid_for(data: DeviceData, tmp_path: Path) -> None:
+def test_views_are_paid_for(data: DeviceData, tmp_path: Path) -> None:
     costs = [
-        answers(data, replace(CONFIG, mirror_views=mirror), tmp_path / "w", [True] * 2)[-1].cost.macs
-        for mirror in (False, True)
+        answers(data, replace(CONFIG, views=views), tmp_path / "w", [True] * 2)[-1].cost.macs
+        for views in ("one", "two", "six")
     ]
-    assert costs[1] == 2 * costs[0] > 0
+    assert costs == [costs[0], 2 * costs[0], 6 * costs[0]]
+    assert costs[0] > 0
+
+
+@pytest.mark.parametrize("averaging", [Choice("none"), Choice("lookahead")])
+def test_a_budget_in_seconds_is_planned_and_can_be_repeated(
+    data: DeviceData, tmp_path: Path, averaging: Choice
+) -> None:
+    config = replace(CONFIG, budget=Budget(seconds=0.2), averaging=averaging, batch_size=64)
+    planned, *_, finished = answers(data, config, tmp_path / "w", [True] * 2)
+    assert planned.images == finished.images_seen
+    again = run_to_the_end(config, data, planned.images)
+    predicted = predict(again.model, data, data.test, views="two", precision="float32")
+    assert torch.equal(predicted, torch.from_numpy(finished.predictions[1].log_probs))
+
+
+def run_to_the_end(config: TrialConfig, data: DeviceData, images: int) -> TrainedModel:
+    reports = train(config, data, images)
+    while True:
+        try:
+            next(reports)
+        except StopIteration as stop:
+            trained: TrainedModel = stop.value
+            return trained
 
 
 def test_a_job_that_is_stopped_leaves_nothing(data: DeviceData, tmp_path: Path) -> None:
@@ -158,6 +184,6 @@ def test_a_machine_is_shared_out(
 
 
 def test_the_split_is_the_setups(data: DeviceData) -> None:
-    other = workers._prepare(replace(SETUP, split_seed=1))
+    other = workers.load_data(replace(SETUP, split_seed=1))
     assert len(data.val) == len(other.val) == math.floor(0.1 * (len(data.train) + len(data.val)) + 0.5)
     assert not torch.equal(data.val.pixels, other.val.pixels)

@@ -3,7 +3,8 @@
 A builder maps (image_shape, num_classes) and its own keyword-only parameters to a module that takes images as float
 (B, C, H, W), normalised per channel, and returns logits (B, K). It works for any image size of at least 8 pixels and
 any number of channels and classes. Its tag `recipe` holds the expert's training settings for the family's default
-trial, by full parameter name ("optimizer", "sgd.lr", "batch_size", ...).
+trial, by full parameter name ("optimizer", "sgd.lr", "batch_size", ...). Its tag `any_size` says that one network
+takes images of several sizes, at least 8 pixels a side, so that they may grow during training.
 """
 
 from __future__ import annotations

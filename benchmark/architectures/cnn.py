@@ -16,7 +16,7 @@ from benchmark.records import ImageShape
 _GROUP_WIDTHS = (1, 2, 4)
 _PATCH = 2
 _WHITENING_EPS = 5e-4
-_CHUNK = 256
+_CHUNK = 128
 _LOGIT_SCALE = 1 / 9
 # torch's momentum is the weight of the new batch: the records keep 0.6 of the old statistics per step. A trial of a few
 # hundred steps needs statistics this fresh.
@@ -35,6 +35,7 @@ _NORM_EPS = 1e-5
         "stem_stride": IntDistribution(1, 2),
     },
     reference="Jordan 2024, arXiv:2404.00498, section 3; three convolutions per group: airbench96",
+    any_size=True,
     recipe={
         "optimizer": "muon",
         "muon.sgd_lr": 2.0,
@@ -121,8 +122,8 @@ class WhiteningCNN(nn.Module):
         moments = torch.zeros((), dtype=torch.float64)
         patches = 0
         for matrix in _patch_matrices(images):
-            moments = moments + (matrix.T @ matrix).cpu()
-            patches += len(matrix)
+            moments = moments + (matrix @ matrix.T).cpu()
+            patches += matrix.shape[1]
         eigenvalues, eigenvectors = torch.linalg.eigh(moments / patches)
         self._set_directions(eigenvectors.T / torch.sqrt(eigenvalues.clamp(min=0) + _WHITENING_EPS)[:, None])
 
@@ -178,7 +179,9 @@ def _bias_norm(channels: int) -> nn.BatchNorm2d:
 
 
 def _patch_matrices(images: Tensor) -> Iterator[Tensor]:
-    """All patches of the images as float64 rows (patches, C x 2 x 2), in chunks that fit in a cache or a small GPU."""
+    """All patches of the images as float64 columns (C x 2 x 2, patches), in chunks that fit into a cache."""
     for chunk in torch.split(images, _CHUNK):
-        columns = F.unfold(chunk.float(), _PATCH)
-        yield columns.transpose(1, 2).reshape(-1, columns.shape[1]).double()
+        height, width = chunk.shape[2] - _PATCH + 1, chunk.shape[3] - _PATCH + 1
+        planes = chunk.double().transpose(0, 1)
+        corners = [planes[:, :, i : i + height, j : j + width] for i in range(_PATCH) for j in range(_PATCH)]
+        yield torch.stack([corner.reshape(len(planes), -1) for corner in corners], dim=1).flatten(0, 1)

@@ -18,6 +18,7 @@ from benchmark.records import ImageShape
         "drop_path_rate": FloatDistribution(0.0, 0.3),
     },
     reference="Tan and Le 2019, arXiv:1905.11946, table 1; timm",
+    any_size=True,
     recipe={
         "optimizer": "adamw",
         "adamw.lr": 4e-3,

@@ -45,7 +45,9 @@ class StudySummary:
     trial_seconds: float
     """Wall-clock seconds of all trials, added up over workers."""
     train_seconds: float
-    """Seconds of training steps of the complete trials, added up."""
+    """Of these, seconds inside training steps, as far as trials reported."""
+    evaluation_seconds: float
+    """Of these, seconds of evaluating reports and of predicting."""
     devices: tuple[str, ...]
 
 
@@ -131,7 +133,8 @@ def summarise(trials: Sequence[TrialRecord]) -> StudySummary:
         ),
         failures=tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         trial_seconds=sum(trial.seconds for trial in trials),
-        train_seconds=sum(trial.cost.train_seconds for trial in trials if trial.cost is not None),
+        train_seconds=sum(trial.train_seconds for trial in trials),
+        evaluation_seconds=sum(trial.evaluation_seconds for trial in trials),
         devices=tuple(sorted({trial.device for trial in trials if trial.device})),
     )
 

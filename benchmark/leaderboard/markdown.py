@@ -134,7 +134,8 @@ def _study(board: Leaderboard) -> list[str]:
             right=[False] + [True] * (len(TrialState) + 3),
         ),
         f"Time is wall-clock time of trials, added up over workers; of it {duration(summary.train_seconds)} were "
-        f"training steps of trials that completed. Device: {_cell(', '.join(summary.devices) or board.origin.device)}.",
+        f"training steps and {duration(summary.evaluation_seconds)} evaluation. "
+        f"Device: {_cell(', '.join(summary.devices) or board.origin.device)}.",
     ]  # fmt: skip
     if summary.failures:
         rows = [[reason, str(number)] for reason, number in summary.failures]

@@ -340,6 +340,7 @@ def _record(trial: FrozenTrial) -> TrialRecord:
     facts = trial.user_attrs
     state = _STATES[trial.state]
     duration = trial.duration.total_seconds() if trial.duration else 0.0
+    reported = facts["curve"][-1] if facts.get("curve") else {}
     return TrialRecord(
         number=trial.number,
         state=state,
@@ -351,6 +352,8 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         reason=facts.get("reason"),
         seconds=duration,
         device=str(facts.get("device", "")),
+        train_seconds=reported.get("train_seconds", 0.0),
+        evaluation_seconds=facts.get("evaluation_seconds", reported.get("evaluation_seconds", 0.0)),
     )
 
 

@@ -1,22 +1,31 @@
 """Train one model on resident data and predict with it; knows neither Optuna nor the database.
 
-`train` is a generator: it yields a ProgressRecord at every report and returns a TrainedModel; closing it ends the run.
+A `TrainingRun` is opened, which fixes how many images it trains on, and then yields a ProgressRecord at every report
+and returns a TrainedModel; closing that generator ends the run. `train` does both.
 """
 
-from benchmark.training.data import DeviceData
+from benchmark.training.capture import Captures
+from benchmark.training.data import BatchStream, DeviceData, Part
 from benchmark.training.device import DeviceChoice, check_libraries, choose_device
-from benchmark.training.loop import DivergedError, TrainedModel, planned_images, train
+from benchmark.training.loop import DivergedError, TrainedModel, TrainingRun, train
+from benchmark.training.memory import keep_freed_memory, peak_memory_bytes, start_peak_memory
 from benchmark.training.prediction import multiply_accumulates, predict
 
 __all__ = [
+    "BatchStream",
+    "Captures",
     "DeviceChoice",
     "DeviceData",
     "DivergedError",
+    "Part",
     "TrainedModel",
+    "TrainingRun",
     "check_libraries",
     "choose_device",
+    "keep_freed_memory",
     "multiply_accumulates",
-    "planned_images",
+    "peak_memory_bytes",
     "predict",
+    "start_peak_memory",
     "train",
 ]

@@ -34,7 +34,8 @@ class DeviceChoice:
             enabled = self.has_matrix_units and dense
         else:
             enabled = precision == "bfloat16"
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled)
+        # Weights are used once in a pass: there is nothing to cache, and a cache has no place in a captured graph.
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled, cache_enabled=False)
 
     def synchronise(self) -> None:
         """Wait until the device has done what was asked of it; nothing to wait for on a CPU."""

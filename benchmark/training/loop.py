@@ -1,4 +1,4 @@
-"""The training loop: a generator over reports that knows no search and no storage."""
+"""The training loop: one run from its first step to the weights of its best report; knows no search and no storage."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmark.architectures import ARCHITECTURES, DataInitialised
+from benchmark.averaging import AVERAGINGS, Averaging
 from benchmark.optimizers import OPTIMIZERS
 from benchmark.records import ProgressRecord, TrialConfig
 from benchmark.schedules import SCHEDULES, Schedule
+from benchmark.training.capture import Captures, Forward
 from benchmark.training.data import BatchStream, DeviceData
+from benchmark.training.growth import Growth, Size, resized
 from benchmark.training.prediction import predict
 
-_INITIALISING_IMAGES = 5000
+_INITIALISING_IMAGES = 2000
 _WARMUP_STEPS = 2
-_TIMED_STEPS = 5
-_TIMED_SHARE = 0.03
-"""At most this share of a budget in seconds goes into measuring how many images it buys (but three steps at least)."""
+_TIMED_BLOCKS = 3
+_BLOCK_STEPS = {"cpu": 1, "cuda": 10}
+"""Steps between two looks at the clock while a budget in seconds is planned: a GPU is not to be waited for often."""
+_STEPS_WORTH_CAPTURING = 50
 
 
 class DivergedError(Exception):
@@ -45,133 +48,208 @@ class TrainedModel:
     images_seen: int
     train_seconds: float
     """Seconds inside training steps, batches included; evaluation is not."""
+    evaluation_seconds: float
+    """Seconds inside the reports' evaluation."""
 
 
-def planned_images(config: TrialConfig, data: DeviceData) -> int:
-    """The number of training images that the configuration's budget buys.
+def train(
+    config: TrialConfig, data: DeviceData, images: int | None = None
+) -> Generator[ProgressRecord, None, TrainedModel]:
+    """Train on `images` training images (rounded to whole batches), or on as many as the configuration's budget buys.
 
-    A budget in epochs is a product. One in seconds is divided by the median time of a few steps on this machine, taken
-    on a throw-away model, so that the training run that follows is exact and can be repeated with the number.
+    Yields one record per report; returns the model with the weights of the best report. Raises DivergedError.
     """
-    if config.budget.epochs is not None:
-        return max(1, round(config.budget.epochs * len(data.train)))
-    assert config.budget.seconds is not None
-    run = _Run(config, data)
-    for _ in range(_WARMUP_STEPS):
-        run.step(share=0.0)
-    data.where.synchronise()
-    times: list[float] = []
-    while len(times) < _TIMED_STEPS and (len(times) < 3 or sum(times) < config.budget.seconds * _TIMED_SHARE):
-        started = time.perf_counter()
-        run.step(share=0.0)
-        data.where.synchronise()
-        times.append(time.perf_counter() - started)
-    return max(1, round(config.budget.seconds / statistics.median(times) * run.batch_size))
+    run = TrainingRun(config, data)
+    run.open(images)
+    return (yield from run.reports())
 
 
-def train(config: TrialConfig, data: DeviceData, images: int) -> Generator[ProgressRecord, None, TrainedModel]:
-    """Train on about `images` training images (rounded to whole batches, at least one), reporting on validation.
+class TrainingRun:
+    """One run: model, optimizers, average of weights and batches, and where in the budget it is.
 
-    Yields one record per report; returns the model with the weights of the best report (accuracy, then loss). Stops
-    early after `config.patience` reports without a better one. Raises DivergedError where the loss is not finite.
+    With `captures`, of its worker, the passes of a CUDA device's networks are captured as graphs and kept for later
+    runs; the network is then valid until the next run with the same ones.
     """
-    run = _Run(config, data)
-    total_steps = max(1, round(images / run.batch_size))
-    reports = min(config.reports, total_steps)
-    best: tuple[float, float] | None = None
-    best_step, best_state = 0, {}
-    train_seconds, done = 0.0, 0
-    for report in range(1, reports + 1):
-        until = round(total_steps * report / reports)
-        started = time.perf_counter()
-        loss_sum = torch.zeros((), device=data.where.device)
-        for step in range(done, until):
-            loss_sum += run.step(share=step / total_steps)
-        train_loss = loss_sum.item() / (until - done)
-        elapsed = time.perf_counter() - started
-        val_accuracy, val_loss = run.validate()
-        if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
-            raise DivergedError(until)
-        images_seen = (until - done) * run.batch_size
-        train_seconds += elapsed
-        done = until
-        yield ProgressRecord(
-            step=report,
-            images_seen=done * run.batch_size,
-            train_loss=train_loss,
-            val_loss=val_loss,
-            val_accuracy=val_accuracy,
-            learning_rate=run.learning_rate,
-            train_seconds=train_seconds,
-            images_per_second=images_seen / elapsed,
-        )
-        if best is None or (val_accuracy, -val_loss) > best:
-            best, best_step = (val_accuracy, -val_loss), report
-            best_state = {name: value.clone() for name, value in run.answering.state_dict().items()}
-        elif config.patience and report - best_step >= config.patience:
-            break
-    assert best is not None
-    run.answering.load_state_dict(best_state)
-    return TrainedModel(run.answering.eval(), best_step, done * run.batch_size, train_seconds)
 
-
-class _Run:
-    """The mutable state of one run: model, optimizers, average of weights, batches."""
-
-    def __init__(self, config: TrialConfig, data: DeviceData) -> None:
+    def __init__(self, config: TrialConfig, data: DeviceData, captures: Captures | None = None) -> None:
         torch.manual_seed(config.seed)
         self._config = config
         self._data = data
+        self._growth = Growth.of(data.image_shape, config.start_size)
+        stream = BatchStream(data, config.augmentations, config.batch_size, config.seed)
+        self.batch_size = stream.batch_size
+        self._batches: Iterator[tuple[Tensor, Tensor]] = iter(stream)
         self.model = _build(config, data)
+        self._forward: Forward = self._plain_forward
+        if captures is not None and self._is_worth_capturing():
+            network = captures.network(self._shapes(), self.model, self._logits)
+            self.model, self._forward = network.model, network
         self._optimizers: tuple[Optimizer, ...] = OPTIMIZERS[config.optimizer.name].build(
             self.model, **config.optimizer.params
         )
         self._peak_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
         self._schedule: Schedule = SCHEDULES[config.schedule.name].build(**config.schedule.params)
-        self._average: AveragedModel | None = None
-        if config.ema_decay:
-            average = get_ema_multi_avg_fn(config.ema_decay)  # type: ignore[no-untyped-call]
-            self._average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
+        self._averaging: Averaging = AVERAGINGS[config.averaging.name].build(self.model, **config.averaging.params)
         self._report_part = data.val.spread(config.report_share)
-        stream = BatchStream(data, config.augmentations, config.batch_size, config.seed)
-        self.batch_size = stream.batch_size
-        self._batches: Iterator[tuple[Tensor, Tensor]] = iter(stream)
+        self._size: Size = self._growth.sizes[-1]
+        self._total_steps = 0
+        self._done = 0
+        self._train_seconds = 0.0
+        self._evaluation_seconds = 0.0
         self.learning_rate = 0.0
 
     @property
     def answering(self) -> nn.Module:
         """The network that predicts: the averaged one where there is an average."""
-        return self.model if self._average is None else self._average.module
+        return self._averaging.answering
+
+    def open(self, images: int | None = None) -> int:
+        """Fix the number of training images, from the budget where it is None, and return it.
+
+        A budget in epochs is a product. One in seconds begins with a fixed number of steps at the schedule's start,
+        and is divided by what they took; given the number that came out, the same run can be repeated exactly.
+        """
+        started = time.perf_counter()
+        budget = self._config.budget
+        seconds_per_step = self._opening_steps() if budget.seconds is not None else 0.0
+        self._train_seconds = time.perf_counter() - started
+        if images is None and budget.epochs is not None:
+            images = max(1, round(budget.epochs * len(self._data.train)))
+        elif images is None:
+            assert budget.seconds is not None
+            left = max(0.0, budget.seconds - self._train_seconds)
+            images = (self._done + round(left / seconds_per_step)) * self.batch_size
+        self._total_steps = max(1, self._done, round(images / self.batch_size))
+        return images
+
+    def reports(self) -> Generator[ProgressRecord, None, TrainedModel]:
+        """Train to the end of the opened budget, yielding one record per report.
+
+        Returns the model with the weights of the best report (accuracy, then loss). Stops early after
+        `config.patience` reports without a better one. Raises DivergedError where the loss is not finite.
+        """
+        reports = min(self._config.reports, self._total_steps)
+        best: tuple[float, float] | None = None
+        best_step, best_state = 0, {}
+        for report in range(1, reports + 1):
+            record = self._report(report, round(self._total_steps * report / reports))
+            yield record
+            score = (record.val_accuracy, -record.val_loss)
+            if best is None or score > best:
+                best, best_step = score, report
+                best_state = {name: value.clone() for name, value in self.answering.state_dict().items()}
+            elif self._config.patience and report - best_step >= self._config.patience:
+                break
+        self.answering.load_state_dict(best_state)
+        return TrainedModel(
+            self.answering.eval(), best_step, record.images_seen, self._train_seconds, self._evaluation_seconds
+        )
 
     def step(self, share: float) -> Tensor:
         """One optimizer step at the given share of the budget; the batch's mean loss, left on the device."""
+        return self._step(share, self._growth.size(share))
+
+    def validate(self) -> tuple[float, float]:
+        """Accuracy in [0, 1] and log loss of the answering network on the validation rows that reports look at.
+
+        They are seen as large as the training images of the moment: a network knows no other size yet.
+        """
+        part = self._report_part
+        log_probs = predict(
+            self.answering, self._data, part, views="one", precision=self._config.precision, size=self._size
+        )
+        accuracy = (log_probs.argmax(dim=1) == part.labels).float().mean()
+        return accuracy.item(), functional.nll_loss(log_probs, part.labels).item()
+
+    def _report(self, number: int, until: int) -> ProgressRecord:
+        """Train up to step `until` and evaluate."""
+        started, images_before = time.perf_counter(), self._done * self.batch_size
+        loss_sum, steps = torch.zeros((), device=self._data.where.device), max(1, until - self._done)
+        for step in range(self._done, until):
+            loss_sum += self.step(share=step / self._total_steps)
+        # The only place where the host waits for the device.
+        train_loss = loss_sum.item() / steps
+        elapsed = time.perf_counter() - started
+        self._done = max(self._done, until)
+        self._train_seconds += elapsed
+        started = time.perf_counter()
+        val_accuracy, val_loss = self.validate()
+        self._evaluation_seconds += time.perf_counter() - started
+        if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
+            raise DivergedError(until)
+        images_seen = self._done * self.batch_size
+        return ProgressRecord(
+            step=number,
+            images_seen=images_seen,
+            train_loss=train_loss,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            learning_rate=self.learning_rate,
+            train_seconds=self._train_seconds,
+            evaluation_seconds=self._evaluation_seconds,
+            images_per_second=(images_seen - images_before) / elapsed,
+        )
+
+    def _opening_steps(self) -> float:
+        """Train a few steps at the schedule's start, at the smallest and the largest image size; seconds per step."""
+        sizes = list(dict.fromkeys((self._growth.sizes[0], self._growth.sizes[-1])))
+        seconds = [self._seconds_per_step(size) for size in sizes]
+        return self._growth.mean_seconds(seconds[0], seconds[-1])
+
+    def _seconds_per_step(self, size: Size) -> float:
+        for _ in range(_WARMUP_STEPS):
+            self._step(0.0, size)
+        block = _BLOCK_STEPS[self._data.where.device.type]
+        times = []
+        for _ in range(_TIMED_BLOCKS):
+            self._data.where.synchronise()
+            started = time.perf_counter()
+            for _ in range(block):
+                self._step(0.0, size)
+            self._data.where.synchronise()
+            times.append((time.perf_counter() - started) / block)
+        self._done += _WARMUP_STEPS + _TIMED_BLOCKS * block
+        return statistics.median(times)
+
+    def _step(self, share: float, size: Size) -> Tensor:
+        self._size = size
         self._set_rates(self._schedule(share))
         images, targets = next(self._batches)
-        with self._data.where.autocast(self._config.precision, self.model):
-            logits = self.model(images)
-        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=self._config.label_smoothing)
+        logits = self._forward(resized(images, size))
+        loss = functional.cross_entropy(logits, targets, label_smoothing=self._config.label_smoothing)
         loss.backward()  # type: ignore[no-untyped-call]
         if self._config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self._config.clip_norm)
         for optimizer in self._optimizers:
             optimizer.step()
         self.model.zero_grad(set_to_none=True)
-        if self._average is not None:
-            self._average.update_parameters(self.model)
+        self._averaging.update(share)
         return loss.detach()
 
-    def validate(self) -> tuple[float, float]:
-        """Accuracy in [0, 1] and log loss of the answering network on the validation rows that reports look at."""
-        part = self._report_part
-        log_probs = predict(self.answering, self._data, part, mirror=False, precision=self._config.precision)
-        accuracy = (log_probs.argmax(dim=1) == part.labels).float().mean()
-        return accuracy.item(), functional.nll_loss(log_probs, part.labels).item()
+    def _plain_forward(self, images: Tensor) -> Tensor:
+        return self._logits(self.model, images)
+
+    def _logits(self, model: nn.Module, images: Tensor) -> Tensor:
+        """Logits, float32 (B, K), in the configuration's precision."""
+        with self._data.where.autocast(self._config.precision, model):
+            logits: Tensor = model(images)
+        return logits.float()
 
     def _set_rates(self, multiplier: float) -> None:
         for optimizer, peaks in zip(self._optimizers, self._peak_rates, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * multiplier
         self.learning_rate = self._peak_rates[-1][0] * multiplier
+
+    def _is_worth_capturing(self) -> bool:
+        """Whether graphs pay within this run: on CUDA, unless it is over before they are made."""
+        epochs = self._config.budget.epochs
+        steps = math.inf if epochs is None else epochs * len(self._data.train) / self.batch_size
+        return self._data.where.device.type == "cuda" and steps >= _STEPS_WORTH_CAPTURING
+
+    def _shapes(self) -> str:
+        """What determines every shape and type inside the passes."""
+        return repr((self._config.architecture, self.batch_size, self._config.precision))
 
 
 def _build(config: TrialConfig, data: DeviceData) -> nn.Module:

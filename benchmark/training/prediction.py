@@ -8,28 +8,51 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.training.data import DeviceData, Part
+from benchmark.training.growth import Size, resized
 
-_BATCH = 500
+_BATCH = {"cpu": 125, "cuda": 2000}
+"""Images at a time: few enough on a CPU that activations stay in its caches, and freed blocks are used again."""
+_SHIFTS = ((1, 1), (-1, -1))
+"""Rows and columns by which the third and the fifth view are moved."""
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, data: DeviceData, part: Part, *, mirror: bool, precision: str = "auto") -> Tensor:
-    """Log-probabilities, float32 (N, K), of every row of `part`, on the device.
+def predict(
+    model: nn.Module, data: DeviceData, part: Part, *, views: str, precision: str = "auto", size: Size | None = None
+) -> Tensor:
+    """Log-probabilities, float32 (N, K), of every row of `part`, on the device; of images made smaller to `size`.
 
-    With `mirror` the logits of an image and of its mirror image are averaged before the softmax.
+    `views` (a name in records.VIEWS) are averaged as logits before the softmax: "two" adds the mirror image; "six"
+    gives these two half of the weight, and the other half to both moved by a pixel down-right and up-left, with
+    reflected borders. Source: Jordan 2024, arXiv:2404.00498, section 3.5.
     """
     was_training = model.training
     model.eval()
     outputs = []
+    batch = _BATCH[data.where.device.type]
     with data.where.autocast(precision, model):
-        for start in range(0, len(part), _BATCH):
-            images = data.normalise(part.pixels[start : start + _BATCH])
-            logits = model(images).float()
-            if mirror:
-                logits = (logits + model(images.flip(3)).float()) / 2
-            outputs.append(functional.log_softmax(logits, dim=1))
+        for start in range(0, len(part), batch):
+            images = resized(data.normalise(part.pixels[start : start + batch]), size)
+            outputs.append(functional.log_softmax(_averaged_logits(model, images, views), dim=1))
     model.train(was_training)
     return torch.cat(outputs)
+
+
+def _averaged_logits(model: nn.Module, images: Tensor, views: str) -> Tensor:
+    if views == "one":
+        logits: Tensor = model(images)
+        return logits.float()
+    if views == "two":
+        return (_averaged_logits(model, images, "one") + _averaged_logits(model, images.flip(3), "one")) / 2
+    moved = [_averaged_logits(model, _moved(images, *shift), "two") for shift in _SHIFTS]
+    return _averaged_logits(model, images, "two") / 2 + (moved[0] + moved[1]) / 4
+
+
+def _moved(images: Tensor, rows: int, columns: int) -> Tensor:
+    """Images moved down by `rows` and right by `columns` of one pixel either way, reflected about the outer pixels."""
+    padded = functional.pad(images, (1, 1, 1, 1), mode="reflect")
+    height, width = images.shape[2:]
+    return padded[:, :, 1 - rows : 1 - rows + height, 1 - columns : 1 - columns + width]
 
 
 @torch.inference_mode()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,28 +16,15 @@ from benchmark.training import (
     DeviceData,
     DivergedError,
     TrainedModel,
+    TrainingRun,
     choose_device,
     loop,
-    planned_images,
     predict,
     train,
 )
 
-SGD = Choice("sgd", {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "bias_scale": 1.0})
 MUON = Choice("muon", {"lr": 0.1, "momentum": 0.6})
-CONFIG = TrialConfig(
-    architecture=Choice("cnn", {"variant": "plain", "width": 16, "depth": 2, "stem_stride": 1}),
-    augmentations=(Choice("flip", {"mode": "random"}), Choice("crop", {"pixels": 1})),
-    optimizer=SGD,
-    schedule=Choice("linear", {"warmup": 0.1}),
-    budget=Budget(epochs=2),
-    batch_size=16,
-    seed=5,
-    reports=4,
-    precision="float32",
-)
-
-
+NONE, EMA = Choice("none"), Choice("ema", {"decay": 0.5})
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
@@ -49,53 +35,31 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def data() -> DeviceData:
-    """64 + 32 + 20 images of 8 x 8 pixels whose class is the brighter half."""
-    random = np.random.default_rng(0)
+    return halves(8)
 
-    def images(count: int) -> Images:
-        labels = np.arange(count, dtype=np.int64) % 2
-        pixels = random.integers(0, 200, (count, 8, 8, 3), np.uint8)
-        for row, label in enumerate(labels):
-            pixels[row, 4 * label : 4 * label + 4] += 40
-        return Images(pixels, labels)
 
-    dataset = Dataset("halves", ("upper", "lower"), images(96), images(20), "0")
-    return DeviceData.load(dataset, SplitRows(np.arange(64), np.arange(64, 96)), choose_device("cpu"))
+@pytest.fixture(scope="module")
+def growing() -> DeviceData:
+    """Images with room to grow: 12 x 12 pixels."""
+    return halves(12)
 
 
 def run(config: TrialConfig, data: DeviceData, images: int | None = None) -> tuple[list[ProgressRecord], TrainedModel]:
-    records = []
-    generator = train(config, data, planned_images(config, data) if images is None else images)
-    while True:
-        try:
-            records.append(next(generator))
-        except StopIteration as stop:
-            return records, stop.value
-
-
-def same_weights(one: nn.Module, other: nn.Module) -> bool:
-    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
-    return all(torch.equal(mine, theirs) for mine, theirs in pairs)
+    return to_the_end(train(config, data, images))
 
 
 @pytest.mark.parametrize(
     "change",
     [
         {},
-        {"architecture": Choice("cnn", {"variant": "whitening", "width": 16}), "optimizer": MUON, "ema_decay": 0.9},
+        {"architecture": Choice("cnn", {"variant": "whitening", "width": 16}), "optimizer": MUON, "averaging": EMA},
+        {"averaging": Choice("lookahead"), "start_size": 0.5},
         {"optimizer": Choice("adamw"), "schedule": Choice("cosine"), "clip_norm": 1.0, "label_smoothing": 0.1},
     ],
 )
-def test_same_seed_same_result(data: DeviceData, change: dict[str, Any]) -> None:
+def test_same_seed_same_result(growing: DeviceData, change: dict[str, Any]) -> None:
     config = replace(CONFIG, **change)
-    first, second = run(config, data), run(config, data)
-    assert same_weights(first[1].model, second[1].model)
-    for one, other in zip(first[0], second[0], strict=True):
-        assert (one.train_loss, one.val_loss, one.val_accuracy) == (
-            other.train_loss,
-            other.val_loss,
-            other.val_accuracy,
-        )
+    assert_same_run(run(config, growing), run(config, growing))
 
 
 def test_another_seed_another_result(data: DeviceData) -> None:
@@ -107,7 +71,7 @@ def test_another_seed_another_result(data: DeviceData) -> None:
 )
 def test_a_budget_in_epochs_is_whole_batches(data: DeviceData, epochs: float, images: int, steps: list[int]) -> None:
     config = replace(CONFIG, budget=Budget(epochs=epochs))
-    assert planned_images(config, data) == images
+    assert TrainingRun(config, data).open() == images
     records, trained = run(config, data)
     assert [record.images_seen // 16 for record in records] == steps
     assert [record.step for record in records] == list(range(1, len(steps) + 1))
@@ -129,19 +93,90 @@ def test_the_rate_follows_the_schedule(data: DeviceData) -> None:
     )
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.5])
-def test_planning_a_budget_in_seconds_leaves_the_training_exact(data: DeviceData, ema_decay: float) -> None:
-    in_seconds = replace(CONFIG, budget=Budget(seconds=0.05), ema_decay=ema_decay)
-    plain = run(in_seconds, data, images=64)[1]
-    assert planned_images(in_seconds, data) >= 1
-    assert same_weights(run(in_seconds, data, images=64)[1].model, plain.model)
+@pytest.mark.parametrize("start_size", [0.5, 1.0])
+@pytest.mark.parametrize("averaging", [NONE, EMA, Choice("lookahead", {"decay": 0.9})])
+@pytest.mark.parametrize("seconds", [0.001, 0.15])
+def test_a_budget_in_seconds_can_be_repeated_exactly(
+    growing: DeviceData, seconds: float, averaging: Choice, start_size: float
+) -> None:
+    config = replace(CONFIG, budget=Budget(seconds=seconds), averaging=averaging, start_size=start_size)
+    timed = TrainingRun(config, growing)
+    images = timed.open()
+    measured = to_the_end(timed.reports())
+    assert measured[1].images_seen == images > 0
+    assert images % 16 == 0
+    assert_same_run(measured, run(config, growing, images))
+
+
+class Clock:
+    """A clock that only steps move, each by what its image size costs in seconds."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: dict[tuple[int, int], float]) -> None:
+        self.now = 0.0
+        self.sizes: list[tuple[int, int]] = []
+        step = TrainingRun._step
+
+        def timed_step(running: TrainingRun, share: float, size: tuple[int, int]) -> Tensor:
+            self.now += seconds[size]
+            self.sizes.append(size)
+            return step(running, share, size)
+
+        monkeypatch.setattr(TrainingRun, "_step", timed_step)
+        monkeypatch.setattr(loop.time, "perf_counter", lambda: self.now)
 
 
 def test_seconds_become_images_by_the_measured_speed(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A clock on which every step takes a quarter of a second.
-    clock = itertools.count()
-    monkeypatch.setattr(loop.time, "perf_counter", lambda: next(clock) * 0.25)
-    assert planned_images(replace(CONFIG, budget=Budget(seconds=10)), data) == 10 * 4 * 16
+    clock = Clock(monkeypatch, {(8, 8): 0.25})
+    run = TrainingRun(replace(CONFIG, budget=Budget(seconds=10)), data)
+    assert run.open() == 10 * 4 * 16
+    records, trained = to_the_end(run.reports())
+    # The opening steps are part of the budget.
+    assert clock.now == trained.train_seconds == 10
+    assert records[-1].images_seen == trained.images_seen == 10 * 4 * 16
+
+
+def test_seconds_of_growing_images(growing: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """8 and 10 pixels a side take 64 and 100 thousandths of a second, and full images 144."""
+    pixels = {(side, side): side**2 / 1000 for side in (8, 10, 12)}
+    clock = Clock(monkeypatch, pixels)
+    run = TrainingRun(replace(CONFIG, budget=Budget(seconds=50), start_size=0.625), growing)
+    images = run.open()
+    opening = len(clock.sizes)
+    assert clock.sizes == [(8, 8)] * (opening // 2) + [(12, 12)] * (opening // 2)
+    left = 50 - clock.now
+    assert images // 16 == opening + round(left / ((0.064 + 0.1 + 0.144) / 3))
+    to_the_end(run.reports())
+    # Opening steps count as shares of the budget, and most of them are of its first third.
+    assert clock.now == pytest.approx(50, rel=0.02)
+    assert list(dict.fromkeys(clock.sizes[opening:])) == [(8, 8), (10, 10), (12, 12)]
+
+
+def test_a_budget_smaller_than_its_opening_is_the_opening(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[float] = []
+    step = TrainingRun._step
+    monkeypatch.setattr(TrainingRun, "_step", lambda run, *given: steps.append(given[0]) or step(run, *given))
+    run = TrainingRun(replace(CONFIG, budget=Budget(seconds=1e-6), reports=1), data)
+    images = run.open()
+    (record,), trained = to_the_end(run.reports())
+    assert record.images_seen == trained.images_seen == images == 16 * len(steps)
+    assert set(steps) == {0.0}
+
+
+def test_reports_see_images_as_large_as_training_does(growing: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def noting(*given: Any, **rest: Any) -> Tensor:
+        seen.append(rest["size"])
+        return predict(*given, **rest)
+
+    monkeypatch.setattr(loop, "predict", noting)
+    run(replace(CONFIG, budget=Budget(epochs=3), start_size=0.625, reports=3), growing)
+    assert seen == [(8, 8), (10, 10), (12, 12)]
+
+
+def test_a_run_with_growing_images_learns(growing: DeviceData) -> None:
+    records, _ = run(replace(CONFIG, augmentations=(), budget=Budget(epochs=12), start_size=0.625), growing)
+    assert records[-1].val_accuracy > 0.8
 
 
 class Scripted:
@@ -155,10 +190,10 @@ class Scripted:
             self.states.append({key: value.clone() for key, value in running.answering.state_dict().items()})
             return next(answers)
 
-        monkeypatch.setattr(loop._Run, "validate", validate)
+        monkeypatch.setattr(TrainingRun, "validate", validate)
 
 
-@pytest.mark.parametrize("ema_decay", [0.0, 0.5])
+@pytest.mark.parametrize("averaging", [NONE, EMA])
 @pytest.mark.parametrize(
     ("script", "best"),
     [
@@ -169,10 +204,10 @@ class Scripted:
     ],
 )
 def test_the_best_weights_are_returned(
-    data: DeviceData, monkeypatch: pytest.MonkeyPatch, script: list[tuple[float, float]], best: int, ema_decay: float
+    data: DeviceData, monkeypatch: pytest.MonkeyPatch, script: list[tuple[float, float]], best: int, averaging: Choice
 ) -> None:
     scripted = Scripted(monkeypatch, script)
-    _, trained = run(replace(CONFIG, ema_decay=ema_decay), data)
+    _, trained = run(replace(CONFIG, averaging=averaging), data)
     assert trained.best_step == best
     assert not trained.model.training
     returned = trained.model.state_dict()
@@ -215,8 +250,8 @@ def test_a_validation_loss_that_is_not_finite_is_an_error(data: DeviceData, monk
 
 def test_the_average_answers(data: DeviceData) -> None:
     """The first update of the average copies, the second mixes."""
-    config = replace(CONFIG, ema_decay=0.75)
-    averaged = loop._Run(config, data)
+    config = replace(CONFIG, averaging=Choice("ema", {"decay": 0.75}))
+    averaged = TrainingRun(config, data)
     averaged.step(0.5)
     first = next(averaged.model.parameters()).detach().clone()
     averaged.step(0.5)
@@ -227,14 +262,14 @@ def test_the_average_answers(data: DeviceData) -> None:
 
 
 def test_without_an_average_the_network_itself_answers(data: DeviceData) -> None:
-    plain = loop._Run(CONFIG, data)
+    plain = TrainingRun(CONFIG, data)
     assert plain.answering is plain.model
 
 
 def test_clipping_bounds_the_step(data: DeviceData) -> None:
     def first_step(clip_norm: float) -> float:
         optimizer = Choice("sgd", {"lr": 1.0, "momentum": 0.0001, "weight_decay": 0.0})
-        running = loop._Run(
+        running = TrainingRun(
             replace(CONFIG, optimizer=optimizer, clip_norm=clip_norm, schedule=Choice("linear", {"warmup": 0.0})), data
         )
         before = [parameter.detach().clone() for parameter in running.model.parameters()]
@@ -254,7 +289,7 @@ def test_training_never_looks_at_the_test_part(data: DeviceData) -> None:
     sealed = replace(data, test=Sealed())  # type: ignore[arg-type]
     for budget in (Budget(epochs=1), Budget(seconds=0.01)):
         config = replace(CONFIG, budget=budget)
-        planned_images(config, sealed)
+        run(config, sealed)
         run(config, sealed, images=64)
     assert same_weights(run(CONFIG, sealed, 64)[1].model, run(CONFIG, data, 64)[1].model)
 

@@ -1,4 +1,4 @@
-"""Predictions are normalised, in the order of rows, and mirrored views are an average of logits."""
+"""Predictions are normalised, in the order of rows, and several views are an average of logits."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
-from benchmark.records import Dataset, Images, SplitRows
+from benchmark.records import VIEWS, Dataset, Images, SplitRows
 from benchmark.training import DeviceData, choose_device, multiply_accumulates, predict
 
 
@@ -25,16 +26,21 @@ def model() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(20, 3), nn.BatchNorm1d(3), nn.Dropout(0.5))
 
 
-@pytest.mark.parametrize("mirror", [False, True])
-def test_equals_the_computation_by_hand(data: DeviceData, model: nn.Module, mirror: bool) -> None:
+@pytest.mark.parametrize("views", VIEWS)
+def test_equals_the_computation_by_hand(data: DeviceData, model: nn.Module, views: str) -> None:
     # More rows than one batch of predictions, and not a multiple of it.
-    found = predict(model, data, data.train, mirror=mirror, precision="float32")
+    found = predict(model, data, data.train, views=views, precision="float32")
     model.eval()
     images = data.normalise(data.train.pixels)
+    padded = functional.pad(images, (1, 1, 1, 1), mode="reflect")
     with torch.no_grad():
         logits = model(images)
-        if mirror:
+        if views != "one":
             logits = (logits + model(images.flip(-1))) / 2
+        if views == "six":
+            # Down-right shows what lies up-left of the window, so its window starts there.
+            corners = padded[:, :, :4, :5], padded[:, :, 2:, 2:]
+            logits = logits / 2 + sum((model(corner) + model(corner.flip(-1))) / 8 for corner in corners)
     assert found.shape == (1003, 3)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, logits.log_softmax(dim=1))
@@ -42,24 +48,52 @@ def test_equals_the_computation_by_hand(data: DeviceData, model: nn.Module, mirr
 
 
 def test_mirrored_views_matter_and_are_symmetric(data: DeviceData, model: nn.Module) -> None:
-    plain = predict(model, data, data.val, mirror=False)
-    mirrored = predict(model, data, data.val, mirror=True)
+    plain = predict(model, data, data.val, views="one")
+    mirrored = predict(model, data, data.val, views="two")
     assert not torch.allclose(plain, mirrored, atol=1e-3)
+    assert not torch.allclose(predict(model, data, data.val, views="six"), mirrored, atol=1e-3)
     flipped = type(data.val)(data.val.pixels.flip(3), data.val.labels)
-    torch.testing.assert_close(predict(model, data, flipped, mirror=True), mirrored)
+    torch.testing.assert_close(predict(model, data, flipped, views="two"), mirrored)
+
+
+def test_every_view_is_paid_for_once(data: DeviceData) -> None:
+    """The number of passes per image is the one that costs are counted with."""
+    passes: list[int] = []
+
+    class Counting(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            passes.append(len(images))
+            return images.flatten(1)[:, :3]
+
+    for views, count in VIEWS.items():
+        passes.clear()
+        predict(Counting(), data, data.val, views=views)
+        assert sum(passes) == count * len(data.val)
+
+
+def test_images_are_made_smaller(data: DeviceData) -> None:
+    seen: set[torch.Size] = set()
+
+    class Seeing(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.add(images.shape[2:])
+            return images.flatten(1)[:, :3]
+
+    predict(Seeing(), data, data.val, views="six", size=(3, 4))
+    assert seen == {(3, 4)}
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_leaves_the_mode_and_the_statistics(data: DeviceData, model: nn.Module, training: bool) -> None:
     model.train(training)
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    predict(model, data, data.val, mirror=True)
+    predict(model, data, data.val, views="six")
     assert model.training is training
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 
 def test_bfloat16_predictions_are_normalised_float32(data: DeviceData, model: nn.Module) -> None:
-    found = predict(model, data, data.val, mirror=False, precision="bfloat16")
+    found = predict(model, data, data.val, views="one", precision="bfloat16")
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.exp().sum(dim=1), torch.ones(100))
 

@@ -1,0 +1,91 @@
+"""Forward and backward passes as CUDA graphs, kept for later trials of the same shapes; knows no optimizer.
+
+A small network is bound by the launches of its kernels: a graph launches all of them at once. Source: Ng et al. 2021,
+"Accelerating PyTorch with CUDA Graphs", pytorch.org.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from benchmark.training.growth import Size
+
+_KEPT = 4
+"""Networks that are kept with their graphs; each holds the memory of its activations."""
+
+Forward = Callable[[Tensor], Tensor]
+
+
+class CapturedNetwork:
+    """A network in training mode whose passes are captured, once for each image size that it meets."""
+
+    def __init__(self, model: nn.Module, forward: Forward, capture: Callable[[nn.Module, Tensor], Forward]) -> None:
+        self.model = model
+        self._forward = forward
+        self._capture = capture
+        self._by_size: dict[Size, Forward] = {}
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Logits (B, K) of normalised images (B, C, H, W), B the same in every call."""
+        size: Size = (images.shape[2], images.shape[3])
+        if size not in self._by_size:
+            self._by_size[size] = self._captured(images)
+        return self._by_size[size](images)
+
+    def _captured(self, images: Tensor) -> Forward:
+        # Warming up runs the network in training mode: its running statistics must not notice.
+        before = {name: value.clone() for name, value in self.model.state_dict().items()}
+        # Given away: a graph reads its input from this very memory from now on.
+        captured = self._capture(_Passes(self.model, self._forward), images.clone())
+        self.model.load_state_dict(before)
+        self.model.zero_grad(set_to_none=True)
+        return captured
+
+
+class Captures:
+    """The captured networks of one worker, by what determines their shapes; the least recently used goes first."""
+
+    def __init__(self, capture: Callable[[nn.Module, Tensor], Forward] | None = None) -> None:
+        self._capture = capture or captured_on_cuda
+        self._kept: OrderedDict[Hashable, CapturedNetwork] = OrderedDict()
+
+    def network(
+        self, key: Hashable, fresh: nn.Module, forward: Callable[[nn.Module, Tensor], Tensor]
+    ) -> CapturedNetwork:
+        """A captured network with the weights of `fresh`: the kept one of this key, its weights reset, or `fresh`.
+
+        `forward` maps a model and images to logits.
+        """
+        kept = self._kept.pop(key, None)
+        if kept is None:
+            kept = CapturedNetwork(fresh, lambda images: forward(fresh, images), self._capture)
+        else:
+            kept.model.load_state_dict(fresh.state_dict())
+            kept.model.zero_grad(set_to_none=True)
+            kept.model.train()
+        self._kept[key] = kept
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return kept
+
+
+class _Passes(nn.Module):
+    """What is captured: a module of its own, since capturing replaces a module's forward."""
+
+    def __init__(self, model: nn.Module, forward: Forward) -> None:
+        super().__init__()
+        self.model = model
+        self._passes = forward
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self._passes(images)
+
+
+def captured_on_cuda(passes: nn.Module, images: Tensor) -> Forward:
+    """Forward and backward of `passes` as graphs for images of this shape, by torch.cuda.make_graphed_callables."""
+    return cast(Forward, torch.cuda.make_graphed_callables(passes, (images,)))

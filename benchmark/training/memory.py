@@ -1,0 +1,67 @@
+"""Peak memory of one trial, and an allocator that keeps what training frees; knows no model."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmark.training.device import DeviceChoice
+
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_NEVER = 2**31 - 1
+_TOP_PAD_BYTES = 64 << 20
+_RESET_PEAK = "5"
+"""Written to clear_refs it sets the peak resident set back to the present one (Linux, proc(5))."""
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep freed blocks for the next step instead of returning them to the system.
+
+    Blocks of many megabytes are otherwise mapped anew in every step, and every page of them is zeroed by the kernel
+    when it is first touched. Does nothing with another C library.
+    """
+    libc = _glibc()
+    if libc is not None:
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, _NEVER)
+        libc.mallopt(_M_TOP_PAD, _TOP_PAD_BYTES)
+
+
+def start_peak_memory(where: DeviceChoice) -> None:
+    """Forget the peak of what was done before, and free what it left."""
+    gc.collect()
+    if where.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(where.device)
+        return
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+    clear_refs = Path("/proc/self/clear_refs")
+    if clear_refs.exists():
+        clear_refs.write_text(_RESET_PEAK)
+
+
+def peak_memory_bytes(where: DeviceChoice) -> int | None:
+    """The most memory since `start_peak_memory`: allocated by tensors on a GPU, else resident in this process.
+
+    The latter holds the libraries and the data set as well. None where the system does not tell.
+    """
+    if where.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(where.device)
+    status = Path("/proc/self/status")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    return None if found is None else int(found[1]) * 1024
+
+
+def _glibc() -> Any:
+    """The C library's functions where it is glibc, else None."""
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+    except OSError:
+        return None
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
