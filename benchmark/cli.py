@@ -23,6 +23,7 @@ from benchmark.errors import BenchError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from benchmark.definition import StudySpec
     from benchmark.records import TrialRecord
     from benchmark.store import StudyLocation, StudyStore
 
@@ -172,6 +173,35 @@ def leaderboard(
 
 
 @app.command()
+def speed(
+    study: StudyToSearch = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda:0, ...")] = "auto",
+    seconds: Annotated[float, typer.Option(min=0.01, help="Seconds for each measurement.")] = 2.0,
+    family: Annotated[list[str] | None, typer.Option(help="Only this family; may be given again.")] = None,
+    data: DataFolder = None,
+    root: Root = Path(),
+) -> None:
+    """Measure what one worker does on this machine: matrix products, batches, training, inference. Writes no file.
+
+    Example: bench speed cifar10-cpu --family cnn --json
+    """
+    from benchmark.speed import device_named, measure_speed, to_json, to_rich
+    from benchmark.training import check_libraries
+
+    # What is not JSON goes elsewhere, so that the output can be piped on.
+    console = Console(stderr=as_json)
+    check_libraries()
+    device = device_named(device)
+    spec = _read_definition(study or _default_study([device], console), root)
+    report = measure_speed(spec, device, data, families=family or (), seconds=seconds, say=_teller(console))
+    if as_json:
+        typer.echo(to_json(report))
+    else:
+        console.print(to_rich(report))
+
+
+@app.command()
 def init(
     name: Annotated[str, typer.Argument(help="Name of the new study.")],
     root: Root = Path(),
@@ -264,8 +294,18 @@ def _in_words(error: Exception) -> str | None:
 
 def _default_study(devices: Sequence[str], console: Console) -> str:
     name = "cifar10-cpu" if devices[0] == "cpu" else "cifar10"
-    console.print(f"no study named: taking {name}, since this machine has {'no' if name != 'cifar10' else 'a'} GPU")
+    console.print(f"no study named: taking {name}, the one for a {'CPU' if name != 'cifar10' else 'GPU'}")
     return name
+
+
+def _read_definition(name: str, root: Path) -> StudySpec:
+    """The study's definition, as the folder has it or else as it is shipped, without leaving a copy in the folder."""
+    from benchmark.definition import load_study, parse_study, shipped_studies
+
+    shipped = shipped_studies()
+    if name in shipped and not (root / "studies" / f"{name}.toml").exists():
+        return parse_study(name, shipped[name].read_text(encoding="utf-8"), str(shipped[name]))
+    return load_study(name, root)
 
 
 def _location(name: str, root: Path, storage: str | None) -> StudyLocation:

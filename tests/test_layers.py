@@ -22,6 +22,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "architectures",
         "augmentations",
+        "averaging",
         "columns",
         "datasets",
         "definition",
@@ -33,14 +34,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("space", "training"),
     ("sampling", "workers"),
     # The stages of the pipeline.
-    ("display", "ensemble", "explore", "leaderboard", "search"),
+    ("display", "ensemble", "explore", "leaderboard", "search", "speed"),
     ("study",),
     ("cli",),
 )
 """A module imports from earlier rows, and from its own package where it is one. Later rows know more."""
 
 ONLY_IN: dict[str, frozenset[str]] = {
-    "torch": frozenset({"architectures", "augmentations", "optimizers", "training", "workers"}),
+    "torch": frozenset(
+        {"architectures", "augmentations", "averaging", "optimizers", "speed", "training", "workers"}
+    ),
     # Data sets take its download function, inside their own, and training checks its version.
     "torchvision": frozenset({"datasets", "training"}),
     "timm": frozenset({"architectures"}),
