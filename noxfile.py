@@ -84,6 +84,15 @@ def readme(session: nox.Session) -> None:
 
 
 @nox.session
+def speed(session: nox.Session) -> None:
+    """How fast this machine works beside a user's script, into results/speed.md; some hours.
+
+    `nox -s speed -- pipeline training` for some parts of it.
+    """
+    session.run(program(shared(session), "python"), "-m", "studies.speed", *session.posargs)
+
+
+@nox.session
 def lowest(session: nox.Session) -> None:
     """The quick tests with the oldest versions that pyproject.toml allows, on the oldest Python; needs uv."""
     oldest = ".".join(map(str, SUPPORTED[0]))

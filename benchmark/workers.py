@@ -159,6 +159,9 @@ def load_data(setup: WorkerSetup) -> DeviceData:
 def _serve(connection: Connection, setup: WorkerSetup) -> None:
     # Ctrl-C goes to the whole process group; the parent decides what becomes of the children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The first optimizer of a process imports it, which takes seconds: not out of the first trial's.
+    import torch._dynamo  # noqa: F401
+
     from benchmark.training import Captures, keep_freed_memory
 
     keep_freed_memory()

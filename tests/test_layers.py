@@ -41,9 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 """A module imports from earlier rows, and from its own package where it is one. Later rows know more."""
 
 ONLY_IN: dict[str, frozenset[str]] = {
-    "torch": frozenset(
-        {"architectures", "augmentations", "averaging", "optimizers", "speed", "training", "workers"}
-    ),
+    "torch": frozenset({"architectures", "augmentations", "averaging", "optimizers", "speed", "training", "workers"}),
     # Data sets take its download function, inside their own, and training checks its version.
     "torchvision": frozenset({"datasets", "training"}),
     "timm": frozenset({"architectures"}),

@@ -38,10 +38,11 @@ _NORM_EPS = 1e-5
     any_size=True,
     recipe={
         "optimizer": "muon",
-        "muon.sgd_lr": 2.0,
+        "muon.sgd_lr": 1.0,
         "schedule": "linear",
-        "batch_size": 256,
+        "batch_size": 512,
         "label_smoothing": 0.2,
+        "start_size": 0.625,
     },
 )
 def cnn(
@@ -49,7 +50,7 @@ def cnn(
     num_classes: int,
     *,
     variant: str = "whitening",
-    width: int = 32,
+    width: int = 48,
     depth: int = 2,
     stem_stride: int = 1,
 ) -> nn.Module:

@@ -38,10 +38,12 @@ class CapturedNetwork:
         return self._by_size[size](images)
 
     def _captured(self, images: Tensor) -> Forward:
-        # Warming up runs the network in training mode: its running statistics must not notice.
+        # Warming up runs the network in training mode. Its running statistics must not notice, nor may its dropout: a
+        # run that finds its network captured draws the same numbers as the one that had it captured.
         before = {name: value.clone() for name, value in self.model.state_dict().items()}
-        # Given away: a graph reads its input from this very memory from now on.
-        captured = self._capture(_Passes(self.model, self._forward), images.clone())
+        with torch.random.fork_rng([images.device] if images.is_cuda else []):
+            # Given away: a graph reads its input from this very memory from now on.
+            captured = self._capture(_Passes(self.model, self._forward), images.clone())
         self.model.load_state_dict(before)
         self.model.zero_grad(set_to_none=True)
         return captured

@@ -7,6 +7,7 @@ import statistics
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from benchmark.records import ProgressRecord, TrialConfig
 from benchmark.schedules import SCHEDULES, Schedule
 from benchmark.training.capture import Captures, Forward
 from benchmark.training.data import BatchStream, DeviceData
+from benchmark.training.device import DeviceChoice
 from benchmark.training.growth import Growth, Size, resized
 from benchmark.training.prediction import predict
 
@@ -28,6 +30,10 @@ _WARMUP_STEPS = 2
 _TIMED_BLOCKS = 3
 _BLOCK_STEPS = {"cpu": 1, "cuda": 10}
 """Steps between two looks at the clock while a budget in seconds is planned: a GPU is not to be waited for often."""
+_CLOCK_TICK = 1e-9
+"""Seconds that pass at least, on a clock too coarse to notice."""
+_OPENING_SHARE = 0.02
+"""Share of the budget at which those steps count as done: about where they are, and past a warm-up's rate of 0."""
 _STEPS_WORTH_CAPTURING = 50
 
 
@@ -80,7 +86,9 @@ class TrainingRun:
         self.batch_size = stream.batch_size
         self._batches: Iterator[tuple[Tensor, Tensor]] = iter(stream)
         self.model = _build(config, data)
-        self._forward: Forward = self._plain_forward
+        # A function of its own, not a method: what is captured outlives this run and must not hold it.
+        self._logits = partial(_logits, where=data.where, precision=config.precision)
+        self._forward: Forward = partial(self._logits, self.model)
         if captures is not None and self._is_worth_capturing():
             network = captures.network(self._shapes(), self.model, self._logits)
             self.model, self._forward = network.model, network
@@ -94,7 +102,10 @@ class TrainingRun:
         self._size: Size = self._growth.sizes[-1]
         self._total_steps = 0
         self._done = 0
+        self._loss_sum = torch.zeros((), device=data.where.device)
+        self._reported = 0
         self._train_seconds = 0.0
+        self._reported_seconds = 0.0
         self._evaluation_seconds = 0.0
         self.learning_rate = 0.0
 
@@ -106,8 +117,8 @@ class TrainingRun:
     def open(self, images: int | None = None) -> int:
         """Fix the number of training images, from the budget where it is None, and return it.
 
-        A budget in epochs is a product. One in seconds begins with a fixed number of steps at the schedule's start,
-        and is divided by what they took; given the number that came out, the same run can be repeated exactly.
+        A budget in epochs is a product. One in seconds begins with a fixed number of steps early in the schedule, and
+        is divided by what they took; given the number that came out, the same run can be repeated exactly.
         """
         started = time.perf_counter()
         budget = self._config.budget
@@ -118,23 +129,30 @@ class TrainingRun:
         elif images is None:
             assert budget.seconds is not None
             left = max(0.0, budget.seconds - self._train_seconds)
-            images = (self._done + round(left / seconds_per_step)) * self.batch_size
-        self._total_steps = max(1, self._done, round(images / self.batch_size))
+            images = (self._done + max(1, round(left / seconds_per_step))) * self.batch_size
+        self._total_steps = max(self._done + 1, round(images / self.batch_size))
         return images
 
     def reports(self) -> Generator[ProgressRecord, None, TrainedModel]:
         """Train to the end of the opened budget, yielding one record per report.
 
-        Returns the model with the weights of the best report (accuracy, then loss). Stops early after
+        Returns the model with the weights of the best report in full size (accuracy, then loss). Stops early after
         `config.patience` reports without a better one. Raises DivergedError where the loss is not finite.
         """
         reports = min(self._config.reports, self._total_steps)
+        marks = {report: round(self._total_steps * report / reports) for report in range(1, reports + 1)}
         best: tuple[float, float] | None = None
         best_step, best_state = 0, {}
-        for report in range(1, reports + 1):
-            record = self._report(report, round(self._total_steps * report / reports))
+        for report, until in marks.items():
+            if until <= self._done:
+                # A budget of a few steps: the opening ones went past this report.
+                continue
+            record = self._report(report, until)
             yield record
             score = (record.val_accuracy, -record.val_loss)
+            if self._size != self._growth.sizes[-1] and report < reports:
+                # Scores of smaller images compare with each other only, and these weights know no others.
+                continue
             if best is None or score > best:
                 best, best_step = score, report
                 best_state = {name: value.clone() for name, value in self.answering.state_dict().items()}
@@ -163,53 +181,55 @@ class TrainingRun:
 
     def _report(self, number: int, until: int) -> ProgressRecord:
         """Train up to step `until` and evaluate."""
-        started, images_before = time.perf_counter(), self._done * self.batch_size
-        loss_sum, steps = torch.zeros((), device=self._data.where.device), max(1, until - self._done)
+        started = time.perf_counter()
         for step in range(self._done, until):
-            loss_sum += self.step(share=step / self._total_steps)
+            self._loss_sum += self.step(share=step / self._total_steps)
         # The only place where the host waits for the device.
-        train_loss = loss_sum.item() / steps
-        elapsed = time.perf_counter() - started
-        self._done = max(self._done, until)
-        self._train_seconds += elapsed
+        train_loss = self._loss_sum.item() / (until - self._reported)
+        self._train_seconds += time.perf_counter() - started
+        self._done = until
         started = time.perf_counter()
         val_accuracy, val_loss = self.validate()
         self._evaluation_seconds += time.perf_counter() - started
         if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
             raise DivergedError(until)
-        images_seen = self._done * self.batch_size
-        return ProgressRecord(
+        record = ProgressRecord(
             step=number,
-            images_seen=images_seen,
+            images_seen=until * self.batch_size,
             train_loss=train_loss,
             val_loss=val_loss,
             val_accuracy=val_accuracy,
             learning_rate=self.learning_rate,
             train_seconds=self._train_seconds,
             evaluation_seconds=self._evaluation_seconds,
-            images_per_second=(images_seen - images_before) / elapsed,
+            images_per_second=(until - self._reported)
+            * self.batch_size
+            / max(self._train_seconds - self._reported_seconds, _CLOCK_TICK),
         )
+        self._reported, self._reported_seconds = until, self._train_seconds
+        self._loss_sum.zero_()
+        return record
 
     def _opening_steps(self) -> float:
-        """Train a few steps at the schedule's start, at the smallest and the largest image size; seconds per step."""
+        """Train a few steps, at the smallest and the largest image size; seconds per step over the budget."""
         sizes = list(dict.fromkeys((self._growth.sizes[0], self._growth.sizes[-1])))
         seconds = [self._seconds_per_step(size) for size in sizes]
         return self._growth.mean_seconds(seconds[0], seconds[-1])
 
     def _seconds_per_step(self, size: Size) -> float:
-        for _ in range(_WARMUP_STEPS):
-            self._step(0.0, size)
+        self._open_with(_WARMUP_STEPS, size)
         block = _BLOCK_STEPS[self._data.where.device.type]
-        times = []
-        for _ in range(_TIMED_BLOCKS):
-            self._data.where.synchronise()
-            started = time.perf_counter()
-            for _ in range(block):
-                self._step(0.0, size)
-            self._data.where.synchronise()
-            times.append((time.perf_counter() - started) / block)
-        self._done += _WARMUP_STEPS + _TIMED_BLOCKS * block
-        return statistics.median(times)
+        return statistics.median(self._open_with(block, size) / block for _ in range(_TIMED_BLOCKS))
+
+    def _open_with(self, steps: int, size: Size) -> float:
+        """Train `steps` opening steps; seconds."""
+        self._data.where.synchronise()
+        started = time.perf_counter()
+        for _ in range(steps):
+            self._loss_sum += self._step(_OPENING_SHARE, size)
+        self._data.where.synchronise()
+        self._done += steps
+        return time.perf_counter() - started
 
     def _step(self, share: float, size: Size) -> Tensor:
         self._size = size
@@ -226,15 +246,6 @@ class TrainingRun:
         self._averaging.update(share)
         return loss.detach()
 
-    def _plain_forward(self, images: Tensor) -> Tensor:
-        return self._logits(self.model, images)
-
-    def _logits(self, model: nn.Module, images: Tensor) -> Tensor:
-        """Logits, float32 (B, K), in the configuration's precision."""
-        with self._data.where.autocast(self._config.precision, model):
-            logits: Tensor = model(images)
-        return logits.float()
-
     def _set_rates(self, multiplier: float) -> None:
         for optimizer, peaks in zip(self._optimizers, self._peak_rates, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
@@ -250,6 +261,13 @@ class TrainingRun:
     def _shapes(self) -> str:
         """What determines every shape and type inside the passes."""
         return repr((self._config.architecture, self.batch_size, self._config.precision))
+
+
+def _logits(model: nn.Module, images: Tensor, where: DeviceChoice, precision: str) -> Tensor:
+    """Logits, float32 (B, K), of images (B, C, H, W) in the given precision."""
+    with where.autocast(precision, model):
+        logits: Tensor = model(images)
+    return logits.float()
 
 
 def _build(config: TrialConfig, data: DeviceData) -> nn.Module:

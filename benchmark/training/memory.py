@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,16 @@ def start_peak_memory(where: DeviceChoice) -> None:
     libc = _glibc()
     if libc is not None:
         libc.malloc_trim(0)
-    clear_refs = Path("/proc/self/clear_refs")
-    if clear_refs.exists():
-        clear_refs.write_text(_RESET_PEAK)
+    # Missing or forbidden in places: the peak is then that of the whole process.
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
 
 
 def peak_memory_bytes(where: DeviceChoice) -> int | None:
     """The most memory since `start_peak_memory`: allocated by tensors on a GPU, else resident in this process.
 
-    The latter holds the libraries and the data set as well. None where the system does not tell.
+    Both hold what the worker keeps as well: data set, captured networks, libraries. None where the system does not
+    tell.
     """
     if where.device.type == "cuda":
         return torch.cuda.max_memory_allocated(where.device)

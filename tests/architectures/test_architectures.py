@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from benchmark.architectures import ARCHITECTURES, DataInitialised
 from benchmark.architectures.cnn import ConvGroup, HalvingPool
 from benchmark.augmentations import AUGMENTATIONS
+from benchmark.averaging import AVERAGINGS
 from benchmark.errors import UnknownNameError
 from benchmark.optimizers import OPTIMIZERS
 from benchmark.records import ImageShape
 from benchmark.registry import Registry, contains
 from benchmark.schedules import SCHEDULES
-from benchmark.space import TRAINING_SPACE
+from benchmark.space import GROWTH_SPACE, TRAINING_SPACE
 
 CIFAR = ImageShape(3, 32, 32)
 SHAPES = [ImageShape(1, 8, 8), ImageShape(3, 64, 48), ImageShape(5, 9, 31)]
@@ -75,6 +76,31 @@ def test_takes_any_image_size_and_channels(family: str, which: str, shape: Image
         assert network(images(shape)).shape == (2, 3)
 
 
+GROWING = [family for family in FAMILIES if ARCHITECTURES[family].tags.get("any_size")]
+
+
+@pytest.mark.parametrize("which", ["low", "high", "default"])
+@pytest.mark.parametrize("family", GROWING)
+def test_one_network_takes_images_of_several_sizes(family: str, which: str) -> None:
+    torch.manual_seed(0)
+    network = ARCHITECTURES[family].build(CIFAR, 3, **corner(family, which)).to(memory_format=torch.channels_last)
+    for height, width in ((8, 8), (20, 20), (32, 32)):
+        network.zero_grad()
+        logits = network(images(ImageShape(3, height, width)))
+        assert logits.shape == (2, 3)
+        assert torch.isfinite(logits).all()
+        F.cross_entropy(logits, torch.tensor([0, 1])).backward()
+        assert all(
+            parameter.grad is not None and torch.isfinite(parameter.grad).all()
+            for parameter in network.parameters()
+            if parameter.requires_grad
+        )
+
+
+def test_the_own_families_grow() -> None:
+    assert {"cnn", "resnet", "vgg", "efficientnet"} <= set(GROWING)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_weights_follow_the_global_seed(family: str) -> None:
     def weights(seed: int) -> dict[str, Tensor]:
@@ -96,14 +122,15 @@ def test_predictions_do_not_depend_on_the_rest_of_the_batch(family: str) -> None
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_recipe_names_parameters_that_exist(family: str) -> None:
-    registries: list[Registry[..., Any]] = [ARCHITECTURES, OPTIMIZERS, SCHEDULES, AUGMENTATIONS]
-    legal: dict[str, BaseDistribution] = dict(TRAINING_SPACE)
+    registries: list[Registry[..., Any]] = [ARCHITECTURES, OPTIMIZERS, SCHEDULES, AUGMENTATIONS, AVERAGINGS]
+    legal: dict[str, BaseDistribution] = {**TRAINING_SPACE, **GROWTH_SPACE}
     for registry in registries:
         for name in registry:
             legal |= {f"{name}.{key}": value for key, value in registry[name].space.items()}
     legal |= {name: CategoricalDistribution((True, False)) for name in AUGMENTATIONS}
     legal["optimizer"] = CategoricalDistribution(tuple(OPTIMIZERS))
     legal["schedule"] = CategoricalDistribution(tuple(SCHEDULES))
+    legal["averaging"] = CategoricalDistribution(tuple(AVERAGINGS))
     recipe = ARCHITECTURES[family].tags["recipe"]
     assert {"optimizer", "schedule", "batch_size"} <= set(recipe)
     assert {

@@ -10,7 +10,10 @@ import torch
 from torch import nn
 
 from benchmark.records import Budget, Choice, Dataset, Images, ProgressRecord, SplitRows, TrialConfig
-from benchmark.training import DeviceData, TrainedModel, choose_device
+from benchmark.training import DeviceData, TrainedModel, choose_device, train
+
+Ended = tuple[list[ProgressRecord], TrainedModel]
+"""What a run reported, and what it returned."""
 
 SGD = Choice("sgd", {"lr": 0.1, "momentum": 0.9, "weight_decay": 1e-4, "bias_scale": 1.0})
 CONFIG = TrialConfig(
@@ -26,7 +29,7 @@ CONFIG = TrialConfig(
 )
 
 
-def halves(side: int) -> DeviceData:
+def halves(side: int, device: str = "cpu") -> DeviceData:
     """64 + 32 + 20 images of `side` x `side` pixels whose class is the brighter half."""
     random = np.random.default_rng(0)
 
@@ -38,12 +41,14 @@ def halves(side: int) -> DeviceData:
         return Images(pixels, labels)
 
     dataset = Dataset("halves", ("upper", "lower"), images(96), images(20), "0")
-    return DeviceData.load(dataset, SplitRows(np.arange(64), np.arange(64, 96)), choose_device("cpu"))
+    return DeviceData.load(dataset, SplitRows(np.arange(64), np.arange(64, 96)), choose_device(device))
 
 
-def to_the_end(
-    reports: Generator[ProgressRecord, None, TrainedModel],
-) -> tuple[list[ProgressRecord], TrainedModel]:
+def run(config: TrialConfig, data: DeviceData, images: int | None = None) -> Ended:
+    return to_the_end(train(config, data, images))
+
+
+def to_the_end(reports: Generator[ProgressRecord, None, TrainedModel]) -> Ended:
     records = []
     while True:
         try:
@@ -52,9 +57,7 @@ def to_the_end(
             return records, stop.value
 
 
-def assert_same_run(
-    one: tuple[list[ProgressRecord], TrainedModel], other: tuple[list[ProgressRecord], TrainedModel]
-) -> None:
+def assert_same_run(one: Ended, other: Ended) -> None:
     """Bit for bit, but for the clock."""
     timeless = {"train_seconds": 0.0, "evaluation_seconds": 0.0, "images_per_second": 0.0}
     assert [replace(record, **timeless) for record in one[0]] == [replace(record, **timeless) for record in other[0]]

@@ -35,14 +35,14 @@ def test_sizes(shape: ImageShape, start_size: float, sizes: tuple[tuple[int, int
     assert Growth.of(shape, start_size).sizes == sizes
 
 
-@pytest.mark.parametrize("side", range(1, 66))
 @pytest.mark.parametrize("start_size", [0.01, 0.3, *GROWTH_SPACE["start_size"].choices, 0.99])  # type: ignore[attr-defined]
-def test_sizes_grow_between_the_smallest_and_the_full(side: int, start_size: float) -> None:
-    sides = [height for height, _ in growth(side, start_size).sizes]
-    assert sides == sorted(sides)
-    assert sides[-1] == side
-    assert sides[0] >= min(8, side)
-    assert all(size % 2 == 0 for size in sides if size not in (side, min(8, side)))
+def test_sizes_grow_between_the_smallest_and_the_full(start_size: float) -> None:
+    for side in range(1, 66):
+        sides = [height for height, _ in growth(side, start_size).sizes]
+        assert sides == sorted(sides)
+        assert sides[-1] == side
+        assert sides[0] >= min(8, side)
+        assert all(size % 2 == 0 for size in sides if size not in (side, min(8, side)))
 
 
 @pytest.mark.parametrize(

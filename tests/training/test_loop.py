@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from small_runs import CONFIG, assert_same_run, halves, run, same_weights, to_the_end
 from torch import Tensor, nn
 
-from benchmark.records import Budget, Choice, Dataset, Images, ProgressRecord, SplitRows, TrialConfig
-from benchmark.training import (
-    DeviceData,
-    DivergedError,
-    TrainedModel,
-    TrainingRun,
-    choose_device,
-    loop,
-    predict,
-    train,
-)
+from benchmark.records import Budget, Choice
+from benchmark.training import DeviceData, DivergedError, TrainingRun, loop, predict, train
 
 MUON = Choice("muon", {"lr": 0.1, "momentum": 0.6})
 NONE, EMA = Choice("none"), Choice("ema", {"decay": 0.5})
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
@@ -42,10 +35,6 @@ def data() -> DeviceData:
 def growing() -> DeviceData:
     """Images with room to grow: 12 x 12 pixels."""
     return halves(12)
-
-
-def run(config: TrialConfig, data: DeviceData, images: int | None = None) -> tuple[list[ProgressRecord], TrainedModel]:
-    return to_the_end(train(config, data, images))
 
 
 @pytest.mark.parametrize(
@@ -127,9 +116,9 @@ class Clock:
 
 def test_seconds_become_images_by_the_measured_speed(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, {(8, 8): 0.25})
-    run = TrainingRun(replace(CONFIG, budget=Budget(seconds=10)), data)
-    assert run.open() == 10 * 4 * 16
-    records, trained = to_the_end(run.reports())
+    running = TrainingRun(replace(CONFIG, budget=Budget(seconds=10)), data)
+    assert running.open() == 10 * 4 * 16
+    records, trained = to_the_end(running.reports())
     # The opening steps are part of the budget.
     assert clock.now == trained.train_seconds == 10
     assert records[-1].images_seen == trained.images_seen == 10 * 4 * 16
@@ -139,27 +128,29 @@ def test_seconds_of_growing_images(growing: DeviceData, monkeypatch: pytest.Monk
     """8 and 10 pixels a side take 64 and 100 thousandths of a second, and full images 144."""
     pixels = {(side, side): side**2 / 1000 for side in (8, 10, 12)}
     clock = Clock(monkeypatch, pixels)
-    run = TrainingRun(replace(CONFIG, budget=Budget(seconds=50), start_size=0.625), growing)
-    images = run.open()
+    running = TrainingRun(replace(CONFIG, budget=Budget(seconds=50), start_size=0.625), growing)
+    images = running.open()
     opening = len(clock.sizes)
     assert clock.sizes == [(8, 8)] * (opening // 2) + [(12, 12)] * (opening // 2)
     left = 50 - clock.now
     assert images // 16 == opening + round(left / ((0.064 + 0.1 + 0.144) / 3))
-    to_the_end(run.reports())
+    to_the_end(running.reports())
     # Opening steps count as shares of the budget, and most of them are of its first third.
     assert clock.now == pytest.approx(50, rel=0.02)
     assert list(dict.fromkeys(clock.sizes[opening:])) == [(8, 8), (10, 10), (12, 12)]
 
 
-def test_a_budget_smaller_than_its_opening_is_the_opening(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_smaller_than_its_opening_is_one_step_more(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[float] = []
     step = TrainingRun._step
-    monkeypatch.setattr(TrainingRun, "_step", lambda run, *given: steps.append(given[0]) or step(run, *given))
-    run = TrainingRun(replace(CONFIG, budget=Budget(seconds=1e-6), reports=1), data)
-    images = run.open()
-    (record,), trained = to_the_end(run.reports())
+    monkeypatch.setattr(TrainingRun, "_step", lambda *given: steps.append(given[1]) or step(*given))
+    running = TrainingRun(replace(CONFIG, budget=Budget(seconds=1e-6), reports=1), data)
+    images = running.open()
+    (record,), trained = to_the_end(running.reports())
     assert record.images_seen == trained.images_seen == images == 16 * len(steps)
-    assert set(steps) == {0.0}
+    *opening, last = steps
+    assert set(opening) == {loop._OPENING_SHARE}
+    assert last == len(opening) / len(steps)
 
 
 def test_reports_see_images_as_large_as_training_does(growing: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,184 @@
+"""Part `hundred`: a hundred trials of the shipped study, with pruning and without, read from the study's database.
+
+Both searches are `bench search` as a user runs it, one after the other. A database that holds its hundred trials
+already is only read, so that a search can be continued after a break.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from benchmark.definition import shipped_studies
+from benchmark.errors import BenchError
+from benchmark.store import StudyLocation, open_study
+from studies.speed.plan import Plan
+from studies.speed.recipes import CPU_STUDY, GPU_STUDY
+
+TRIALS = 100
+PRUNERS = {"on": "halving", "off": "none"}
+_COUNTED = (OptunaState.COMPLETE, OptunaState.PRUNED)
+_BREAK_SECONDS = 20.0
+"""Nothing running for so long is a pause between two searches: it is left out of the time, and counted."""
+_MARKS = (60, 120, 300, 600, 1200, 1800, 2400, 3600, 5400, 7200)
+"""Seconds at which the best validation accuracy so far is told."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """One trial as the clock saw it; seconds since the first trial began, pauses between searches left out."""
+
+    start: float
+    end: float
+    train_seconds: float
+    evaluation_seconds: float
+    val_accuracy: float | None
+    """Of a complete trial, in [0, 1]."""
+    counts: bool = True
+    """Whether it takes a place in the budget: complete or pruned, not failed."""
+
+
+def measure(plan: Plan) -> dict[str, object]:
+    """Both studies searched to their hundred trials, and what their databases say."""
+    study = "digits" if plan.quick else CPU_STUDY if plan.device == "cpu" else GPU_STUDY
+    trials = 6 if plan.quick else TRIALS
+    searches = {}
+    for pruning, pruner in PRUNERS.items():
+        name = f"{study}-{pruner}"
+        command = ["search", name, "--trials", str(trials), "--root", str(plan.scratch)]
+        # Not told on the page: where the data lie is the reader's own affair.
+        data = [] if plan.data_folder is None else ["--data", str(plan.data_folder)]
+        if not _is_searched(plan.scratch, name, trials):
+            _define(plan.scratch, study, name, pruner)
+            subprocess.run([sys.executable, "-m", "benchmark.cli", *command, *data], check=True)
+        searches[pruning] = {"pruner": pruner, "command": f"bench {' '.join(command)}"} | facts_of(plan.scratch, name)
+    return {"study": study, "trials": trials, "searches": searches}
+
+
+def facts_of(root: Path, name: str) -> dict[str, object]:
+    """What a study's database says about its time."""
+    store = open_study(StudyLocation(name, root))
+    trials = store.study.get_trials(deepcopy=False)
+    if store.fact("definition") is None:
+        raise BenchError(f"study {name!r} was not made by bench search")
+    intervals, pauses = intervals_of(trials)
+    states = [record.state.value for record in store.trials()]
+    return {
+        "commits": store.fact("commits"),
+        "versions": store.fact("versions"),
+        "devices": sorted({record.device for record in store.trials() if record.device}),
+        "seed": store.fact("definition")["seed"],
+        "budget_seconds": store.fact("definition").get("budget.seconds"),
+        "states": {state: states.count(state) for state in sorted(set(states))},
+        "pauses": pauses,
+        **time_of(intervals),
+    }
+
+
+def intervals_of(trials: Sequence[FrozenTrial]) -> tuple[list[Interval], int]:
+    """Every ended trial in order of its start, and the number of pauses that were left out."""
+    ended = [
+        trial for trial in trials if trial.state.is_finished() and trial.datetime_start and trial.datetime_complete
+    ]
+    ended.sort(key=_start)
+    if not ended:
+        raise BenchError("the study has no ended trial")
+    found, pauses, shift, latest = [], 0, _start(ended[0]), 0.0
+    for trial in ended:
+        start = _start(trial) - shift
+        if start - latest > _BREAK_SECONDS:
+            pauses += 1
+            shift += start - latest
+            start = latest
+        interval = _interval(trial, start)
+        latest = max(latest, interval.end)
+        found.append(interval)
+    return found, pauses
+
+
+def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
+    """Trials per hour, where the workers' time went, and the best accuracy by then.
+
+    A worker's time runs from the start of its first trial to the end of its last; overhead is what of it lies in
+    neither training steps nor evaluation.
+    """
+    lanes = lanes_of(intervals)
+    worker_seconds = sum(lane[-1].end - lane[0].start for lane in lanes)
+    seconds = max(interval.end for interval in intervals)
+    training = sum(interval.train_seconds for interval in intervals)
+    evaluation = sum(interval.evaluation_seconds for interval in intervals)
+    marks = [mark for mark in _MARKS if mark < seconds]
+    return {
+        "workers": len(lanes),
+        "seconds": seconds,
+        "trials_per_hour": 3600 * sum(interval.counts for interval in intervals) / seconds,
+        "worker_seconds": worker_seconds,
+        "training_seconds": training,
+        "evaluation_seconds": evaluation,
+        "training_share": training / worker_seconds,
+        "overhead_seconds_per_trial": (worker_seconds - training - evaluation) / len(intervals),
+        "best_after": [[mark, _best_by(intervals, mark)] for mark in [*marks, seconds]],
+    }
+
+
+def lanes_of(intervals: Sequence[Interval]) -> list[list[Interval]]:
+    """Trials by worker, as far as the clock tells: a trial goes on where another has ended last before it."""
+    lanes: list[list[Interval]] = []
+    for interval in sorted(intervals, key=lambda one: one.start):
+        free = [lane for lane in lanes if lane[-1].end <= interval.start]
+        if free:
+            max(free, key=lambda lane: lane[-1].end).append(interval)
+        else:
+            lanes.append([interval])
+    return lanes
+
+
+def _interval(trial: FrozenTrial, start: float) -> Interval:
+    assert trial.datetime_complete is not None
+    curve = trial.user_attrs.get("curve") or [{}]
+    cost = trial.user_attrs.get("cost") or {}
+    evaluation = trial.user_attrs.get("evaluation_seconds", curve[-1].get("evaluation_seconds", 0.0))
+    return Interval(
+        start=start,
+        end=start + trial.datetime_complete.timestamp() - _start(trial),
+        train_seconds=cost.get("train_seconds", curve[-1].get("train_seconds", 0.0)),
+        evaluation_seconds=evaluation,
+        val_accuracy=trial.value if trial.state is OptunaState.COMPLETE else None,
+        counts=trial.state in _COUNTED,
+    )
+
+
+def _start(trial: FrozenTrial) -> float:
+    assert trial.datetime_start is not None
+    return trial.datetime_start.timestamp()
+
+
+def _best_by(intervals: Sequence[Interval], seconds: float) -> float | None:
+    scores = [one.val_accuracy for one in intervals if one.val_accuracy is not None and one.end <= seconds]
+    return max(scores, default=None)
+
+
+def _is_searched(root: Path, name: str, trials: int) -> bool:
+    location = StudyLocation(name, root)
+    if location.database is None or not location.database.exists():
+        return False
+    ended = open_study(location).study.get_trials(deepcopy=False, states=_COUNTED)
+    return len(ended) >= trials
+
+
+def _define(root: Path, study: str, name: str, pruner: str) -> None:
+    """The shipped study under another name with the given pruner, unless it is there."""
+    path = root / "studies" / f"{name}.toml"
+    if path.exists():
+        return
+    lines = shipped_studies()[study].read_text(encoding="utf-8").splitlines()
+    lines = [line for line in lines if not line.startswith("pruner =")]
+    lines.insert(lines.index("[search]") + 1, f'pruner = "{pruner}"')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -1,0 +1,110 @@
+"""The recipes of the time-to-accuracy runs, in one place, by full parameter names; trains nothing.
+
+A recipe changes the `cnn` family's default; everything it may name is a parameter of the search space, so a search can
+find it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from benchmark.definition import BudgetSpec, StudySpec, parse_study, shipped_studies
+from benchmark.records import Budget, ParameterValue, TrialConfig
+from benchmark.space import Space
+
+CPU_STUDY, GPU_STUDY = "cifar10-cpu", "cifar10"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training run with a target: `target` is test accuracy in [0, 1], or None where nothing was promised."""
+
+    name: str
+    budget: Budget
+    parameters: Mapping[str, ParameterValue]
+    """What differs from the family's default, by full parameter name."""
+    target: float | None = None
+    augmentations: tuple[str, ...] = ("flip", "crop")
+    record: str = ""
+    """The public record beside it: who, accuracy, seconds, device, work."""
+
+
+CPU_RECIPES = (
+    Recipe("45 core-seconds", Budget(seconds=45), {}),
+    Recipe("110 core-seconds", Budget(seconds=110), {}, target=0.835),
+    Recipe("320 core-seconds", Budget(seconds=320), {"cnn.width": 64}, target=0.88),
+)
+"""On 2 cores, two runs side by side of one thread each. A hand-written reference reached both targets."""
+
+GPU_RECIPES = (
+    Recipe(
+        "94 %",
+        Budget(epochs=8),
+        {"cnn.width": 64, "cnn.depth": 2, "batch_size": 1024, "averaging": "lookahead", "views": "six"},
+        target=0.94,
+        record="airbench94_muon: 94.01 % (n = 200) in 2.59 s on an A100, 0.29 PFLOP, 8 epochs",
+    ),
+    Recipe(
+        "96 %",
+        Budget(epochs=40),
+        {
+            "cnn.width": 128,
+            "cnn.depth": 3,
+            "batch_size": 1024,
+            "averaging": "lookahead",
+            "views": "six",
+            "crop.pixels": 4,
+            "cutout": True,
+            "cutout.pixels": 12,
+        },
+        target=0.96,
+        augmentations=("flip", "crop", "cutout"),
+        record="airbench96_faster: 96.00 % (n = 200) in 27.3 s on an A100, 3.1 PFLOP; airbench96: 37 epochs, 4.9 PFLOP",
+    ),
+)
+
+
+def config_of(recipe: Recipe, seed: int, precision: str = "auto", dataset: str = "cifar10") -> TrialConfig:
+    """The recipe as the trainer takes it, with one report at its end. Raises BenchError for a wrong name or value."""
+    spec = StudySpec(
+        name="speed",
+        dataset=dataset,
+        families=("cnn",),
+        budget=BudgetSpec(recipe.budget.epochs, recipe.budget.seconds, reports=1),
+        augmentations=recipe.augmentations,
+        precision=precision,
+        recipe={"cnn": recipe.parameters},
+    )
+    return _expert(spec, "cnn", seed)
+
+
+def study_default(family: str, study: str, budget: Budget, seed: int, precision: str = "auto") -> TrialConfig:
+    """The default trial of a family in a shipped study, with another budget and one report at its end."""
+    spec = parse_study(study, shipped_studies()[study].read_text(encoding="utf-8"), study)
+    spec = replace(spec, budget=BudgetSpec(budget.epochs, budget.seconds, reports=1), precision=precision)
+    return _expert(spec, family, seed)
+
+
+def plain_cnn(
+    width: int, depth: int, stem_stride: int, batch_size: int, seed: int, precision: str, dataset: str
+) -> TrialConfig:
+    """The user's own network in the product's trainer: SGD with momentum, flip, and crop by 4 pixels."""
+    parameters: dict[str, ParameterValue] = {
+        "cnn.variant": "plain",
+        "cnn.width": width,
+        "cnn.depth": depth,
+        "cnn.stem_stride": stem_stride,
+        "crop.pixels": 4,
+        "batch_size": batch_size,
+        "optimizer": "sgd",
+        "schedule": "one_cycle",
+        "label_smoothing": 0.0,
+    }
+    return config_of(Recipe("plain", Budget(epochs=10), parameters), seed, precision, dataset)
+
+
+def _expert(spec: StudySpec, family: str, seed: int) -> TrialConfig:
+    space = Space(spec)
+    values = space.expert(family)
+    return space.configure(family, lambda name, _: values[name], seed)

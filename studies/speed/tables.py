@@ -1,0 +1,250 @@
+"""Each part's raw numbers as paragraphs and tables of markdown: the only place that knows what the parts write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from benchmark.columns import percent, significant
+from studies.speed.spread import MeanAndDeviation, Spread, best_of, mean_and_deviation, ratios, spread
+
+Numbers = Mapping[str, Any]
+
+_NOTHING = "–"
+
+
+def pipeline(numbers: Numbers, device_type: str) -> list[str]:
+    """Batches per second of both sides."""
+    del device_type
+    return [
+        f"Batches of {numbers['batch_size']} images, mirrored, shifted by up to 4 pixels and normalised, on their way "
+        f"to no network; {numbers['window_seconds']:g} s a measurement. The script: PIL images, `RandomCrop`, "
+        "`RandomHorizontalFlip`, `ToTensor`, `Normalize` and a `DataLoader`. Ours: the trainer's own batches.",
+        _rates(numbers["images_per_second"], aim=5.0),
+    ]
+
+
+def training(numbers: Numbers, device_type: str) -> list[str]:
+    """Training images per second of both sides."""
+    return [
+        f"{numbers['network']}; batches of {numbers['batch_size']}, mirrored and shifted, forward, backward and step; "
+        f"{numbers['window_seconds']:g} s a measurement. The script trains in float32 in one process with torch's own "
+        f"number of threads. Ours: {_count(numbers['processes'], 'process', 'processes')} of one thread each, in the "
+        "precision that the product chooses (auto) and in float32.",
+        _rates(numbers["images_per_second"], aim=5.0 if device_type == "cuda" else 1.3),
+    ]
+
+
+def time_to_80(numbers: Numbers, device_type: str) -> list[str]:
+    """Seconds to the target accuracy of both sides, and what the script tried."""
+    sides: Mapping[str, Numbers] = numbers["sides"]
+    script = sides["script"]["runs"]
+    rows = [_side_row(name, side, script) for name, side in sides.items()]
+    headings = [
+        "Side", "Recipe", "Runs", "Val. acc. %, lowest", "Training s", "With evaluation s",
+        "Machine s per run", "Times faster, training", "Times faster, with evaluation",
+    ]  # fmt: skip
+    aim = "" if device_type == "cuda" else " Aim: at least 5 times faster."
+    tried = [
+        [
+            one["setting"],
+            "yes" if one["reached"] else "stopped" if one["stopped"] else "no",
+            str(one["epochs"]),
+            significant(one["seconds"]),
+        ]
+        for one in numbers["settings_tried"]
+    ]
+    return [
+        f"Until {100 * numbers['target']:g} % of {numbers['val_rows']:,} validation images are right. Seconds are "
+        "wall-clock and begin when the data are loaded: training steps with their batches alone, and with making the "
+        "network and every evaluation. The script scores after every epoch, ours once, at the end of its budget. "
+        "Each side has the whole machine in its turn; where it trains several networks at once, the machine's seconds "
+        f"are shared out between them.{aim}",
+        table(headings, rows, right=[False, False] + [True] * 7),
+        "<details>\n<summary>What the script tried</summary>\n\n"
+        "One run each with a seed that does not count; a run that takes longer than the fastest so far is stopped.\n\n"
+        + table(["Setting", "Reached", "Epochs begun", "Seconds"], tried, right=[False, False, True, True])
+        + "\n\n</details>",
+    ]
+
+
+def time_to_accuracy(numbers: Numbers, device_type: str) -> list[str]:
+    """Test accuracy, seconds and work of the fixed recipes."""
+    recipes = {recipe["name"]: recipe for recipe in numbers["recipes"]}
+    rows = [_group_row(recipes[group["recipe"]], group) for group in numbers["groups"]]
+    headings = [
+        "Recipe", "Precision", "Runs", "Test acc. %, mean ± s.d.", "Lowest", "Aim", "Training s", "In all s",
+        "Images seen", "PFLOP",
+    ]  # fmt: skip
+    beside = [f"- {recipe['name']}: {recipe['record']}." for recipe in recipes.values() if recipe["record"]]
+    changes = [[name, recipe["budget"], _parameters(recipe)] for name, recipe in recipes.items()]
+    return [
+        "Every training image trains, and the test set is scored once per run. The recipes were fixed before and "
+        "nothing was chosen on test. "
+        f"{_count(numbers['processes'], 'process', 'processes')} side by side"
+        f"{' of one thread each' if device_type == 'cpu' else ''}. Training is the time inside training steps of one "
+        "run; in all adds making the network and scoring it. PFLOP: six operations per multiply-accumulate and image "
+        "seen, at full image size.",
+        table(headings, rows, right=[False, False] + [True] * 8),
+        *(["Public records beside it:\n\n" + "\n".join(beside)] if beside else []),
+        table(["Recipe", "Budget", "Changes to the default `cnn`"], changes),
+    ]
+
+
+def hundred(numbers: Numbers, device_type: str) -> list[str]:
+    """Where the time of two studies went, and the best score by then."""
+    del device_type
+    searches: Mapping[str, Numbers] = numbers["searches"]
+    facts: tuple[tuple[str, Callable[[Numbers], str]], ...] = (
+        ("Trials by state", lambda one: ", ".join(f"{number} {state}" for state, number in one["states"].items())),
+        ("Workers", lambda one: str(one["workers"])),
+        ("Seconds", lambda one: f"{one['seconds']:,.0f}"),
+        ("Trials per hour", lambda one: significant(one["trials_per_hour"])),
+        ("Share of worker time inside training steps, % (aim: 85)", lambda one: percent(one["training_share"])),
+        ("Evaluation, worker seconds", lambda one: significant(one["evaluation_seconds"])),
+        ("Overhead per trial, s (aim: below 0.3)", lambda one: significant(one["overhead_seconds_per_trial"])),
+        ("Pauses left out", lambda one: str(one["pauses"])),
+    )
+    headings = ["", *(f"pruning {name} ({one['pruner']})" for name, one in searches.items())]
+    right = [False] + [True] * len(searches)
+    marks = sorted({mark for one in searches.values() for mark, _ in one["best_after"]})
+    best = [[f"{mark:,.0f}", *(_best_at(one["best_after"], mark) for one in searches.values())] for mark in marks]
+    commands = "\n".join(str(one["command"]) for one in searches.values())
+    return [
+        f"The shipped study `{numbers['study']}`, {numbers['trials']} trials. Overhead is what of a worker's time, "
+        "from its first trial's start to its last one's end, is neither training nor evaluation.",
+        table(headings, [[name, *(tell(one) for one in searches.values())] for name, tell in facts], right=right),
+        "Best validation accuracy, %, among the trials complete by then:",
+        table(["Seconds", *headings[1:]], best, right=[True] * len(headings)),
+        f"```sh\n{commands}\n```",
+    ]
+
+
+def workers_per_gpu(numbers: Numbers, device_type: str) -> list[str]:
+    """Images per second of one GPU by number of workers."""
+    del device_type
+    rows = []
+    for mode, families in numbers["images_per_second"].items():
+        for family, by_size in families.items():
+            alone = by_size["1"]
+            cells = [
+                f"{_range(spread(rates))} ({_range(spread(ratios(rates, alone)))} ×)" if size != "1"
+                else _range(spread(rates))
+                for size, rates in by_size.items()
+            ]  # fmt: skip
+            rows.append([family, mode, *cells])
+    sizes = list(next(iter(next(iter(numbers["images_per_second"].values())).values())))
+    headings = ["Family", "Mode", *(f"{_count(int(size), 'worker', 'workers')}, images/s" for size in sizes)]
+    return [
+        f"Defaults of `{numbers['study']}`, images per second of all workers together, and times one worker. "
+        f"MPS: {numbers['mps']}.",
+        table(headings, rows, right=[False, False] + [True] * len(sizes)),
+    ]
+
+
+TABLES: Mapping[str, Callable[[Numbers, str], list[str]]] = {
+    "pipeline": pipeline,
+    "training": training,
+    "time-to-80": time_to_80,
+    "time-to-accuracy": time_to_accuracy,
+    "hundred": hundred,
+    "workers-per-gpu": workers_per_gpu,
+}
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[bool] = ()) -> str:
+    """A table in pipe form; `right` says which columns align right, none by default."""
+    rules = ["---:" if at_right else ":---" for at_right in right] or [":---"] * len(headings)
+    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in (headings, rules, *rows))
+
+
+def _rates(rates: Mapping[str, Sequence[float]], aim: float) -> str:
+    """Rates of both sides; ours as ratios to the best form of the script, repeat by repeat."""
+    script = {name: values for name, values in rates.items() if name.startswith("script")}
+    best = best_of(script)
+    rows = []
+    for name, values in rates.items():
+        if name in script:
+            compared = "1, compared with" if name == best else _NOTHING
+        else:
+            found = spread(ratios(values, rates[best]))
+            compared = f"**{_range(found)}**, aim {aim:g}: {'reached' if found.median >= aim else 'not reached'}"
+        rows.append([name, _range(spread(values)), str(len(values)), compared])
+    headings = ["Side", "Images/s, median (lowest–highest)", "Repeats", "Times the script, median (lowest–highest)"]
+    return table(headings, rows, right=[False, True, True, True])
+
+
+def _side_row(name: str, side: Numbers, script: Sequence[Numbers]) -> list[str]:
+    runs: Sequence[Numbers] = side["runs"]
+    if not runs:
+        tried = ", ".join(dict.fromkeys(run["candidate"] for run in side["missed"]))
+        return [name, f"none reached it (tried {tried or 'none'})", "0", *[_NOTHING] * 6]
+    faster = [_NOTHING] * 2
+    if name != "script" and len(script) == len(runs):
+        faster = [
+            _range(spread(ratios([run[key] for run in script], [_shared(run, key) for run in runs])))
+            for key in ("train_seconds", "seconds")
+        ]
+    recipe = f"{runs[0]['epochs']:g} epochs" if name != "script" else runs[0]["candidate"]
+    return [
+        name,
+        recipe,
+        str(sum(len(run["seeds"]) for run in runs)),
+        percent(min(min(run["accuracies"]) for run in runs)),
+        _range(spread([run["train_seconds"] for run in runs])),
+        _range(spread([run["seconds"] for run in runs])),
+        _range(spread([_shared(run, "seconds") for run in runs])),
+        *faster,
+    ]
+
+
+def _shared(run: Numbers, key: str) -> float:
+    """The machine's seconds for each of the networks that it trained at once."""
+    return float(run[key]) / len(run["seeds"])
+
+
+def _group_row(recipe: Numbers, group: Numbers) -> list[str]:
+    runs: Sequence[Numbers] = group["runs"]
+    accuracy = mean_and_deviation([run["accuracy"] for run in runs])
+    aim = _NOTHING
+    if recipe["target"] is not None:
+        reached = "reached" if accuracy.mean >= recipe["target"] else "not reached"
+        aim = f"{100 * recipe['target']:g}: {reached}"
+    return [
+        recipe["name"],
+        group["precision"],
+        str(accuracy.runs),
+        _mean(accuracy),
+        percent(min(run["accuracy"] for run in runs)),
+        aim,
+        _range(spread([run["train_seconds"] for run in runs])),
+        _range(spread([run["seconds"] for run in runs])),
+        f"{spread([run['images_seen'] for run in runs]).median:,.0f}",
+        significant(spread([run["petaflop"] for run in runs]).median),
+    ]
+
+
+def _best_at(best_after: Sequence[tuple[float, float | None]], mark: float) -> str:
+    """The last score by then; nothing after the search has ended."""
+    if mark > best_after[-1][0]:
+        return _NOTHING
+    scores = [score for seconds, score in best_after if seconds <= mark]
+    return _NOTHING if not scores or scores[-1] is None else percent(scores[-1])
+
+
+def _parameters(recipe: Numbers) -> str:
+    changes = [f"{name} {value}" for name, value in recipe["parameters"].items()]
+    return "; ".join([*changes, f"augmentations {', '.join(recipe['augmentations'])}"])
+
+
+def _range(found: Spread) -> str:
+    return f"{significant(found.median)} ({significant(found.low)}–{significant(found.high)})"
+
+
+def _mean(found: MeanAndDeviation) -> str:
+    deviation = percent(found.deviation) if found.runs > 1 else _NOTHING
+    return f"{percent(found.mean)} ± {deviation}"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -1,0 +1,168 @@
+"""Part `time-to-80`: seconds until a network has 80 % of the validation rows right, each side with its own best recipe.
+
+The script tries its settings once each, with a seed that does not count; ours tries budgets from small to large. Both
+then run every seed in turn, and a candidate that misses the target once gives way to the side's next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from benchmark.records import Budget
+from studies.speed.baseline import CONSTANT_ADAM, Reached, Setting, UserScript
+from studies.speed.crew import Crew
+from studies.speed.data import device_data
+from studies.speed.plan import Plan
+from studies.speed.rates import images_per_second
+from studies.speed.recipes import CPU_STUDY, study_default
+from studies.speed.trainer import TrainedOnce, Worker
+
+TARGET = 0.80
+SEEDS = 3
+TRYING_SEED = 1000
+SETTINGS = (
+    Setting("sgd", 0.2, 3),
+    Setting("sgd", 0.4, 3),
+    Setting("sgd", 0.1, 4),
+    Setting("sgd", 0.2, 4),
+    Setting("sgd", 0.4, 4),
+    Setting("adam", 5e-3, 4),
+    Setting("sgd", 0.2, 5),
+    Setting("sgd", 0.4, 5),
+    Setting("adam", 5e-3, 5),
+    Setting("sgd", 0.2, 6),
+    CONSTANT_ADAM,
+)
+"""What the user's script tries, in this order; a run that takes longer than the fastest so far is stopped."""
+_WARM_EPOCHS = 0.02
+MAX_EPOCHS, MAX_SECONDS = 20, 1800.0
+BUDGETS = (0.4, 0.5, 0.6, 0.75, 0.9, 1.1, 1.3, 1.6, 2.0, 3.0)
+"""Epochs that ours tries, in this order, with the default `cnn` of the CPU study."""
+
+
+@dataclass(eq=False)
+class _Side:
+    """One side on its way: candidates in the order in which they are tried, and the attempts so far."""
+
+    name: str
+    candidates: list[Any]
+    attempt: Callable[[Any, int], dict[str, Any]]
+    """Runs a candidate with a seed; its answer has `reached`."""
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    missed: list[dict[str, Any]] = field(default_factory=list)
+
+    def goes_on(self, seeds: int) -> bool:
+        return bool(self.candidates) and len(self.kept) < seeds
+
+    def take_turn(self) -> None:
+        seed = len(self.kept)
+        outcome = {"candidate": str(self.candidates[0])} | self.attempt(self.candidates[0], seed)
+        if outcome["reached"]:
+            self.kept.append(outcome)
+        else:
+            self.missed += [*self.kept, outcome]
+            self.kept.clear()
+            self.candidates.pop(0)
+
+
+def measure(plan: Plan) -> dict[str, object]:
+    """Each seed's seconds on both sides in turn, and everything that was tried on the way."""
+    target, seeds = (0.5, 1) if plan.quick else (TARGET, SEEDS)
+    with (
+        Crew(1, None, _prepare_script, plan) as script,
+        Crew(1, None, _prepare_ours, plan) as alone,
+        Crew(plan.side_by_side, 1, _prepare_ours, plan) as crew,
+    ):
+        tried, workers = _try_settings(plan, script, target)
+        settings = _worth_repeating(tried)
+        sides = [
+            _Side("script", settings, lambda setting, seed: _script_run(script, target, setting, seed, workers)),
+            _Side("bench, one run at a time", list(BUDGETS), lambda *what: _our_runs(alone, target, *what)),
+        ]
+        if plan.side_by_side > 1:
+            per_core = _Side("bench, one run per core", list(BUDGETS), lambda *what: _our_runs(crew, target, *what))
+            sides.append(per_core)
+        while any(side.goes_on(seeds) for side in sides):
+            for side in sides:
+                if side.goes_on(seeds):
+                    side.take_turn()
+    return {
+        "target": target,
+        "val_rows": plan.val_rows,
+        "script_workers": workers,
+        "settings_tried": tried,
+        "sides": {side.name: {"runs": side.kept, "missed": side.missed} for side in sides},
+    }
+
+
+def _try_settings(plan: Plan, script: Crew, target: float) -> tuple[list[dict[str, Any]], int]:
+    """Every setting once, as far as it can still be the fastest; and the number of workers that loads fastest."""
+    rates = {workers: script.run("rate", workers)[0] for workers in plan.loader_workers}
+    workers = max(rates, key=lambda number: rates[number])
+    tried: list[dict[str, Any]] = []
+    limit = MAX_SECONDS
+    # The last is the one that a tiny data set learns with.
+    for number, setting in list(enumerate(SETTINGS))[-1 if plan.quick else 0 :]:
+        (run,) = script.run("run", workers, target, setting, TRYING_SEED, limit)
+        tried.append({"number": number, "setting": str(setting)} | asdict(run))
+        if run.reached:
+            limit = min(limit, run.seconds)
+    return tried, workers
+
+
+def _worth_repeating(tried: Sequence[dict[str, Any]]) -> list[Setting]:
+    """Settings that reached the target, fastest first; then those that were stopped, since they still might."""
+    reached = sorted((one for one in tried if one["reached"]), key=lambda one: float(one["seconds"]))
+    stopped = [one for one in tried if one["stopped"]]
+    return [SETTINGS[one["number"]] for one in (*reached, *stopped)]
+
+
+def _script_run(script: Crew, target: float, setting: Setting, seed: int, workers: int) -> dict[str, Any]:
+    run: Reached = script.run("run", workers, target, setting, seed, MAX_SECONDS)[0]
+    return {"seeds": [seed], "accuracies": [run.accuracy], **asdict(run)}
+
+
+def _our_runs(crew: Crew, target: float, epochs: float, seed: int) -> dict[str, Any]:
+    runs: Sequence[TrainedOnce] = crew.run(epochs, seed)
+    return {
+        "reached": all(run.accuracy >= target for run in runs),
+        "seeds": [_seed(member, seed) for member in range(len(runs))],
+        "accuracies": [run.accuracy for run in runs],
+        "epochs": epochs,
+        # The machine is free again when the last of them ends.
+        "train_seconds": max(run.train_seconds for run in runs),
+        "seconds": max(run.seconds for run in runs),
+    }
+
+
+def _prepare_script(member: int, plan: Plan) -> Callable[..., float | Reached]:
+    scripts: dict[int, UserScript] = {}
+
+    def task(what: str, workers: int, *arguments: Any) -> float | Reached:
+        if workers not in scripts:
+            scripts[workers] = UserScript(plan, CONSTANT_ADAM, workers, seed=member)
+        if what == "rate":
+            return images_per_second(scripts[workers].steps(), plan.warm_seconds, plan.window_seconds)
+        target, setting, seed, limit = arguments
+        return scripts[workers].run_until(target, setting, seed, MAX_EPOCHS, limit)
+
+    return task
+
+
+def _prepare_ours(member: int, plan: Plan) -> Callable[[float, int], TrainedOnce]:
+    worker = Worker(device_data(plan))
+    # What a process imports once is no part of a run; the script has tried its settings by then.
+    worker.train(study_default("cnn", CPU_STUDY, Budget(epochs=_WARM_EPOCHS), TRYING_SEED), worker.data.val)
+
+    def task(epochs: float, seed: int) -> TrainedOnce:
+        config = study_default("cnn", CPU_STUDY, Budget(epochs=epochs), _seed(member, seed))
+        return worker.train(config, worker.data.val)
+
+    return task
+
+
+def _seed(member: int, seed: int) -> int:
+    """Runs side by side are runs of different seeds."""
+    return 100 * member + seed

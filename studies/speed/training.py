@@ -1,0 +1,59 @@
+"""Part `training`: training images per second of one network, end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from studies.speed.baseline import BATCH_SIZE, CONSTANT_ADAM, DEPTH, STEM_STRIDE, WIDTH, UserScript
+from studies.speed.crew import Crew
+from studies.speed.data import device_data
+from studies.speed.plan import Plan
+from studies.speed.rates import images_per_second
+from studies.speed.recipes import plain_cnn
+from studies.speed.trainer import Worker
+
+PRECISIONS = ("auto", "float32")
+
+
+def measure(plan: Plan) -> dict[str, object]:
+    """Training images per second of the machine, each side in turn; ours in the usual precision and in float32."""
+    rates: dict[str, list[float]] = {f"script, {workers} workers": [] for workers in plan.loader_workers}
+    rates |= {f"bench, {precision}": [] for precision in PRECISIONS}
+    with Crew(1, None, _prepare_script, plan) as script, Crew(plan.side_by_side, 1, _prepare_ours, plan) as workers:
+        for _ in range(plan.repeats):
+            for number in plan.loader_workers:
+                rates[f"script, {number} workers"] += script.run(number)
+            for precision in PRECISIONS:
+                rates[f"bench, {precision}"].append(sum(workers.run(precision)))
+    return {
+        "network": f"cnn, plain, width {WIDTH}, depth {DEPTH}, stem stride {STEM_STRIDE}",
+        "batch_size": BATCH_SIZE,
+        "processes": plan.side_by_side,
+        "seeds": list(range(plan.side_by_side)),
+        "window_seconds": plan.window_seconds,
+        "images_per_second": rates,
+    }
+
+
+def _prepare_script(member: int, plan: Plan) -> Callable[[int], float]:
+    streams: dict[int, Iterator[int]] = {}
+
+    def task(workers: int) -> float:
+        if workers not in streams:
+            streams[workers] = UserScript(plan, CONSTANT_ADAM, workers, seed=member).steps()
+        return images_per_second(streams[workers], plan.warm_seconds, plan.window_seconds)
+
+    return task
+
+
+def _prepare_ours(member: int, plan: Plan) -> Callable[[str], float]:
+    worker = Worker(device_data(plan))
+    streams: dict[str, Iterator[int]] = {}
+
+    def task(precision: str) -> float:
+        if precision not in streams:
+            config = plain_cnn(WIDTH, DEPTH, STEM_STRIDE, BATCH_SIZE, member, precision, plan.dataset)
+            streams[precision] = worker.steps(config)
+        return images_per_second(streams[precision], plan.warm_seconds, plan.window_seconds)
+
+    return task

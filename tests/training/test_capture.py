@@ -1,0 +1,282 @@
+"""Captured networks train like plain ones, bit for bit, whether they are new or were used before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from small_runs import CONFIG, Ended, assert_same_run, halves, run, to_the_end
+from torch import Tensor, nn
+
+from benchmark.records import Budget, Choice, TrialConfig
+from benchmark.training import (
+    BatchStream,
+    Captures,
+    DeviceData,
+    TrainingRun,
+    loop,
+    peak_memory_bytes,
+    predict,
+    start_peak_memory,
+)
+from benchmark.training.capture import Forward, captured_on_cuda
+
+WHITENING = Choice("cnn", {"variant": "whitening", "width": 16})
+MUON = Choice("muon", {"lr": 0.1, "momentum": 0.6})
+CHANGES: list[dict[str, Any]] = [
+    {},
+    {"architecture": WHITENING, "optimizer": MUON, "averaging": Choice("lookahead"), "clip_norm": 1.0},
+    {"start_size": 0.625, "averaging": Choice("ema", {"decay": 0.5}), "precision": "bfloat16"},
+]
+
+gpu = pytest.mark.gpu
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data() -> DeviceData:
+    return halves(12)
+
+
+@pytest.fixture
+def _always_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TrainingRun, "_is_worth_capturing", lambda running: True)
+
+
+def as_it_is(passes: nn.Module, images: Tensor) -> Forward:
+    return passes
+
+
+def warmed_up(passes: nn.Module, images: Tensor) -> Forward:
+    """As on CUDA: some passes over the images before they are captured, with gradients."""
+    for _ in range(3):
+        passes(images).sum().backward()
+    return passes
+
+
+class Counted:
+    """A capture that notes the images that it was asked for."""
+
+    def __init__(self, capture: Callable[[nn.Module, Tensor], Forward] = warmed_up) -> None:
+        self.sizes: list[tuple[int, ...]] = []
+        self._capture = capture
+
+    def __call__(self, passes: nn.Module, images: Tensor) -> Forward:
+        self.sizes.append(tuple(images.shape))
+        return self._capture(passes, images)
+
+
+def captured_run(config: TrialConfig, data: DeviceData, captures: Captures) -> tuple[Ended, nn.Module]:
+    """What the run gave, and the network that it trained."""
+    running = TrainingRun(config, data, captures)
+    running.open()
+    return to_the_end(running.reports()), running.model
+
+
+@pytest.mark.usefixtures("_always_worth_it")
+@pytest.mark.parametrize("capture", [as_it_is, warmed_up])
+@pytest.mark.parametrize("change", CHANGES)
+def test_equals_the_plain_run(
+    data: DeviceData, change: dict[str, Any], capture: Callable[[nn.Module, Tensor], Forward]
+) -> None:
+    config = replace(CONFIG, **change)
+    assert_same_run(captured_run(config, data, Captures(capture))[0], run(config, data))
+
+
+@pytest.mark.usefixtures("_always_worth_it")
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_network_is_used_again_as_if_it_were_new(data: DeviceData, change: dict[str, Any]) -> None:
+    first, second = replace(CONFIG, **change), replace(CONFIG, **change, seed=6)
+    capture = Counted()
+    captures = Captures(capture)
+    _, network = captured_run(first, data, captures)
+    asked = list(capture.sizes)
+    ended, again = captured_run(second, data, captures)
+    assert again is network
+    assert capture.sizes == asked, "captured once more"
+    assert_same_run(ended, run(second, data))
+    # What does not change the shapes does not change the network either.
+    other, once_more = captured_run(replace(first, label_smoothing=0.1, optimizer=Choice("sgd")), data, captures)
+    assert once_more is network
+    assert_same_run(other, run(replace(first, label_smoothing=0.1, optimizer=Choice("sgd")), data))
+
+
+@pytest.mark.usefixtures("_always_worth_it")
+def test_dropout_is_the_same_in_a_new_network_and_in_a_kept_one(
+    data: DeviceData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def with_dropout(config: TrialConfig, data: DeviceData) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 12 * 12, 2)).train()
+
+    monkeypatch.setattr(loop, "_build", with_dropout)
+    captures = Captures(warmed_up)
+    new, kept = captured_run(CONFIG, data, captures)[0], captured_run(CONFIG, data, captures)[0]
+    assert_same_run(new, kept)
+    assert_same_run(new, run(CONFIG, data))
+
+
+@pytest.mark.usefixtures("_always_worth_it")
+def test_a_size_is_captured_when_it_first_comes(data: DeviceData) -> None:
+    capture = Counted()
+    captured_run(replace(CONFIG, start_size=0.625), data, Captures(capture))
+    assert capture.sizes == [(16, 3, side, side) for side in (8, 10, 12)]
+
+
+@pytest.mark.usefixtures("_always_worth_it")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architecture": Choice("cnn", {"variant": "plain", "width": 32, "depth": 2, "stem_stride": 1})},
+        {"batch_size": 32},
+        {"precision": "bfloat16"},
+    ],
+)
+def test_other_shapes_are_another_network(data: DeviceData, change: dict[str, Any]) -> None:
+    captures = Captures(as_it_is)
+    _, network = captured_run(CONFIG, data, captures)
+    assert captured_run(replace(CONFIG, **change), data, captures)[1] is not network
+    assert captured_run(CONFIG, data, captures)[1] is network
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    captures = Captures(as_it_is)
+
+    def network(key: str) -> nn.Module:
+        return captures.network(key, nn.Linear(2, 2), lambda model, images: model(images)).model  # type: ignore[no-any-return]
+
+    first = {key: network(key) for key in "abcd"}
+    assert network("a") is first["a"]
+    network("e")
+    assert {key for key in "acd" if network(key) is first[key]} == {"a", "c", "d"}
+    assert network("b") is not first["b"]
+
+
+def test_nothing_is_captured_on_a_cpu(data: DeviceData) -> None:
+    capture = Counted()
+    assert_same_run(captured_run(CONFIG, data, Captures(capture))[0], run(CONFIG, data))
+    assert capture.sizes == []
+
+
+@pytest.mark.parametrize(
+    ("device", "budget", "expected"),
+    [
+        ("cuda", Budget(epochs=12), False),
+        ("cuda", Budget(epochs=13), True),
+        ("cuda", Budget(seconds=0.1), True),
+        ("cpu", Budget(seconds=100), False),
+    ],
+)
+def test_graphs_are_for_runs_of_50_steps_on_a_gpu(
+    data: DeviceData, device: str, budget: Budget, expected: bool
+) -> None:
+    running = TrainingRun(replace(CONFIG, budget=budget), data)
+    running._data = replace(data, where=replace(data.where, device=torch.device(device)))
+    assert running._is_worth_capturing() is expected
+
+
+# Real graphs ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def on_gpu() -> DeviceData:
+    return halves(12, "cuda")
+
+
+@pytest.fixture
+def _float32_means_float32() -> Iterator[None]:
+    with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        yield
+
+
+def losses(config: TrialConfig, data: DeviceData, captures: Captures | None, steps: int = 20) -> list[float]:
+    running = TrainingRun(config, data, captures)
+    return [running.step(step / steps).item() for step in range(steps)]
+
+
+@gpu
+@needs_cuda
+@pytest.mark.usefixtures("_always_worth_it", "_float32_means_float32")
+@pytest.mark.parametrize(
+    "change", [{}, {"architecture": WHITENING}, {"start_size": 0.625}, {"architecture": Choice("resnet")}]
+)
+def test_graphs_equal_plain_passes(on_gpu: DeviceData, change: dict[str, Any]) -> None:
+    config = replace(CONFIG, optimizer=Choice("sgd", {"lr": 0.01}), **change)
+    capture = Counted(captured_on_cuda)
+    assert losses(config, on_gpu, Captures(capture)) == pytest.approx(losses(config, on_gpu, None), rel=1e-3)
+    assert len(capture.sizes) == (3 if config.start_size < 1 else 1)
+
+
+@gpu
+@needs_cuda
+@pytest.mark.usefixtures("_always_worth_it")
+@pytest.mark.parametrize("change", CHANGES)
+def test_graphs_are_used_again_as_if_they_were_new(on_gpu: DeviceData, change: dict[str, Any]) -> None:
+    config = replace(CONFIG, **change)
+    capture = Counted(captured_on_cuda)
+    captures = Captures(capture)
+    captured_run(replace(config, seed=6), on_gpu, captures)
+    asked = len(capture.sizes)
+    kept, _ = captured_run(config, on_gpu, captures)
+    assert len(capture.sizes) == asked
+    assert_same_run(kept, captured_run(config, on_gpu, Captures())[0])
+
+
+@gpu
+@needs_cuda
+def test_a_run_in_seconds_is_captured_and_can_be_repeated(on_gpu: DeviceData) -> None:
+    config = replace(CONFIG, budget=Budget(seconds=1), start_size=0.625)
+    running = TrainingRun(config, on_gpu, Captures())
+    images = running.open()
+    measured = to_the_end(running.reports())
+    again = TrainingRun(config, on_gpu, Captures())
+    assert again.open(images) == images
+    assert_same_run(measured, to_the_end(again.reports()))
+
+
+@gpu
+@needs_cuda
+def test_peak_memory_of_a_run_is_recorded(on_gpu: DeviceData) -> None:
+    start_peak_memory(on_gpu.where)
+    before = peak_memory_bytes(on_gpu.where)
+    captured_run(CONFIG, on_gpu, Captures())
+    after = peak_memory_bytes(on_gpu.where)
+    assert before is not None
+    assert after is not None
+    assert after > before
+
+
+@gpu
+@needs_cuda
+def test_batches_on_a_gpu_look_like_those_on_a_cpu(data: DeviceData, on_gpu: DeviceData) -> None:
+    """Their random numbers differ, as the generators do; without any, the same rows are the same images."""
+    (cpu_images, cpu_targets), (gpu_images, gpu_targets) = (
+        next(iter(BatchStream(part, CONFIG.augmentations, 16, seed=1))) for part in (data, on_gpu)
+    )
+    assert gpu_images.device.type == gpu_targets.device.type == "cuda"
+    for found, expected in ((gpu_images, cpu_images), (gpu_targets, cpu_targets)):
+        assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    assert gpu_images.is_contiguous(memory_format=torch.channels_last)
+    found, expected = (part.normalise(part.train.pixels).cpu() for part in (on_gpu, data))
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+
+
+@gpu
+@needs_cuda
+@pytest.mark.usefixtures("_float32_means_float32")
+@pytest.mark.parametrize("views", ["one", "two", "six"])
+def test_predictions_on_a_gpu_are_those_on_a_cpu(data: DeviceData, on_gpu: DeviceData, views: str) -> None:
+    _, trained = run(CONFIG, data)
+    expected = predict(trained.model, data, data.test, views=views, precision="float32")
+    found = predict(trained.model.to("cuda"), on_gpu, on_gpu.test, views=views, precision="float32")
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-3, atol=1e-3)
