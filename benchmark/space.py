@@ -28,7 +28,7 @@ from benchmark.schedules import SCHEDULES
 Suggest = Callable[[str, BaseDistribution], Any]
 
 TRAINING_SPACE: Mapping[str, BaseDistribution] = {
-    "batch_size": CategoricalDistribution((64, 128, 256, 512, 1024)),
+    "batch_size": CategoricalDistribution((64, 128, 256, 512, 1024, 2048)),
     "label_smoothing": FloatDistribution(0.0, 0.3),
     "clip_norm": CategoricalDistribution((0.0, 1.0, 5.0)),
     "views": CategoricalDistribution(tuple(VIEWS)),

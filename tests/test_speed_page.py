@@ -368,7 +368,10 @@ def test_recipes_are_of_the_space(recipe: Recipe) -> None:
 
 def test_both_sides_train_the_same_network() -> None:
     config = plain_cnn(width=32, depth=2, stem_stride=1, batch_size=128, seed=0, precision="auto", dataset="cifar10")
-    assert dict(config.architecture.params) == {"variant": "plain", "width": 32, "depth": 2, "stem_stride": 1}
+    plain = {"variant": "plain", "width": 32, "widening": "1-2-4", "depth": 2, "stem_stride": 1}
+    assert dict(config.architecture.params) == plain
+    # On images of the same size, without anything that the script does not do.
+    assert (config.start_size, config.averaging.name, config.label_smoothing) == (1.0, "none", 0.0)
     assert {choice.name: dict(choice.params) for choice in config.augmentations}["crop"] == {"pixels": 4}
     default = study_default("cnn", CPU_STUDY, Budget(epochs=0.5), seed=1)
     assert (default.architecture.params["variant"], default.budget.epochs) == ("whitening", 0.5)

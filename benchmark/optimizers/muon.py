@@ -13,6 +13,7 @@ from benchmark.optimizers import OPTIMIZERS, trainable
 
 _NEWTON_SCHULZ_STEPS = 3
 _REST_MOMENTUM = 0.85
+_SMALLEST_NORM = 1e-12
 
 
 @OPTIMIZERS.register(
@@ -80,7 +81,8 @@ def _filter_muon(
 
     @torch.no_grad()
     def rescale(*_: Any) -> None:
-        norms = torch._foreach_norm(matrices)
+        # A bank of zeros stays one, instead of becoming not a number.
+        norms = torch._foreach_clamp_min(torch._foreach_norm(matrices), _SMALLEST_NORM)
         torch._foreach_mul_(matrices, [matrix.shape[0] ** 0.5 / n for matrix, n in zip(matrices, norms, strict=True)])
 
     optimizer.register_step_pre_hook(lend_gradients)

@@ -67,12 +67,14 @@ def open_study(location: StudyLocation) -> StudyStore:
     missing = f"study {location.name!r} has no trials yet; run: bench search {location.name}"
     if database is not None and not database.exists():
         raise BenchError(missing)
-    storage = connect(location)
-    try:
-        study = optuna.load_study(study_name=location.name, storage=storage)
-    except KeyError:
-        raise BenchError(missing) from None
-    METADATA.create_all(storage.engine)
+    # Opening makes what is missing of the tables: never beside another process that is just making them.
+    with location.lock():
+        storage = connect(location)
+        try:
+            study = optuna.load_study(study_name=location.name, storage=storage)
+        except KeyError:
+            raise BenchError(missing) from None
+        METADATA.create_all(storage.engine)
     return StudyStore(location, study, storage.engine)
 
 

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import CIFAR10
 
-from benchmark.architectures.cnn import PlainCNN
+from benchmark.architectures.cnn import cnn
 from benchmark.records import Images
 from studies.speed.data import load_dataset, split_rows
 from studies.speed.plan import Plan
@@ -102,7 +102,8 @@ class UserScript:
     def restart(self, setting: Setting, seed: int) -> None:
         """A new network with its optimizer and schedule."""
         torch.manual_seed(seed)
-        self._model = PlainCNN(self._shape.channels, self._classes, WIDTH, DEPTH, STEM_STRIDE).to(self._device)
+        model = cnn(self._shape, self._classes, variant="plain", width=WIDTH, depth=DEPTH, stem_stride=STEM_STRIDE)
+        self._model = model.to(self._device)
         self._optimizer, self._schedule = _optimizer(self._model, setting, len(self.train_loader))
 
     def train_epoch(self) -> Iterator[int]:

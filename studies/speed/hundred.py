@@ -1,7 +1,8 @@
 """Part `hundred`: a hundred trials of the shipped study, with pruning and without, read from the study's database.
 
-Both searches are `bench search` as a user runs it, one after the other. A database that holds its hundred trials
-already is only read, so that a search can be continued after a break.
+Both searches are `bench search` as a user runs it, one after the other. With pruning it is the shipped study itself,
+in the working folder, whose leaderboard is published; without, a copy of it in the scratch folder. A database that
+holds its hundred trials already is only read, so that a search can be continued after a break.
 """
 
 from __future__ import annotations
@@ -50,14 +51,15 @@ def measure(plan: Plan) -> dict[str, object]:
     trials = 6 if plan.quick else TRIALS
     searches = {}
     for pruning, pruner in PRUNERS.items():
-        name = f"{study}-{pruner}"
-        command = ["search", name, "--trials", str(trials), "--root", str(plan.scratch)]
+        is_shipped = pruning == "on" and not plan.quick
+        name, root = (study, Path()) if is_shipped else (f"{study}-{pruner}", plan.scratch)
+        command = ["search", name, "--trials", str(trials), *([] if is_shipped else ["--root", str(root)])]
         # Not told on the page: where the data lie is the reader's own affair.
         data = [] if plan.data_folder is None else ["--data", str(plan.data_folder)]
-        if not _is_searched(plan.scratch, name, trials):
-            _define(plan.scratch, study, name, pruner)
+        if not _is_searched(root, name, trials):
+            _define(root, study, name, pruner)
             subprocess.run([sys.executable, "-m", "benchmark.cli", *command, *data], check=True)
-        searches[pruning] = {"pruner": pruner, "command": f"bench {' '.join(command)}"} | facts_of(plan.scratch, name)
+        searches[pruning] = {"pruner": pruner, "command": f"bench {' '.join(command)}"} | facts_of(root, name)
     return {"study": study, "trials": trials, "searches": searches}
 
 

@@ -25,14 +25,10 @@ TRYING_SEED = 1000
 SETTINGS = (
     Setting("sgd", 0.2, 3),
     Setting("sgd", 0.4, 3),
-    Setting("sgd", 0.1, 4),
     Setting("sgd", 0.2, 4),
     Setting("sgd", 0.4, 4),
     Setting("adam", 5e-3, 4),
     Setting("sgd", 0.2, 5),
-    Setting("sgd", 0.4, 5),
-    Setting("adam", 5e-3, 5),
-    Setting("sgd", 0.2, 6),
     CONSTANT_ADAM,
 )
 """What the user's script tries, in this order; a run that takes longer than the fastest so far is stopped."""

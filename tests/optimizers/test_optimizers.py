@@ -188,6 +188,15 @@ def test_unit_filters_fix_the_norm(layout: torch.memory_format) -> None:
         assert convolution.weight.norm().item() == pytest.approx(convolution.out_channels**0.5, rel=1e-5)
 
 
+def test_a_filter_bank_of_zeros_stays_one() -> None:
+    model = nn.Conv2d(3, 4, 3, bias=False)
+    nn.init.zeros_(model.weight)
+    model.weight.grad = torch.zeros_like(model.weight)
+    for optimizer in OPTIMIZERS["muon"].build(model, unit_filters=True):
+        optimizer.step()
+    assert torch.equal(model.weight, torch.zeros_like(model.weight))
+
+
 def test_head_scale_is_the_rate_of_linear_layers() -> None:
     model = toy()
     optimizers = OPTIMIZERS["muon"].build(model, sgd_lr=0.5, head_scale=4.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -90,6 +91,26 @@ def test_two_processes_share_a_budget_exactly(tmp_path: Path) -> None:
     assert [trial.state for trial in store.trials()] == [TrialState.COMPLETE] * 30
     assert count(store, PREDICTIONS) == 60
     assert count(store, LEASES) == 0
+
+
+def _create_many(root: str, results: Any) -> None:
+    for number in range(8):
+        create_study(StudyLocation(f"study{number}", Path(root)))
+    results.put("made")
+
+
+def test_a_reader_may_come_while_the_tables_are_made(tmp_path: Path) -> None:
+    context = get_context("spawn")
+    results = context.Queue()
+    process = context.Process(target=_create_many, args=(str(tmp_path), results))
+    process.start()
+    for number in range(8):
+        while process.is_alive():
+            with suppress(BenchError):  # It has no trials yet.
+                open_study(StudyLocation(f"study{number}", tmp_path))
+                break
+    assert results.get(timeout=60) == "made"
+    process.join()
 
 
 def test_the_total_counts_running_pruned_and_complete_trials_and_no_failed_ones(store: StudyStore) -> None:

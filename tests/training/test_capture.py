@@ -246,6 +246,29 @@ def test_a_run_in_seconds_is_captured_and_can_be_repeated(on_gpu: DeviceData) ->
 
 @gpu
 @needs_cuda
+@pytest.mark.usefixtures("_always_worth_it")
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
+@pytest.mark.parametrize("averaging", ["none", "ema", "lookahead"])
+def test_steps_never_wait_for_the_device(on_gpu: DeviceData, optimizer: str, averaging: str) -> None:
+    everything = tuple(Choice(name) for name in ("flip", "crop", "rotation", "color", "cutout", "mixup"))
+    config = replace(
+        CONFIG, optimizer=Choice(optimizer), averaging=Choice(averaging), augmentations=everything, clip_norm=1.0
+    )
+    for captures in (None, Captures()):
+        running = TrainingRun(config, on_gpu, captures)
+        # Capturing and the first use of a kernel may wait.
+        for _ in range(6):
+            running.step(0.5)
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            for _ in range(6):
+                running.step(0.5)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@gpu
+@needs_cuda
 def test_peak_memory_of_a_run_is_recorded(on_gpu: DeviceData) -> None:
     start_peak_memory(on_gpu.where)
     before = peak_memory_bytes(on_gpu.where)
