@@ -300,11 +300,10 @@ def _default_study(devices: Sequence[str], console: Console) -> str:
 
 def _read_definition(name: str, root: Path) -> StudySpec:
     """The study's definition, as the folder has it or else as it is shipped, without leaving a copy in the folder."""
-    from benchmark.definition import load_study, parse_study, shipped_studies
+    from benchmark.definition import load_study, shipped_studies, shipped_study
 
-    shipped = shipped_studies()
-    if name in shipped and not (root / "studies" / f"{name}.toml").exists():
-        return parse_study(name, shipped[name].read_text(encoding="utf-8"), str(shipped[name]))
+    if name in shipped_studies() and not (root / "studies" / f"{name}.toml").exists():
+        return shipped_study(name)
     return load_study(name, root)
 
 

@@ -226,6 +226,14 @@ def shipped_studies() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
+def shipped_study(name: str) -> StudySpec:
+    """The definition of that name that comes with the program. Raises UnknownNameError."""
+    shipped = shipped_studies()
+    if name not in shipped:
+        raise UnknownNameError("study", name, shipped)
+    return parse_study(name, shipped[name].read_text(encoding="utf-8"), str(shipped[name]))
+
+
 def _typed(key: str, value: Any, where: str) -> Any:
     sections = {"split": SplitSpec, "budget": BudgetSpec, "search": SearchSpec}
     if key in sections:

@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 
-from benchmark.definition import BudgetSpec, parse_study, shipped_studies
+from benchmark.definition import BudgetSpec, shipped_study
 from benchmark.errors import BenchError
 from benchmark.records import Budget, ParameterValue
 from benchmark.space import Space
@@ -67,7 +67,7 @@ def _prepare(
     member: int, plan: Plan, study: str, family: str, precision: str
 ) -> Callable[[dict[str, ParameterValue], Budget, int], TrainedOnce]:
     worker = Worker(device_data(plan))
-    shipped = parse_study(study, shipped_studies()[study].read_text(encoding="utf-8"), study)
+    shipped = shipped_study(study)
 
     def task(parameters: dict[str, ParameterValue], budget: Budget, round_number: int) -> TrainedOnce:
         recipe = {**shipped.recipe, family: {**shipped.recipe.get(family, {}), **parameters}}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from benchmark.definition import BudgetSpec, StudySpec, parse_study, shipped_studies
+from benchmark.definition import BudgetSpec, StudySpec, shipped_study
 from benchmark.records import Budget, ParameterValue, TrialConfig
 from benchmark.space import Space
 
@@ -93,8 +93,9 @@ def config_of(recipe: Recipe, seed: int, precision: str = "auto", dataset: str =
 
 def study_default(family: str, study: str, budget: Budget, seed: int, precision: str = "auto") -> TrialConfig:
     """The default trial of a family in a shipped study, with another budget and one report at its end."""
-    spec = parse_study(study, shipped_studies()[study].read_text(encoding="utf-8"), study)
-    spec = replace(spec, budget=BudgetSpec(budget.epochs, budget.seconds, reports=1), precision=precision)
+    spec = replace(
+        shipped_study(study), budget=BudgetSpec(budget.epochs, budget.seconds, reports=1), precision=precision
+    )
     return _expert(spec, family, seed)
 
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from benchmark.definition import parse_study, shipped_studies
+from benchmark.definition import shipped_study
 from benchmark.records import Budget
 from studies.speed.crew import Crew, CrewError
 from studies.speed.data import device_data
@@ -26,7 +26,7 @@ _STEADY = Budget(epochs=100)
 
 def measure(plan: Plan) -> dict[str, object]:
     """Images per second of all workers together, for every family's default, without the MPS daemon and with it."""
-    families = parse_study(GPU_STUDY, shipped_studies()[GPU_STUDY].read_text(encoding="utf-8"), GPU_STUDY).families
+    families = shipped_study(GPU_STUDY).families
     rates: dict[str, dict[str, dict[str, list[float]]]] = {"without MPS": _rates(plan, families)}
     told = f"{_DAEMON} is not installed"
     if shutil.which(_DAEMON):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -16,14 +15,6 @@ from benchmark.training import DeviceData, DivergedError, TrainingRun, loop, pre
 
 MUON = Choice("muon", {"lr": 0.1, "momentum": 0.6})
 NONE, EMA = Choice("none"), Choice("ema", {"decay": 0.5})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
