@@ -144,7 +144,8 @@ def make_with_uv(
 ) -> None:
     """Make the environment with uv: half a minute where its cache is warm. Raises CommandFailed."""
     session.run(uv, "venv", "--quiet", "--python", python, str(environment))
-    options = ["--resolution", resolution] if resolution else []
+    # Compiled now, as pip does: some settings keep Python from ever doing it, and torch is slow to compile.
+    options = ["--compile-bytecode", *(["--resolution", resolution] if resolution else [])]
     target = ("--python", program(environment, "python"))
     session.run(uv, "pip", "install", "--quiet", *target, *options, "--editable", ".", *as_options(groups))
 

@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 
 from benchmark import __version__
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,8 +43,25 @@ _INTERRUPTED = 130
 
 Root = Annotated[Path, typer.Option("--root", help="Folder with studies/ and results/; made where missing.")]
 Storage = Annotated[
-    str | None, typer.Option("--storage", help="Database URL instead of studies/NAME.db, e.g. postgresql://host/db.")
+    str | None,
+    typer.Option(
+        "--storage",
+        envvar="BENCH_STORAGE",
+        help="Database URL instead of studies/NAME.db, e.g. postgresql://host/db; a password is best given by the"
+        " variable.",
+    ),
 ]
+ArtifactsPlace = Annotated[
+    str | None,
+    typer.Option(
+        "--artifacts",
+        help="Where weights and checkpoints go: s3://bucket/prefix, or a folder; remembered by the study.",
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Worker processes; default: one per GPU, or one per CPU core.")
+]
+Timeout = Annotated[str | None, typer.Option(help="Stop after so long: 90s, 30m, 2h.")]
 DataFolder = Annotated[
     Path | None, typer.Option("--data", help="A folder with a copy of the data set, in any of its published forms.")
 ]
@@ -81,13 +98,13 @@ def search(
     trials: Annotated[
         int | None, typer.Option(min=1, help="Trials in total in the study, not additional ones.")
     ] = None,
-    timeout: Annotated[str | None, typer.Option(help="Stop after so long: 90s, 30m, 2h.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; default: one per GPU, or one per CPU core.")
-    ] = None,
+    timeout: Timeout = None,
+    workers: Workers = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed instead of the definition's, for a new study.")] = None,
     sampler: Annotated[str | None, typer.Option(help="tpe, random, gp or cmaes, for a new study.")] = None,
+    engine: Annotated[str, typer.Option(help="local: this machine; ray: a Ray cluster, with --storage.")] = "local",
     storage: Storage = None,
+    artifacts: ArtifactsPlace = None,
     data: DataFolder = None,
     root: Root = Path(),
 ) -> None:
@@ -98,13 +115,13 @@ def search(
     from dataclasses import replace
 
     from benchmark.definition import load_study
-    from benchmark.display import SearchDisplay
-    from benchmark.search import Search, SearchLimits
     from benchmark.space import Space
-    from benchmark.study import note_command, open_for_search
+    from benchmark.study import note_command, open_for_search, place_of_files, set_total
     from benchmark.training import check_libraries
-    from benchmark.workers import devices, worker_setups
+    from benchmark.workers import devices
 
+    if engine not in ("local", "ray"):
+        raise UnknownNameError("engine", engine, ("local", "ray"))
     console = Console()
     check_libraries()
     found = devices()
@@ -113,24 +130,82 @@ def search(
         spec = replace(spec, seed=seed)
     if sampler is not None:
         spec = replace(spec, search=replace(spec.search, sampler=sampler))
-    limits = SearchLimits(trials or spec.search.trials, None if timeout is None else seconds_of(timeout))
-    space = Space(spec)
-    location = _location(spec.name, root, storage)
-    store = open_for_search(spec, location, data, _teller(console))
-    before = store.trials()
-    if _done(before) >= limits.trials:
-        console.print(f"The budget of {limits.trials} trials is spent. Raise it with --trials.")
+    total = trials or spec.search.trials
+    seconds = None if timeout is None else seconds_of(timeout)
+    Space(spec)
+    store = open_for_search(spec, _location(spec.name, root, storage), data, _teller(console))
+    if _done(store.trials()) >= total:
+        console.print(f"The budget of {total} trials is spent. Raise it with --trials.")
         _say_what_next(console, store)
         return
+    set_total(store, total)
+    place_of_files(store, artifacts)
     note_command(store, _command())
-    setups = worker_setups(found, workers, spec, data)
-    names = f"{len(setups)} worker{'s' if len(setups) > 1 else ''} on {', '.join(found)}"
-    console.print(f"study {spec.name}: {_done(before)} of {limits.trials} trials done; {names}", soft_wrap=True)
-    with SearchDisplay(console, spec.name, before, limits.trials, limits.timeout) as display:
-        end = Search(store, space, setups, display).run(limits)
-    _say_how_it_ended(console, end.why, store)
-    if end.why == "interrupted":
-        raise typer.Exit(_INTERRUPTED)
+    if engine == "ray":
+        _search_on_ray(console, store, total, workers, seconds, data)
+    else:
+        _search_here(console, spec, store, found, workers, total, seconds, data)
+
+
+@app.command()
+def worker(
+    study: Annotated[str, typer.Argument(help="The study.")],
+    timeout: Timeout = None,
+    workers: Workers = None,
+    storage: Storage = None,
+    artifacts: ArtifactsPlace = None,
+    data: DataFolder = None,
+    root: Root = Path(),
+) -> None:
+    """Join the search of a study from this machine, until its trials are done.
+
+    The definition and the number of trials are the database's; where it has no such study yet, the worker begins it.
+
+    Example: bench worker cifar10 --storage postgresql://host/db
+    """
+    from benchmark.study import note_command, open_to_join, place_of_files
+    from benchmark.training import check_libraries
+    from benchmark.workers import devices
+
+    console = Console()
+    check_libraries()
+    spec, store = open_to_join(_location(study, root, storage), data, _teller(console))
+    place_of_files(store, artifacts)
+    note_command(store, _command())
+    seconds = None if timeout is None else seconds_of(timeout)
+    _search_here(console, spec, store, devices(), workers, None, seconds, data)
+
+
+@app.command()
+def verify(
+    study: StudyToRead = None,
+    storage: Storage = None,
+    root: Root = Path(),
+) -> None:
+    """Read everything again that a study stored, against its digests, and name what is damaged.
+
+    Example: bench verify cifar10-cpu
+    """
+    from benchmark.study import place_of_files
+    from benchmark.verify import verify as verify_study
+
+    console = Console()
+    store = _open(study, root, storage, console, to_read=True)
+    place = place_of_files(store)
+    # Studies of earlier versions do not have it, and kept no files either.
+    spec = store.fact("spec") or {"search": {"keep_weights": 0}}
+    found = verify_study(store, place, spec["search"]["keep_weights"])
+    say = _teller(console)
+    say(f"{found.complete} complete trials and their predictions, {found.files} files in {place.label}")
+    if found.elsewhere:
+        say(f"{found.elsewhere} files at places that this machine does not see were not read")
+    if found.stray:
+        say(f"unknown to the database, of no use: {', '.join(found.stray)}")
+    for sentence in found.damage:
+        say(f"damaged: {sentence}")
+    if found.damage:
+        raise BenchError(f"{len(found.damage)} damaged in {store}; restore them from a copy, or search on without them")
+    say("everything is whole")
 
 
 @app.command()
@@ -168,7 +243,7 @@ def leaderboard(
     """
     console = Console()
     # What is not JSON goes elsewhere, so that the output can be piped on.
-    store = _open(study, root, storage, Console(stderr=True) if as_json else console)
+    store = _open(study, root, storage, Console(stderr=True) if as_json else console, to_read=True)
     _write_leaderboard(store, root, console, as_json)
 
 
@@ -314,10 +389,12 @@ def _location(name: str, root: Path, storage: str | None) -> StudyLocation:
     return StudyLocation(check_study_name(name), root, storage)
 
 
-def _open(study: str | None, root: Path, storage: str | None, console: Console) -> StudyStore:
-    """The study to read; where none is named, the one that was searched last in this folder."""
+def _open(study: str | None, root: Path, storage: str | None, console: Console, *, to_read: bool = False) -> StudyStore:
+    """The study to read; where none is named, the one that was searched last in this folder.
+
+    `to_read`: nothing will be written, so that its folder need not be writable.
+    """
     from benchmark.definition import check_study_name, shipped_studies
-    from benchmark.errors import UnknownNameError
     from benchmark.store import open_study
 
     databases = sorted((root / "studies").glob("*.db"), key=lambda path: path.stat().st_mtime)
@@ -330,7 +407,7 @@ def _open(study: str | None, root: Path, storage: str | None, console: Console) 
     defined = {path.stem for path in (root / "studies").glob("*.toml")} | set(shipped_studies())
     if storage is None and check_study_name(study) not in defined | {path.stem for path in databases}:
         raise UnknownNameError("study", study, defined | {path.stem for path in databases})
-    return open_study(_location(study, root, storage))
+    return open_study(_location(study, root, storage), to_read=to_read)
 
 
 def _write_leaderboard(store: StudyStore, root: Path, console: Console, as_json: bool) -> None:
@@ -345,6 +422,50 @@ def _write_leaderboard(store: StudyStore, root: Path, console: Console, as_json:
     paths = write(board, root / "results")
     if not as_json:
         _teller(console)(f"written: {', '.join(map(str, paths))}")
+
+
+def _search_here(
+    console: Console,
+    spec: StudySpec,
+    store: StudyStore,
+    found: Sequence[str],
+    workers: int | None,
+    total: int | None,
+    timeout: float | None,
+    data: Path | None,
+) -> None:
+    """Search with workers of this machine, and say how it ended; `total` None is the study's own."""
+    from benchmark.display import SearchDisplay
+    from benchmark.search import Search, SearchLimits
+    from benchmark.space import Space
+    from benchmark.study import place_of_files
+    from benchmark.workers import worker_setups
+
+    setups = worker_setups(found, workers, spec, data)
+    before, wanted = store.trials(), total or int(store.fact("trials"))
+    names = f"{len(setups)} worker{'s' if len(setups) > 1 else ''} on {', '.join(found)}"
+    console.print(f"study {spec.name}: {_done(before)} of {wanted} trials done; {names}", soft_wrap=True)
+    with SearchDisplay(console, spec.name, before, wanted, timeout) as display:
+        end = Search(store, Space(spec), setups, place_of_files(store), display).run(SearchLimits(total, timeout))
+    _say_how_it_ended(console, end.why, store)
+    if end.why == "interrupted":
+        raise typer.Exit(_INTERRUPTED)
+
+
+def _search_on_ray(
+    console: Console, store: StudyStore, total: int, workers: int | None, timeout: float | None, data: Path | None
+) -> None:
+    """Search with workers as tasks of a Ray cluster, and say how it ended."""
+    from benchmark.display import SearchDisplay
+    from benchmark.ray_engine import search_on_ray
+
+    if store.location.storage is None:
+        raise BenchError("--engine ray needs a database that every node reaches: --storage postgresql://host/db")
+    with SearchDisplay(console, store.location.name, store.trials(), total, timeout) as display:
+        why = search_on_ray(store, total, workers, timeout, data, display, _teller(console))
+    _say_how_it_ended(console, why, store)
+    if why == "interrupted":
+        raise typer.Exit(_INTERRUPTED)
 
 
 def _done(trials: Sequence[TrialRecord]) -> int:

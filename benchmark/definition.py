@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tomllib
@@ -16,11 +17,14 @@ from benchmark.records import Budget, Parameters, as_jsonable
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes")
 PRUNERS = ("halving", "hyperband", "median", "none")
-_NOT_IDENTITY = ("trials", "keep_weights")
+CHECKPOINTS = ("auto", "always", "never")
+_NOT_IDENTITY = ("trials", "keep_weights", "checkpoints", "trial_timeout", "worker_memory")
 """Keys that may change between two calls of the same study: they change no trial's result."""
+_PATIENCE_SECONDS, _PATIENCE_FACTOR = 600.0, 10.0
+"""A trial with a budget in seconds hangs when it takes so many seconds more than so many times its budget."""
 _LEAF_KEYS = {"low", "high", "step", "log"}
 _TEMPLATE = """\
-# The question of a study. Trials already run depend on every line but `trials` and `keep_weights`.
+# The question of a study. Trials already run depend on every line but those marked *.
 
 dataset = "cifar10"                 # cifar10 or digits
 seed = 0                            # every other seed follows from it
@@ -42,12 +46,15 @@ report_share = 0.4                  # share of the validation rows that a report
 patience = 0                        # stop after so many reports without a better one; 0 is off
 
 [search]
-trials = 100                        # in total; bench search --trials overrides it
+trials = 100                        # * in total; bench search --trials overrides it
 sampler = "tpe"                     # tpe, random, gp or cmaes
 pruner = "halving"                  # halving, hyperband, median or none
 prune_after = 0.5                   # share of the budget before which nothing is pruned
 family_floor = 0.5                  # share of an equal part of the trials that every family keeps
-keep_weights = 20                   # weights are kept for so many of the best trials
+keep_weights = 20                   # * weights are kept for so many of the best trials
+checkpoints = "auto"                # * auto (once a minute), always (after every report) or never
+# trial_timeout = 900               # * seconds after which a trial is taken to hang; 0 is never
+# worker_memory = 8                 # * GB that a worker may hold on to between two trials before it is replaced
 
 [space]                             # narrow any parameter: a list of values, or low and high
 batch_size = [128, 256, 512]
@@ -108,6 +115,12 @@ class SearchSpec:
     """Share of an equal part of the trials that every family keeps, in [0, 1]."""
     keep_weights: int = 20
     """Weights are kept for so many of the best trials."""
+    checkpoints: str = "auto"
+    """When a running trial leaves a checkpoint, to be continued from: auto (once a minute), always or never."""
+    trial_timeout: float | None = None
+    """Seconds after which a trial is taken to hang; 0 is never, None follows from the budget."""
+    worker_memory: float | None = None
+    """Gigabytes that a worker may hold on to between two trials; None is its share of the machine's."""
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -116,6 +129,10 @@ class SearchSpec:
             raise UnknownNameError("pruner", self.pruner, PRUNERS)
         if self.trials < 1 or self.keep_weights < 0:
             raise BenchError("search.trials is at least 1 and search.keep_weights at least 0")
+        if self.checkpoints not in CHECKPOINTS:
+            raise UnknownNameError("checkpoints", self.checkpoints, CHECKPOINTS)
+        if (self.trial_timeout or 0) < 0 or (self.worker_memory is not None and self.worker_memory <= 0):
+            raise BenchError("search.trial_timeout is at least 0 seconds and search.worker_memory more than 0 GB")
         if not 0 <= self.prune_after <= 1 or not 0 <= self.family_floor <= 1:
             raise BenchError("search.prune_after and search.family_floor are shares between 0 and 1")
 
@@ -150,6 +167,17 @@ class StudySpec:
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UnknownNameError("precision", self.precision, ("auto", "float32", "bfloat16"))
 
+    @property
+    def trial_timeout(self) -> float | None:
+        """Seconds after which a trial is taken to hang; None is never.
+
+        Where the study does not say: ten times its budget in seconds and ten minutes; never for a budget in epochs.
+        """
+        if self.search.trial_timeout is not None:
+            return self.search.trial_timeout or None
+        seconds = self.budget.seconds
+        return None if seconds is None else _PATIENCE_SECONDS + _PATIENCE_FACTOR * seconds
+
     def identity(self) -> dict[str, Any]:
         """Everything that trials depend on, as plain JSON, by dotted key: two studies agree where these agree."""
         return {
@@ -183,6 +211,13 @@ def parse_study(name: str, text: str, where: str) -> StudySpec:
     return StudySpec(**values)
 
 
+def stored_study(name: str, stored: Mapping[str, Any]) -> StudySpec:
+    """The study from its definition as JSON (records.as_jsonable), as a database holds it. Raises BenchError."""
+    where = f"the stored definition of {name}"
+    values = {key: _typed(key, value, where) for key, value in _without_none(stored).items() if key != "name"}
+    return StudySpec(name=check_study_name(name), **values)
+
+
 def load_study(name: str, root: Path) -> StudySpec:
     """The definition `root/studies/NAME.toml`; a shipped study is copied there first. Raises BenchError."""
     check_study_name(name)
@@ -192,9 +227,12 @@ def load_study(name: str, root: Path) -> StudySpec:
         if name not in shipped:
             present = [found.stem for found in path.parent.glob("*.toml")]
             raise UnknownNameError("study", name, {*shipped, *present})
+        # Whole at once: another process may be reading it already.
+        partial = path.with_suffix(f".{os.getpid()}.partial")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(shipped[name], path)
+            shutil.copyfile(shipped[name], partial)
+            partial.replace(path)
         except OSError as error:
             raise BenchError(f"cannot write {path}: {error.strerror}; choose another folder with --root") from error
     try:
@@ -281,6 +319,15 @@ def _refuse_unknown(raw: Mapping[str, Any], known: set[str], where: str) -> None
     for key in raw:
         if key not in known:
             raise UnknownNameError(f"key in {where}:", key, known)
+
+
+def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table and those in it without keys that have no value."""
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }
 
 
 def _flat(table: Mapping[str, Any], leaves: frozenset[str] | set[str] = frozenset()) -> dict[str, Any]:

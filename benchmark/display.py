@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from benchmark.records import ProgressRecord, TrialRecord, TrialState
 
+_DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 _RECENT = 6
 """Ended trials that the live display shows."""
 
@@ -40,15 +42,11 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
         self._total = total
         self._began = time.monotonic()
         self._timeout = timeout
-        self._states = Counter(trial.state for trial in before)
-        self._states.pop(TrialState.RUNNING, None)
+        self._trials: Sequence[TrialRecord] = before
+        self._done_before = sum(trial.state in _DONE for trial in before)
+        self._told_ends = sum(trial.state is not TrialState.RUNNING for trial in before)
         self._ended_here = 0
-        best = max(
-            (trial for trial in before if trial.val_accuracy is not None),
-            key=lambda trial: trial.val_accuracy or 0.0,
-            default=None,
-        )
-        self._best = None if best is None else (best.val_accuracy or 0.0, best.number, best.family)
+        self._is_waiting = False
         self._running: dict[int, _Running] = {}
         self._recent: list[Text] = []
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
@@ -64,9 +62,11 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
 
-    def started(self, number: int, family: str, is_default: bool) -> None:
+    def started(self, number: int, family: str, is_default: bool, continues: int | None) -> None:
         """A trial was claimed."""
         label = f"{family} (default)" if is_default else family
+        if continues is not None:
+            label += f", continues {continues}"
         self._running[number] = _Running(number, label, time.monotonic())
         if self._live is None:
             self._console.print(f"trial {number:>4}  started   {label}", soft_wrap=True, style="dim", highlight=False)
@@ -78,22 +78,40 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
         running.images_per_second = record.images_per_second
         self.tick()
 
+    def noted(self, number: int, what: str) -> None:
+        """Something happened to a running trial."""
+        self._say(Text(f"trial {number:>4}  {what}", "yellow"))
+
     def ended(self, number: int, state: TrialState, score: float | None, reason: str | None) -> None:
         """A trial ended."""
         running = self._running.pop(number)
-        self._states[state] += 1
         self._ended_here += state is not TrialState.FAILED
-        if state is TrialState.COMPLETE and score is not None and (self._best is None or score > self._best[0]):
-            self._best = (score, number, running.family)
         seconds = time.monotonic() - running.since
         line = Text(f"trial {number:>4}  {state:<8}  {running.family:<22}  {_percent(score)}  {seconds:6.1f} s")
         if reason:
             line.append(f"  {reason}", "red")
         elif state is TrialState.COMPLETE:
             line.append(f"  {running.images_per_second:,.0f} images/s", "dim")
+        self._say(line)
+
+    def standing(self, trials: Sequence[TrialRecord], total: int) -> None:
+        """All trials, of other processes too."""
+        ended = [trial.state for trial in trials if trial.state is not TrialState.RUNNING]
+        has_changed = len(ended) > self._told_ends
+        self._total, self._trials, self._told_ends = total, trials, len(ended)
+        if self._live is None and has_changed:
+            self._console.print(f"            {self._summary()}", soft_wrap=True, style="dim")
+        self.tick()
+
+    def waiting(self) -> None:
+        """Every place is taken by other processes."""
+        if not self._is_waiting:
+            self._is_waiting = True
+            self._say(Text("every place is taken: waiting for trials of other processes to end", "dim"))
+
+    def _say(self, line: Text) -> None:
         if self._live is None:
             self._console.print(line, soft_wrap=True)
-            self._console.print(f"            {self._summary()}", soft_wrap=True, style="dim")
         else:
             self._recent = [*self._recent, line][-_RECENT:]
             self.tick()
@@ -106,21 +124,25 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
             )
 
     def _summary(self) -> str:
-        done = self._states[TrialState.COMPLETE] + self._states[TrialState.PRUNED]
+        states = Counter(trial.state for trial in self._trials)
+        done = states[TrialState.COMPLETE] + states[TrialState.PRUNED]
         text = (
-            f"{done}/{self._total} trials ({self._states[TrialState.COMPLETE]} complete, "
-            f"{self._states[TrialState.PRUNED]} pruned, {self._states[TrialState.FAILED]} failed)"
+            f"{done}/{self._total} trials ({states[TrialState.COMPLETE]} complete, "
+            f"{states[TrialState.PRUNED]} pruned, {states[TrialState.FAILED]} failed)"
         )
-        if self._best is not None:
-            text += f"; best {_percent(self._best[0]).strip()} ({self._best[2]}, trial {self._best[1]})"
+        complete = [trial for trial in self._trials if trial.val_accuracy is not None]
+        if complete:
+            best = max(complete, key=lambda trial: trial.val_accuracy or 0.0)
+            label = f"{best.family} (default)" if best.is_default else best.family
+            text += f"; best {_percent(best.val_accuracy).strip()} ({label}, trial {best.number})"
         left = self._seconds_left(done)
         return text if left is None else f"{text}; about {_duration(left)} left"
 
     def _seconds_left(self, done: int) -> float | None:
         elapsed = time.monotonic() - self._began
         limits = []
-        if self._ended_here:
-            limits.append(max(0, self._total - done) * elapsed / self._ended_here)
+        if done > self._done_before:
+            limits.append(max(0, self._total - done) * elapsed / (done - self._done_before))
         if self._timeout is not None:
             limits.append(max(0.0, self._timeout - elapsed))
         return min(limits, default=None)

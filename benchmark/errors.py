@@ -22,3 +22,7 @@ class UnknownNameError(BenchError):
 
 class SealedTestError(BenchError):
     """Something that decides was handed test data (rule: VAL decides, TEST reports)."""
+
+
+class MissingStudyError(BenchError):
+    """A study that its database does not hold."""

@@ -125,6 +125,11 @@ class Predictions:
         return hashlib.sha256(np.ascontiguousarray(self.log_probs, "<f4").tobytes()).hexdigest()
 
 
+def digest_of_labels(labels: NDArray[np.int64]) -> str:
+    """SHA-256 (hex) of class numbers as little-endian int64."""
+    return hashlib.sha256(np.ascontiguousarray(labels, "<i8").tobytes()).hexdigest()
+
+
 def deciding(predictions: Predictions) -> NDArray[np.float32]:
     """The log-probabilities (N, K), for code that chooses or fits: validation only.
 
@@ -199,10 +204,12 @@ class TrialConfig:
     """Stop after so many reports without a better validation score; 0 is off."""
     precision: str = "auto"
     """auto, float32 or bfloat16 (autocast)."""
+    accumulation: int = 1
+    """Parts that a batch passes the network in, one after another, for want of memory; gradients add up."""
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.reports < 1 or self.patience < 0:
-            raise ValueError("batch_size and reports must be at least 1, patience at least 0")
+        if self.batch_size < 1 or self.reports < 1 or self.patience < 0 or self.accumulation < 1:
+            raise ValueError("batch_size, reports and accumulation must be at least 1, patience at least 0")
         if not 0 <= self.label_smoothing < 1 or self.clip_norm < 0:
             raise ValueError("label_smoothing must lie in [0, 1), clip_norm at or above 0")
         if not 0 < self.start_size <= 1:
@@ -270,6 +277,22 @@ class TrialState(enum.StrEnum):
     FAILED = "failed"
 
 
+class FileKind(enum.StrEnum):
+    """What a trial's file in the artifact store is."""
+
+    WEIGHTS = "weights"
+    CHECKPOINT = "checkpoint"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A whole file in the artifact store: its name there, SHA-256 (hex) and size in bytes."""
+
+    name: str
+    digest: str
+    bytes: int
+
+
 @dataclass(frozen=True)
 class TrialRecord:
     """One stored trial, as read back from the study's database."""
@@ -292,6 +315,10 @@ class TrialRecord:
     """Of these, seconds inside training steps, as far as it reported."""
     evaluation_seconds: float = 0.0
     """Of these, seconds of evaluating reports and of predicting, as far as it reported."""
+    interrupted: bool = False
+    """Whether it failed for no reason of its own, so that it takes no place and may be continued."""
+    continues: int | None = None
+    """The interrupted trial that it went on with."""
 
 
 @dataclass(frozen=True, eq=False)

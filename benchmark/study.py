@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmark.artifacts import Artifacts, Place, beside_database, on_this_machine, place_at
 from benchmark.datasets import DATASETS, Say
-from benchmark.definition import StudySpec
+from benchmark.definition import StudySpec, load_study, stored_study
 from benchmark.ensemble import build_ensembles
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, MissingStudyError
 from benchmark.leaderboard import Leaderboard, make_board, select_singles
 from benchmark.origin import running_versions, source_commit
-from benchmark.records import Entrant, Origin, Split
+from benchmark.records import Entrant, Origin, Split, as_jsonable, digest_of_labels
 from benchmark.splits import stratified_split
-from benchmark.store import StudyLocation, StudyStore, create_study
+from benchmark.store import StudyLocation, StudyStore, create_study, open_study, retried
 
 _USUAL_TOP = 5
 _COMPARED_VERSIONS = ("ensemble-bench", "torch", "torchvision", "timm", "optuna")
@@ -32,23 +33,82 @@ def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path 
     dataset = DATASETS[spec.dataset].build(data_folder, say)
     rows = stratified_split(dataset.train.labels, spec.split.val, spec.split.seed)
     store = create_study(location)
+    labels = {Split.VAL: dataset.train.labels[rows.val], Split.TEST: dataset.test.labels}
     facts: dict[str, Any] = {
         "definition": spec.identity(),
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
         "split_digest": rows.digest,
         "classes": list(dataset.classes),
+        "label_digests": {str(split): digest_of_labels(values) for split, values in labels.items()},
         "rows": {"train": len(rows.train), "val": len(rows.val), "test": len(dataset.test)},
         "versions": running_versions(),
     }
+    _settle(store, spec, facts)
+    for split, values in labels.items():
+        store.set_labels(split, values)
+    return store
+
+
+@retried
+def _settle(store: StudyStore, spec: StudySpec, facts: Mapping[str, Any]) -> None:
+    """See that the stored facts are these, and store what is missing of them. Raises BenchError."""
     with store.exclusive():
         _refuse_changes(spec.name, store, facts)
         for key, value in facts.items():
             if store.fact(key) is None:
                 store.set_fact(key, value)
-    store.set_labels(Split.VAL, dataset.train.labels[rows.val])
-    store.set_labels(Split.TEST, dataset.test.labels)
-    return store
+        # With the keys that may change from call to call: for workers that have no definition at hand.
+        if store.fact("spec") != as_jsonable(spec):
+            store.set_fact("spec", as_jsonable(spec))
+
+
+def open_to_join(location: StudyLocation, data_folder: Path | None, say: Say) -> tuple[StudySpec, StudyStore]:
+    """Open a study for a worker that joins: definition and number of trials are its database's.
+
+    Where the database has no such study yet, it is begun with the definition at hand. Raises BenchError.
+    """
+    spec = _stored_definition(location) or load_study(location.name, location.root)
+    store = open_for_search(spec, location, data_folder, say)
+    if store.fact("trials") is None:
+        set_total(store, spec.search.trials)
+    return spec, store
+
+
+def _stored_definition(location: StudyLocation) -> StudySpec | None:
+    """The definition that the study's database holds; None where there is no such study yet. Raises BenchError."""
+    try:
+        stored = open_study(location).fact("spec")
+    except MissingStudyError:
+        return None
+    return None if stored is None else stored_study(location.name, stored)
+
+
+def set_total(store: StudyStore, trials: int) -> None:
+    """Store how many trials the study is to have in total, for workers that join."""
+    if store.fact("trials") != trials:
+        store.set_fact("trials", trials)
+
+
+def place_of_files(store: StudyStore, artifacts: str | None = None) -> Place:
+    """Where weights and checkpoints go: to `artifacts`, which is stored, else to where was said before.
+
+    Else to the study's folder: beside its SQLite file, or of this machine where the database is elsewhere. Raises
+    BenchError.
+    """
+    location = store.location
+    if artifacts is not None:
+        # Before trials are trained whose files nobody would keep.
+        Artifacts(place_at(artifacts, location.name)).try_out()
+        # Workers run in folders of their own.
+        told = artifacts if artifacts.startswith("s3:") else str(Path(artifacts).absolute())
+        if store.fact("artifacts") != told:
+            store.set_fact("artifacts", told)
+    told = store.fact("artifacts")
+    if told is not None:
+        return place_at(told, location.name)
+    folder = location.folder / "weights"
+    return beside_database(folder) if location.storage is None else on_this_machine(folder)
 
 
 def note_command(store: StudyStore, command: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmark.definition import StudySpec, parse_study
 from benchmark.records import Cost, Predictions, Split
-from benchmark.store import StudyLocation, StudyStore
+from benchmark.store import Claim, StudyLocation, StudyStore
 from benchmark.study import note_command, open_for_search
 
 DEFINITION = """\
@@ -51,16 +51,22 @@ def fill(root: Path, name: str = "tiny", complete: int = 3) -> StudyStore:
     store = open_for_search(spec(name), StudyLocation(name, root), None, lambda _: None)
     note_command(store, f"bench search {name}")
     for number in range(complete):
-        trial = store.claim(100, lambda trial: trial.suggest_categorical("family", ("cnn", "vgg")) and None)
-        assert trial is not None
+        claim = store.queue.claim(100, choose_family)
+        assert isinstance(claim, Claim)
+        trial = claim.trial
         predictions = (guess(store, Split.VAL, number), guess(store, Split.TEST, number))
         accuracy = (predictions[0].log_probs.argmax(axis=1) == store.labels(Split.VAL)).mean()
         facts = {"cost": Cost(1000, 2000, 1.5, 0.1), "default": number == 0, "device": "a processor"}
-        assert store.complete(trial, float(accuracy), predictions, facts)
-    failed = store.claim(100, lambda trial: trial.suggest_categorical("family", ("cnn", "vgg")) and None)
-    assert failed is not None
-    store.fail(failed, "out of memory: asked for too much", {})
+        assert store.queue.complete(trial, float(accuracy), predictions, facts)
+    failed = store.queue.claim(100, choose_family)
+    assert isinstance(failed, Claim)
+    store.queue.fail(failed.trial, "out of memory: asked for too much", {})
     return store
+
+
+def choose_family(claim: Claim) -> None:
+    """The one parameter that these trials have."""
+    claim.trial.suggest_categorical("family", ("cnn", "vgg"))
 
 
 def guess(store: StudyStore, split: Split, number: int) -> Predictions:

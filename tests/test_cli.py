@@ -28,7 +28,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = fill(root)
     # Closed, so that the folder can be copied without a write-ahead log that would go on speaking for a broken file.
     store.study._storage.remove_session()
-    store._engine.dispose()
+    store._db.engine.dispose()
     assert not (root / "studies" / "tiny.db-wal").exists()
     return root
 

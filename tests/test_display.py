@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -27,8 +28,9 @@ def stored(number: int, state: TrialState, accuracy: float | None = None) -> Tri
     return TrialRecord(number, state, "vgg", False, {}, accuracy, None, None, 1.0, "cpu")
 
 
-def play(shown: SearchDisplay, clock: list[float]) -> None:
-    """One trial of each outcome, ten seconds each."""
+def play(shown: SearchDisplay, clock: list[float], before: list[TrialRecord], total: int) -> None:
+    """One trial of each outcome, ten seconds each, after those of before."""
+    trials = list(before)
     for number, (family, state, score, reason) in enumerate(
         [
             ("cnn", TrialState.COMPLETE, 0.75, None),
@@ -37,16 +39,19 @@ def play(shown: SearchDisplay, clock: list[float]) -> None:
             ("vgg", TrialState.COMPLETE, 0.5, None),
         ]
     ):
-        shown.started(number, family, number == 0)
+        shown.started(number, family, number == 0, None)
         shown.reported(number, 4, report(2, 0.3))
         clock[0] += 10
         shown.ended(number, state, score, reason)
+        val_accuracy = score if state is TrialState.COMPLETE else None
+        trials.append(replace(stored(number, state, val_accuracy), family=family, is_default=number == 0))
+        shown.standing(trials, total)
 
 
 def lines_of(clock: list[float], before: list[TrialRecord], total: int = 6, timeout: float | None = None) -> list[str]:
     text = io.StringIO()
     with SearchDisplay(Console(file=text, width=60), "tiny", before, total, timeout) as shown:
-        play(shown, clock)
+        play(shown, clock, before, total)
     return text.getvalue().splitlines()
 
 
@@ -86,8 +91,8 @@ def test_on_a_terminal_running_trials_are_a_table(clock: list[float]) -> None:
     text = io.StringIO()
     console = Console(file=text, width=100, height=20, force_terminal=True, color_system=None)
     with SearchDisplay(console, "tiny", [], 6, None) as shown:
-        play(shown, clock)
-        shown.started(4, "resnet", True)
+        play(shown, clock, [], 6)
+        shown.started(4, "resnet", True, None)
         shown.reported(4, 4, report(3, 0.625))
     screen = text.getvalue()
     assert "study tiny: 3/6 trials (2 complete, 1 pruned, 1 failed)" in screen

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # Values.
     ("records", "seeds"),
     # Plain functions and files.
-    ("cache", "folds", "metrics", "origin", "registry", "splits", "temperature", "weights"),
+    ("artifacts", "cache", "folds", "metrics", "origin", "registry", "splits", "temperature"),
     # What is registered, what is asked, and what is stored.
     (
         "architectures",
@@ -35,7 +35,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sampling", "workers"),
     # The stages of the pipeline.
     ("display", "ensemble", "explore", "leaderboard", "search", "speed"),
-    ("study",),
+    ("study", "verify"),
+    ("ray_engine",),
     ("cli",),
 )
 """A module imports from earlier rows, and from its own package where it is one. Later rows know more."""
@@ -48,6 +49,8 @@ ONLY_IN: dict[str, frozenset[str]] = {
     "sqlalchemy": frozenset({"store"}),
     "sqlite3": frozenset({"store"}),
     "typer": frozenset({"cli"}),
+    "boto3": frozenset({"artifacts"}),
+    "ray": frozenset({"ray_engine"}),
 }
 """Libraries that no other module may name."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,16 +11,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
-from safetensors.torch import load_model
 
-from benchmark import workers
 from benchmark.architectures import ARCHITECTURES
+from benchmark.artifacts import Artifacts, beside_database
 from benchmark.definition import parse_study
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice, ProgressRecord, Split, TrialConfig
 from benchmark.training import Captures, DeviceData, DivergedError, TrainedModel, predict, train
-from benchmark.workers import Failed, Finished, Job, Planned, WorkerSetup, worker_setups
+from benchmark.workers import (
+    CheckpointPlan,
+    Failed,
+    FailureKind,
+    Finished,
+    Job,
+    Planned,
+    Saved,
+    WorkerSetup,
+    child,
+    launch,
+    load_data,
+    memory_limit,
+    worker_setups,
+)
 
 SETUP = WorkerSetup(dataset="digits", data_folder=None, val=0.1, split_seed=0, device="cpu", threads=1)
 CONFIG = TrialConfig(
@@ -33,22 +48,28 @@ CONFIG = TrialConfig(
     reports=2,
     precision="float32",
 )
+JOB = Job(CONFIG, "trial-00000.safetensors")
+
+
+def job(**change: Any) -> Job:
+    """JOB with another configuration."""
+    return replace(JOB, config=replace(CONFIG, **change))
 
 
 @pytest.fixture(scope="module")
 def data() -> Iterator[DeviceData]:
     threads = torch.get_num_threads()
-    yield workers.load_data(SETUP)
+    yield load_data(SETUP)
     torch.set_num_threads(threads)
 
 
-def answers(data: DeviceData, config: TrialConfig, weights: Path, replies: list[bool]) -> list[Any]:
+def answers(data: DeviceData, job: Job, folder: Path, replies: list[bool]) -> list[Any]:
     """Everything that a child says while it works on the job and hears the replies."""
     ours, theirs = Pipe()
     with ours, theirs:
         for reply in replies:
             ours.send(reply)
-        workers._work(theirs, Job(config, weights), data, Captures())
+        child.work(theirs, job, data, Captures(), Artifacts(beside_database(folder)))
         said = []
         while ours.poll():
             said.append(ours.recv())
@@ -56,8 +77,7 @@ def answers(data: DeviceData, config: TrialConfig, weights: Path, replies: list[
 
 
 def test_a_job_is_planned_reported_and_finished(data: DeviceData, tmp_path: Path) -> None:
-    weights = tmp_path / "trial.partial"
-    planned, first, second, finished = answers(data, CONFIG, weights, [True, True])
+    planned, first, second, finished = answers(data, JOB, tmp_path, [True, True])
     assert planned == Planned(len(data.train))
     assert isinstance(first, ProgressRecord)
     assert isinstance(second, ProgressRecord)
@@ -77,16 +97,15 @@ def test_a_job_is_planned_reported_and_finished(data: DeviceData, tmp_path: Path
 
     model = ARCHITECTURES["cnn"].build(data.image_shape, data.num_classes, **CONFIG.architecture.params)
     assert finished.cost.parameters == sum(parameter.numel() for parameter in model.parameters())
-    load_model(model, str(weights))
+    assert finished.weights is not None
+    content = Artifacts(beside_database(tmp_path)).read(finished.weights)
+    model.load_state_dict(safetensors.torch.load(content))
     again = predict(model.eval(), data, data.test, views="two", precision="float32")
     torch.testing.assert_close(again, torch.from_numpy(test.log_probs), atol=1e-4, rtol=1e-4)
 
 
 def test_views_are_paid_for(data: DeviceData, tmp_path: Path) -> None:
-    costs = [
-        answers(data, replace(CONFIG, views=views), tmp_path / "w", [True] * 2)[-1].cost.macs
-        for views in ("one", "two", "six")
-    ]
+    costs = [answers(data, job(views=views), tmp_path, [True] * 2)[-1].cost.macs for views in ("one", "two", "six")]
     assert costs == [costs[0], 2 * costs[0], 6 * costs[0]]
     assert costs[0] > 0
 
@@ -95,8 +114,9 @@ def test_views_are_paid_for(data: DeviceData, tmp_path: Path) -> None:
 def test_a_budget_in_seconds_is_planned_and_can_be_repeated(
     data: DeviceData, tmp_path: Path, averaging: Choice
 ) -> None:
-    config = replace(CONFIG, budget=Budget(seconds=0.2), averaging=averaging, batch_size=64)
-    planned, *_, finished = answers(data, config, tmp_path / "w", [True] * 2)
+    asked = job(budget=Budget(seconds=0.2), averaging=averaging, batch_size=64)
+    config = asked.config
+    planned, *_, finished = answers(data, asked, tmp_path, [True] * 2)
     assert planned.images == finished.images_seen
     again = run_to_the_end(config, data, planned.images)
     predicted = predict(again.model, data, data.test, views="two", precision="float32")
@@ -114,7 +134,7 @@ def run_to_the_end(config: TrialConfig, data: DeviceData, images: int) -> Traine
 
 
 def test_a_job_that_is_stopped_leaves_nothing(data: DeviceData, tmp_path: Path) -> None:
-    said = answers(data, CONFIG, tmp_path / "trial.partial", [False])
+    said = answers(data, JOB, tmp_path, [False])
     assert [type(message) for message in said] == [Planned, ProgressRecord]
     assert list(tmp_path.iterdir()) == []
 
@@ -128,19 +148,19 @@ def test_a_job_that_is_stopped_leaves_nothing(data: DeviceData, tmp_path: Path) 
                 "architecture": Choice("cnn", {"variant": "whitening"}),
                 "schedule": Choice("linear", {"warmup": 0.0}),
             },
-            "diverged: the loss was not finite",
+            "diverged at step",
         ),
         ({"architecture": Choice("cnn", {"variant": "none"})}, "KeyError: 'none'"),
         ({"architecture": Choice("cnnn")}, "unknown architecture 'cnnn'; did you mean 'cnn'?"),
     ],
 )
 def test_a_job_that_fails_says_why(data: DeviceData, tmp_path: Path, change: dict[str, Any], reason: str) -> None:
-    failed = answers(data, replace(CONFIG, **change), tmp_path / "w", [True] * 2)[-1]
+    failed = answers(data, job(**change), tmp_path, [True] * 2)[-1]
     assert isinstance(failed, Failed)
     assert failed.reason.startswith(reason)
     assert "Traceback" in failed.details
     # The child goes on with the next job.
-    assert isinstance(answers(data, CONFIG, tmp_path / "w", [True] * 2)[-1], Finished)
+    assert isinstance(answers(data, JOB, tmp_path, [True] * 2)[-1], Finished)
 
 
 @pytest.mark.parametrize(
@@ -149,13 +169,112 @@ def test_a_job_that_fails_says_why(data: DeviceData, tmp_path: Path, change: dic
         (torch.OutOfMemoryError("3 GB wanted\nmore"), "out of memory: 3 GB wanted"),
         (MemoryError(), "out of memory: "),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 GB"), "out of memory: DefaultCPUAllocator"),
-        (DivergedError(4), "diverged: the loss was not finite by step 4"),
+        (DivergedError(4), "diverged at step 4: the training loss was not finite"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no room left on the disk: [Errno 28] No space left"),
         (BenchError("no such folder"), "no such folder"),
         (ValueError(""), "ValueError: "),
     ],
 )
 def test_reasons(error: Exception, reason: str) -> None:
-    assert workers._reason(error).startswith(reason)
+    assert child._reason(error).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (torch.OutOfMemoryError("3 GB"), FailureKind.OUT_OF_MEMORY),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 GB"), FailureKind.OUT_OF_MEMORY),
+        (OSError(errno.ENOSPC, "full"), FailureKind.NO_ROOM),
+        (OSError(errno.EDQUOT, "quota"), FailureKind.NO_ROOM),
+        (OSError(errno.EACCES, "forbidden"), FailureKind.ERROR),
+        (ValueError(""), FailureKind.ERROR),
+    ],
+)
+def test_kinds_of_failure(error: Exception, kind: FailureKind) -> None:
+    assert child._kind(error) is kind
+
+
+@pytest.mark.parametrize(("keep_from", "kept"), [(0.0, True), (1.01, False)])
+def test_weights_that_will_not_be_kept_are_not_written(
+    data: DeviceData, tmp_path: Path, keep_from: float, kept: bool
+) -> None:
+    finished = answers(data, replace(JOB, keep_from=keep_from), tmp_path, [True] * 2)[-1]
+    assert (finished.weights is not None) is kept
+    assert [path.name for path in tmp_path.iterdir()] == ([JOB.weights] if kept else [])
+
+
+# Going on -------------------------------------------------------------------------------------------------------------
+
+CHECKPOINTED = replace(
+    job(reports=4, augmentations=(Choice("flip", {"mode": "alternating"}),)),
+    checkpoints=CheckpointPlan(("0.checkpoint", "1.checkpoint"), every_seconds=0.0),
+)
+
+
+def test_a_job_goes_on_from_its_checkpoint_as_if_nothing_had_happened(data: DeviceData, tmp_path: Path) -> None:
+    said = answers(data, CHECKPOINTED, tmp_path, [True] * 4)
+    saved = [message for message in said if isinstance(message, Saved)]
+    assert [(message.step, message.file.name) for message in saved] == [
+        (1, "1.checkpoint"),
+        (2, "0.checkpoint"),
+        (3, "1.checkpoint"),
+    ], "two names in turn, and none after the last report"
+    # The second checkpoint: the first one's file is the third's by now.
+    planned, *records, finished = answers(
+        data, replace(CHECKPOINTED, resume_from=saved[1].file, checkpoints=None), tmp_path, [True] * 2
+    )
+    assert planned == Planned(said[0].images, resumed=True)
+    assert [record.step for record in records] == [3, 4]
+    for one, other in zip(finished.predictions, said[-1].predictions, strict=True):
+        assert one.digest == other.digest
+
+
+@pytest.mark.parametrize("damage", ["missing", "altered"])
+def test_a_checkpoint_that_is_damaged_is_done_without(data: DeviceData, tmp_path: Path, damage: str) -> None:
+    said = answers(data, CHECKPOINTED, tmp_path, [True] * 4)
+    path = tmp_path / "0.checkpoint"
+    path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:-1])
+    (saved,) = [message for message in said if isinstance(message, Saved) and message.step == 2]
+    planned, *records, finished = answers(
+        data, replace(CHECKPOINTED, resume_from=saved.file, checkpoints=None), tmp_path, [True] * 4
+    )
+    assert planned == Planned(said[0].images, resumed=False)
+    assert [record.step for record in records] == [1, 2, 3, 4]
+    assert finished.predictions[0].digest == said[-1].predictions[0].digest
+
+
+def test_a_short_trial_leaves_no_checkpoint(data: DeviceData, tmp_path: Path) -> None:
+    plan = CheckpointPlan(("a", "b"), every_seconds=60.0)
+    said = answers(data, replace(CHECKPOINTED, checkpoints=plan), tmp_path, [True] * 4)
+    assert not [message for message in said if isinstance(message, Saved)]
+
+
+# A machine ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("visible", "device", "expected"),
+    [
+        (None, "cuda:3", ("cuda:0", "3")),
+        (None, "cuda", ("cuda:0", "0")),
+        ("4,6,GPU-ab", "cuda:1", ("cuda:0", "6")),
+        ("4,6,GPU-ab", "cuda:2", ("cuda:0", "GPU-ab")),
+        ("4", "cpu", ("cpu", "4")),
+        (None, "cpu", ("cpu", None)),
+    ],
+)
+def test_a_child_sees_its_own_gpu_only(
+    monkeypatch: pytest.MonkeyPatch, visible: str | None, device: str, expected: tuple[str, str | None]
+) -> None:
+    environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
+    monkeypatch.setattr(child.os, "environ", environment)
+    assert (child._see_one_device(device), environment.get("CUDA_VISIBLE_DEVICES")) == expected
+
+
+def test_workers_share_the_machines_memory() -> None:
+    assert memory_limit(2.5, 3) == 2.5e9
+    assert memory_limit(None, 4) == pytest.approx(memory_limit(None, 1) / 4)
+    assert memory_limit(None, 1) > 2**30
 
 
 def spec() -> Any:
@@ -177,13 +296,13 @@ def spec() -> Any:
 def test_a_machine_is_shared_out(
     monkeypatch: pytest.MonkeyPatch, devices: list[str], asked: int | None, expected: list[tuple[str, int]]
 ) -> None:
-    monkeypatch.setattr(workers, "cpu_count", lambda: 4)
+    monkeypatch.setattr(launch, "cpu_count", lambda: 4)
     setups = worker_setups(devices, asked, spec(), None)
     assert [(setup.device, setup.threads) for setup in setups] == expected
     assert {(setup.dataset, setup.val, setup.split_seed) for setup in setups} == {("digits", 50, 3)}
 
 
 def test_the_split_is_the_setups(data: DeviceData) -> None:
-    other = workers.load_data(replace(SETUP, split_seed=1))
+    other = load_data(replace(SETUP, split_seed=1))
     assert len(data.val) == len(other.val) == math.floor(0.1 * (len(data.train) + len(data.val)) + 0.5)
     assert not torch.equal(data.val.pixels, other.val.pixels)

@@ -6,7 +6,8 @@ from step to step and holds the weights that answer. It knows no optimizer and n
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -21,6 +22,12 @@ class Averaging(Protocol):
 
     def update(self, share: float) -> None:
         """Take note of the weights after an optimizer step at the given share of the budget, in [0, 1]."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it holds beside the network in training: tensors, numbers and dicts of them."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over what another one of the same kind held."""
 
 
 AVERAGINGS: Registry[..., Averaging] = Registry("averaging", __name__)

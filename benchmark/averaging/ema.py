@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from optuna.distributions import CategoricalDistribution
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -30,3 +33,11 @@ class MovingAverage:
     def update(self, share: float) -> None:  # noqa: ARG002 - the contract has it
         """Move the average towards the weights."""
         self._average.update_parameters(self._model)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The averaged network."""
+        return {"average": self._average.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over an averaged network."""
+        self._average.load_state_dict(state["average"])

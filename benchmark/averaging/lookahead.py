@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from optuna.distributions import FloatDistribution
@@ -44,3 +46,12 @@ class SlowWeights:
             return
         torch._foreach_lerp_(self._slow, self._fast, 1.0 - self._decay * share**3)
         torch._foreach_copy_(self._fast, self._slow)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The slow weights, and the step."""
+        return {"slow": self.answering.state_dict(), "steps": self._steps}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over slow weights, and the step."""
+        self.answering.load_state_dict(state["slow"])
+        self._steps = state["steps"]

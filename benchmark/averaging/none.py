@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
 
 from benchmark.averaging import AVERAGINGS, Averaging
@@ -21,3 +24,10 @@ class LastWeights:
 
     def update(self, share: float) -> None:
         """Nothing to do."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to take over."""

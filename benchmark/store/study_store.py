@@ -1,14 +1,11 @@
-"""One study's trials, predictions, ensembles and leases, read and written; decides nothing about them."""
+"""One open study: its facts, trials, predictions and ensembles; decides nothing about them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import socket
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +13,12 @@ import numpy as np
 import optuna
 import sqlalchemy
 from numpy.typing import NDArray
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, select
 
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, MissingStudyError
 from benchmark.records import (
     Cost,
     Entrant,
@@ -30,10 +28,20 @@ from benchmark.records import (
     TrialState,
     as_jsonable,
 )
-from benchmark.store.connection import StudyLocation, connect, visible_url
+from benchmark.store.connection import (
+    StudyLocation,
+    can_write,
+    connect,
+    connect_to_copy,
+    making,
+    visible_url,
+)
+from benchmark.store.database import Database
+from benchmark.store.files import FileTable
+from benchmark.store.queue import CONTINUES, INTERRUPTED, TrialQueue
+from benchmark.store.retrying import retried
 from benchmark.store.tables import ENTRANTS, LABELS, LEASES, METADATA, PREDICTIONS
 
-LEASE_SECONDS = 60.0
 _STATES = {
     OptunaState.RUNNING: TrialState.RUNNING,
     OptunaState.WAITING: TrialState.RUNNING,
@@ -41,13 +49,12 @@ _STATES = {
     OptunaState.PRUNED: TrialState.PRUNED,
     OptunaState.FAIL: TrialState.FAILED,
 }
-_COUNTED = (OptunaState.RUNNING, OptunaState.COMPLETE, OptunaState.PRUNED)
-"""States that take a place in the budget: a failed trial gives its place to another."""
 
 
+@retried
 def create_study(location: StudyLocation) -> StudyStore:
     """Open the study, making database, tables and study where they are missing. Raises BenchError."""
-    with location.lock():
+    with making(location):
         storage = connect(location)
         study = optuna.create_study(
             study_name=location.name, storage=storage, direction="maximize", load_if_exists=True
@@ -58,45 +65,70 @@ def create_study(location: StudyLocation) -> StudyStore:
                 " choose another study name or --storage"
             )
         METADATA.create_all(storage.engine)
-    return StudyStore(location, study, storage.engine)
+    return StudyStore(Database(location, study, storage.engine))
 
 
-def open_study(location: StudyLocation) -> StudyStore:
-    """Open a study that exists. Raises BenchError where it does not."""
+@retried
+def open_study(location: StudyLocation, *, to_read: bool = False) -> StudyStore:
+    """Open a study that exists. Raises BenchError where it does not.
+
+    `to_read`: nothing will be written. Then the folder need not be writable either.
+    """
     database = location.database
     missing = f"study {location.name!r} has no trials yet; run: bench search {location.name}"
     if database is not None and not database.exists():
-        raise BenchError(missing)
+        raise MissingStudyError(missing)
+    if to_read and not can_write(location):
+        return _existing(location, connect_to_copy(location), missing)
     # Opening makes what is missing of the tables: never beside another process that is just making them.
-    with location.lock():
-        storage = connect(location)
-        try:
-            study = optuna.load_study(study_name=location.name, storage=storage)
-        except KeyError:
-            raise BenchError(missing) from None
-        METADATA.create_all(storage.engine)
-    return StudyStore(location, study, storage.engine)
+    with making(location):
+        return _existing(location, connect(location), missing)
+
+
+def _existing(location: StudyLocation, storage: RDBStorage, missing: str) -> StudyStore:
+    try:
+        study = optuna.load_study(study_name=location.name, storage=storage)
+    except KeyError:
+        raise MissingStudyError(missing) from None
+    METADATA.create_all(storage.engine)
+    return StudyStore(Database(location, study, storage.engine))
 
 
 class StudyStore:
-    """One open study; `study` is Optuna's view of it."""
+    """One open study: what is known of it, its `queue` for those who run trials, and the `files` that they keep."""
 
-    def __init__(self, location: StudyLocation, study: optuna.Study, engine: sqlalchemy.Engine) -> None:
-        self.location = location
-        self.study = study
-        self._engine = engine
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+    def __init__(self, database: Database) -> None:
+        self._db = database
+        self.files = FileTable(database)
+        self.queue = TrialQueue(database, self.files)
+
+    @property
+    def location(self) -> StudyLocation:
+        """Where the study lives."""
+        return self._db.location
+
+    @property
+    def study(self) -> optuna.Study:
+        """Optuna's view of the study."""
+        return self._db.study
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Held by one process at a time, of all that work on the study."""
+        return self._db.exclusive()
 
     # Facts about the study -------------------------------------------------------------------------------------------
 
+    @retried
     def fact(self, key: str) -> Any:
         """A stored fact about the study (JSON), or None."""
         return self.study.user_attrs.get(key)
 
+    @retried
     def set_fact(self, key: str, value: Any) -> None:
         """Store a fact about the study (JSON)."""
         self.study.set_user_attr(key, value)
 
+    @retried
     def add_to_fact(self, key: str, item: Any) -> None:
         """Append to a stored list, made where it is missing, unless the item is in it; safe beside other processes."""
         with self.exclusive():
@@ -104,151 +136,52 @@ class StudyStore:
             if item not in items:
                 self.set_fact(key, [*items, item])
 
+    @retried
     def labels(self, split: Split) -> NDArray[np.int64]:
         """True classes (N,) of the validation or test rows."""
-        query = select(LABELS.c.labels).where(LABELS.c.study == self.location.name, LABELS.c.split == str(split))
-        with self._engine.begin() as connection:
+        query = select(LABELS.c.labels).where(LABELS.c.study == self._db.name, LABELS.c.split == str(split))
+        with self._db.begin() as connection:
             blob = connection.execute(query).scalar_one_or_none()
         if blob is None:
-            raise BenchError(f"study {self.location.name!r} holds no {split} labels; it was not made by bench search")
+            raise BenchError(f"study {self._db.name!r} holds no {split} labels; it was not made by bench search")
         return np.frombuffer(blob, "<i8").astype(np.int64)
 
+    @retried
     def set_labels(self, split: Split, labels: NDArray[np.int64]) -> None:
         """Store the true classes (N,) of a split, once; stored ones are kept."""
-        row = {"study": self.location.name, "split": str(split), "labels": labels.astype("<i8").tobytes()}
-        with self.exclusive(), self._engine.begin() as connection:
-            there = select(LABELS.c.split).where(LABELS.c.study == self.location.name, LABELS.c.split == str(split))
+        row = {"study": self._db.name, "split": str(split), "labels": labels.astype("<i8").tobytes()}
+        with self.exclusive(), self._db.begin() as connection:
+            there = select(LABELS.c.split).where(LABELS.c.study == self._db.name, LABELS.c.split == str(split))
             if connection.execute(there).first() is None:
                 connection.execute(insert(LABELS).values(row))
 
-    # Running trials --------------------------------------------------------------------------------------------------
-
-    def claim(self, total: int, prepare: Callable[[optuna.Trial], None]) -> optuna.Trial | None:
-        """Ask for a trial, lease it and `prepare` it; None where `total` trials are complete, pruned or running.
-
-        Trials whose lease has ended are failed first, so that their places are free. Preparing (suggesting parameters)
-        is part of the claim, so that no other process chooses without seeing this trial's parameters.
-        """
-        with self.exclusive():
-            self._fail_lost()
-            trials = self.study.get_trials(deepcopy=False)
-            if sum(trial.state in _COUNTED for trial in trials) >= total:
-                return None
-            trial = self.study.ask()
-            lease = {"study": self.location.name, "trial": trial.number, "owner": self._owner}
-            with self._engine.begin() as connection:
-                connection.execute(insert(LEASES).values(lease | {"expires_at": time.time() + LEASE_SECONDS}))
-            prepare(trial)
-            return trial
-
-    def renew(self, numbers: Iterable[int]) -> None:
-        """Extend this process's leases on running trials."""
-        mine = update(LEASES).where(
-            LEASES.c.study == self.location.name, LEASES.c.owner == self._owner, LEASES.c.trial.in_(list(numbers))
-        )
-        with self._engine.begin() as connection:
-            connection.execute(mine.values(expires_at=time.time() + LEASE_SECONDS))
-
-    def complete(
-        self, trial: optuna.Trial, val_accuracy: float, predictions: Sequence[Predictions], facts: Mapping[str, Any]
-    ) -> bool:
-        """End a trial with its score and predictions; False, with nothing stored, where its lease was lost.
-
-        Predictions are stored before the state changes: a complete trial always has them.
-        """
-        rows = [
-            {
-                "study": self.location.name,
-                "trial": trial.number,
-                "split": str(item.split),
-                "classes": item.log_probs.shape[1],
-                "digest": item.digest,
-                "log_probs": np.ascontiguousarray(item.log_probs, "<f4").tobytes(),
-            }
-            for item in predictions
-        ]
-        with self.exclusive():
-            if not self._give_up_lease(trial.number):
-                return False
-            with self._engine.begin() as connection:
-                connection.execute(insert(PREDICTIONS), rows)
-                # With another candidate, they are no longer those of the best.
-                connection.execute(delete(ENTRANTS).where(ENTRANTS.c.study == self.location.name))
-            for key, value in facts.items():
-                trial.set_user_attr(key, as_jsonable(value))
-            self.study.tell(trial, val_accuracy)
-        return True
-
-    def prune(self, trial: optuna.Trial, facts: Mapping[str, Any]) -> bool:
-        """End a trial that was not worth its budget; False where its lease was lost."""
-        return self._end(trial, OptunaState.PRUNED, facts)
-
-    def fail(self, trial: optuna.Trial, reason: str, facts: Mapping[str, Any]) -> bool:
-        """End a trial with a reason that a user can read; False where its lease was lost."""
-        return self._end(trial, OptunaState.FAIL, {**facts, "reason": reason})
-
-    def _end(self, trial: optuna.Trial, state: OptunaState, facts: Mapping[str, Any]) -> bool:
-        with self.exclusive():
-            if not self._give_up_lease(trial.number):
-                return False
-            for key, value in facts.items():
-                trial.set_user_attr(key, as_jsonable(value))
-            self.study.tell(trial, state=state)
-        return True
-
-    def _give_up_lease(self, number: int) -> bool:
-        mine = delete(LEASES).where(
-            LEASES.c.study == self.location.name, LEASES.c.trial == number, LEASES.c.owner == self._owner
-        )
-        with self._engine.begin() as connection:
-            return connection.execute(mine).rowcount == 1
-
-    def _fail_lost(self) -> None:
-        """Fail running trials that nobody works on: the lease has ended, or its process on this machine is gone."""
-        with self._engine.begin() as connection:
-            query = select(LEASES.c.trial, LEASES.c.owner, LEASES.c.expires_at)
-            leases = {row.trial: row for row in connection.execute(query.where(LEASES.c.study == self.location.name))}
-        for trial in self.study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,)):
-            lease = leases.get(trial.number)
-            if lease is not None and lease.expires_at > time.time() and not _is_gone(lease.owner):
-                continue
-            self.study._storage.set_trial_user_attr(trial._trial_id, "reason", "lost: its worker vanished")
-            self.study._storage.set_trial_user_attr(trial._trial_id, "interrupted", True)
-            self.study.tell(trial.number, state=OptunaState.FAIL)
-            with self._engine.begin() as connection:
-                for table in (LEASES, PREDICTIONS):
-                    of_trial = (table.c.study == self.location.name, table.c.trial == trial.number)
-                    connection.execute(delete(table).where(*of_trial))
-
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """One process at a time: by a lock file beside an SQLite database, by an advisory lock in PostgreSQL."""
-        if self._engine.dialect.name != "postgresql":
-            with self.location.lock():
-                yield
-            return
-        key = int.from_bytes(hashlib.sha256(self.location.name.encode()).digest()[:8], "big", signed=True)
-        with self._engine.begin() as connection:
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
-            yield
+    def check(self) -> list[str]:
+        """What is damaged in the database itself, as far as it can tell; empty where nothing is. Reads all of it."""
+        with self._db.begin() as connection:
+            if connection.dialect.name != "sqlite":
+                return []
+            verdicts = connection.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+        return [str(verdict) for verdict in verdicts if verdict != "ok"]
 
     # Reading ---------------------------------------------------------------------------------------------------------
 
+    @retried
     def trials(self) -> list[TrialRecord]:
         """All trials in order of their numbers."""
         return [_record(trial) for trial in self.study.get_trials(deepcopy=False)]
 
+    @retried
     def predictions(self, number: int, split: Split) -> Predictions:
         """What a complete trial predicted. Raises BenchError where it is missing or does not match its digest."""
         query = select(PREDICTIONS.c.classes, PREDICTIONS.c.digest, PREDICTIONS.c.log_probs).where(
-            PREDICTIONS.c.study == self.location.name,
+            PREDICTIONS.c.study == self._db.name,
             PREDICTIONS.c.trial == number,
             PREDICTIONS.c.split == str(split),
         )
-        with self._engine.begin() as connection:
+        with self._db.begin() as connection:
             row = connection.execute(query).one_or_none()
         if row is None:
-            raise BenchError(f"trial {number} of study {self.location.name!r} has no {split} predictions")
+            raise BenchError(f"trial {number} of study {self._db.name!r} has no {split} predictions")
         if hashlib.sha256(row.log_probs).hexdigest() != row.digest:
             raise BenchError(f"the {split} predictions of trial {number} do not match their digest: damaged database")
         return Predictions(split, _matrix(row.log_probs, row.classes))
@@ -270,24 +203,27 @@ class StudyStore:
             if trial.state is TrialState.COMPLETE and trial.cost is not None
         ]
 
+    @retried
     def ensembles(self) -> list[Entrant]:
         """The ensembles that were stored, by name."""
-        query = select(ENTRANTS).where(ENTRANTS.c.study == self.location.name).order_by(ENTRANTS.c.name)
-        with self._engine.begin() as connection:
+        query = select(ENTRANTS).where(ENTRANTS.c.study == self._db.name).order_by(ENTRANTS.c.name)
+        with self._db.begin() as connection:
             rows = connection.execute(query).all()
         return [_entrant(row) for row in rows]
 
+    @retried
     def save_ensembles(self, entrants: Sequence[Entrant]) -> None:
         """Store ensembles; one of the same name is replaced."""
         if not entrants:
             return
         rows = [
             {
-                "study": self.location.name,
+                "study": self._db.name,
                 "name": entrant.name,
                 "record": json.dumps(
                     as_jsonable(
                         {key: getattr(entrant, key) for key in ("kind", "family", "members", "weights", "cost")}
+                        | {"digests": [entrant.val.digest, entrant.test.digest]}
                     )
                 ),
                 "classes": entrant.val.log_probs.shape[1],
@@ -297,10 +233,8 @@ class StudyStore:
             for entrant in entrants
         ]
         names = [entrant.name for entrant in entrants]
-        with self._engine.begin() as connection:
-            connection.execute(
-                delete(ENTRANTS).where(ENTRANTS.c.study == self.location.name, ENTRANTS.c.name.in_(names))
-            )
+        with self._db.begin() as connection:
+            connection.execute(delete(ENTRANTS).where(ENTRANTS.c.study == self._db.name, ENTRANTS.c.name.in_(names)))
             connection.execute(insert(ENTRANTS), rows)
 
     def __str__(self) -> str:
@@ -323,21 +257,6 @@ def _is_foreign(study: optuna.Study, engine: sqlalchemy.Engine) -> bool:
     return found == [None, None]
 
 
-def _is_gone(owner: str) -> bool:
-    """Whether the owner is a process of this machine that no longer exists."""
-    host, _, pid = owner.rpartition(":")
-    # On Windows signal 0 is Ctrl-C and no question; there a lost trial waits for its lease to end.
-    if host != socket.gethostname() or os.name == "nt":
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
-
-
 def _record(trial: FrozenTrial) -> TrialRecord:
     facts = trial.user_attrs
     state = _STATES[trial.state]
@@ -356,11 +275,16 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         device=str(facts.get("device", "")),
         train_seconds=reported.get("train_seconds", 0.0),
         evaluation_seconds=facts.get("evaluation_seconds", reported.get("evaluation_seconds", 0.0)),
+        interrupted=bool(facts.get(INTERRUPTED)),
+        continues=facts.get(CONTINUES),
     )
 
 
 def _entrant(row: Any) -> Entrant:
     record = json.loads(row.record)
+    digests = [hashlib.sha256(blob).hexdigest() for blob in (row.val_log_probs, row.test_log_probs)]
+    if record.get("digests", digests) != digests:
+        raise BenchError(f"the predictions of {row.name!r} do not match their digest: damaged database")
     entrant = Entrant(
         name=row.name,
         kind=record["kind"],

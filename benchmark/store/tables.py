@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData, String, Table, Text
 
 METADATA = MetaData()
 
@@ -47,4 +47,21 @@ LEASES = Table(
     Column("owner", String(200), nullable=False),
     Column("expires_at", Float, nullable=False),
 )
-"""Who runs a trial, as host:pid, and until when (seconds since 1970) that is believed without renewal."""
+"""Who runs a trial (see owner), and until when (seconds since 1970) that is believed without renewal."""
+
+FILES = Table(
+    "bench_files",
+    METADATA,
+    Column("study", String(100), primary_key=True),
+    Column("name", String(100), primary_key=True),
+    Column("trial", Integer, nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("place", Text, nullable=False),
+    Column("digest", String(64)),
+    Column("bytes", BigInteger),
+    Column("record", Text),
+)
+"""Files of a trial in the artifact store, as records.StoredFile; a row is there before the file, and as long as it.
+
+digest and bytes are NULL until the file is whole. record: what continuing from a checkpoint needs, as JSON.
+"""

@@ -5,8 +5,9 @@ Everything stays uint8 on the device; a batch is an index gather, and augmentati
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -92,6 +93,9 @@ class BatchStream:
         self._data = data
         self.batch_size = min(batch_size, len(data.train))
         self._generator = torch.Generator(data.where.device).manual_seed(seed)
+        self._epoch = -1
+        self._order = torch.empty(0, dtype=torch.int64)
+        self._position = 0
         entries = sorted(
             ((AUGMENTATIONS[choice.name], choice.params) for choice in augmentations),
             key=lambda pair: pair[0].tags["order"],
@@ -103,14 +107,34 @@ class BatchStream:
             stage = self._on_uint8 if entry.tags["on_uint8"] and not self._on_float else self._on_float
             stage.append(entry.build(**params))
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[Tensor, Tensor]:
         """Images float32 (B, C, H, W), normalised, and soft targets float32 (B, K)."""
-        rows, epoch = len(self._data.train), 0
-        while True:
-            order = torch.randperm(rows, generator=self._generator, device=self._data.where.device)
-            for start in range(0, rows - self.batch_size + 1, self.batch_size):
-                yield self._batch(order[start : start + self.batch_size], epoch)
-            epoch += 1
+        if self._position + self.batch_size > len(self._order):
+            self._epoch += 1
+            self._position = 0
+            self._order = torch.randperm(
+                len(self._data.train), generator=self._generator, device=self._data.where.device
+            )
+        start, self._position = self._position, self._position + self.batch_size
+        return self._batch(self._order[start : self._position], self._epoch)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the stream is, to go on from exactly there."""
+        return {
+            "generator": self._generator.get_state(),
+            "order": self._order,
+            "position": self._position,
+            "epoch": self._epoch,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the stream that gave this state was."""
+        self._generator.set_state(state["generator"].cpu())
+        self._order = state["order"].to(self._data.where.device)
+        self._position, self._epoch = state["position"], state["epoch"]
 
     def _batch(self, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
         part = self._data.train

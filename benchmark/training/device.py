@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmark.errors import BenchError
 
@@ -36,6 +37,19 @@ class DeviceChoice:
             enabled = precision == "bfloat16"
         # Weights are used once in a pass: there is nothing to cache, and a cache has no place in a captured graph.
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=enabled, cache_enabled=False)
+
+    def random_state(self) -> dict[str, Tensor]:
+        """State of torch's global random numbers, of the host and of a GPU."""
+        state = {"host": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            state["device"] = torch.cuda.get_rng_state(self.device)
+        return state
+
+    def set_random_state(self, state: Mapping[str, Tensor]) -> None:
+        """Draw the same numbers from now on as after that state was taken."""
+        torch.set_rng_state(state["host"].cpu())
+        if "device" in state and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["device"].cpu(), self.device)
 
     def synchronise(self) -> None:
         """Wait until the device has done what was asked of it; nothing to wait for on a CPU."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,13 +36,17 @@ _CLOCK_TICK = 1e-9
 _OPENING_SHARE = 0.02
 """Share of the budget at which those steps count as done: about where they are, and past a warm-up's rate of 0."""
 _STEPS_WORTH_CAPTURING = 50
+_PREDICTED_PER_TRAINED = 2
+"""Images that can be predicted, at the least, in the memory that one takes in training: no gradients are kept."""
+_PROGRESS = ("images", "total_steps", "done", "reported", "train_seconds", "reported_seconds", "evaluation_seconds")
+"""Attributes of a run, without their underscore, that say how far it is."""
 
 
 class DivergedError(Exception):
     """The training or validation loss is no longer a finite number."""
 
-    def __init__(self, step: int) -> None:
-        super().__init__(f"diverged: the loss was not finite by step {step}")
+    def __init__(self, step: int, what: str = "training") -> None:
+        super().__init__(f"diverged at step {step}: the {what} loss was not finite")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +61,16 @@ class TrainedModel:
     """Seconds inside training steps, batches included; evaluation is not."""
     evaluation_seconds: float
     """Seconds inside the reports' evaluation."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Best:
+    """The best report so far, and a copy of its weights."""
+
+    step: int
+    accuracy: float
+    loss: float
+    weights: dict[str, Tensor]
 
 
 def train(
@@ -84,7 +99,8 @@ class TrainingRun:
         self._growth = Growth.of(data.image_shape, config.start_size)
         stream = BatchStream(data, config.augmentations, config.batch_size, config.seed)
         self.batch_size = stream.batch_size
-        self._batches: Iterator[tuple[Tensor, Tensor]] = iter(stream)
+        self._part_size = math.ceil(self.batch_size / config.accumulation)
+        self._batches = stream
         self.model = _build(config, data)
         # A function of its own, not a method: what is captured outlives this run and must not hold it.
         self._logits = partial(_logits, where=data.where, precision=config.precision)
@@ -100,14 +116,21 @@ class TrainingRun:
         self._averaging: Averaging = AVERAGINGS[config.averaging.name].build(self.model, **config.averaging.params)
         self._report_part = data.val.spread(config.report_share)
         self._size: Size = self._growth.sizes[-1]
+        self._images = 0
         self._total_steps = 0
         self._done = 0
-        self._loss_sum = torch.zeros((), device=data.where.device)
+        self._losses: list[Tensor] = []
         self._reported = 0
+        self._best: _Best | None = None
         self._train_seconds = 0.0
         self._reported_seconds = 0.0
         self._evaluation_seconds = 0.0
         self.learning_rate = 0.0
+
+    @property
+    def largest_prediction(self) -> int | None:
+        """The most images to predict at a time where memory was too short for a batch; else None."""
+        return None if self._config.accumulation == 1 else _PREDICTED_PER_TRAINED * self._part_size
 
     @property
     def answering(self) -> nn.Module:
@@ -130,6 +153,7 @@ class TrainingRun:
             assert budget.seconds is not None
             left = max(0.0, budget.seconds - self._train_seconds)
             images = (self._done + max(1, round(left / seconds_per_step))) * self.batch_size
+        self._images = images
         self._total_steps = max(self._done + 1, round(images / self.batch_size))
         return images
 
@@ -141,27 +165,54 @@ class TrainingRun:
         """
         reports = min(self._config.reports, self._total_steps)
         marks = {report: round(self._total_steps * report / reports) for report in range(1, reports + 1)}
-        best: tuple[float, float] | None = None
-        best_step, best_state = 0, {}
         for report, until in marks.items():
             if until <= self._done:
-                # A budget of a few steps: the opening ones went past this report.
+                # Done before, when the run is a resumed one; or a budget of a few steps, which the opening ones passed.
                 continue
             record = self._report(report, until)
-            yield record
-            score = (record.val_accuracy, -record.val_loss)
-            if self._size != self._growth.sizes[-1] and report < reports:
+            if self._size == self._growth.sizes[-1] or report == reports:
                 # Scores of smaller images compare with each other only, and these weights know no others.
-                continue
-            if best is None or score > best:
-                best, best_step = score, report
-                best_state = {name: value.clone() for name, value in self.answering.state_dict().items()}
-            elif self._config.patience and report - best_step >= self._config.patience:
+                self._keep_if_best(report, record)
+            yield record
+            if self._best is not None and 0 < self._config.patience <= report - self._best.step:
                 break
-        self.answering.load_state_dict(best_state)
+        assert self._best is not None
+        self.answering.load_state_dict(self._best.weights)
         return TrainedModel(
-            self.answering.eval(), best_step, record.images_seen, self._train_seconds, self._evaluation_seconds
+            self.answering.eval(),
+            self._best.step,
+            self._done * self.batch_size,
+            self._train_seconds,
+            self._evaluation_seconds,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that a report leaves behind, to go on exactly from there: tensors, numbers and dicts of them."""
+        best = self._best
+        return {
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+            "averaging": self._averaging.state_dict(),
+            "batches": self._batches.state_dict(),
+            "random": self._data.where.random_state(),
+            "best": None
+            if best is None
+            else {"step": best.step, "accuracy": best.accuracy, "loss": best.loss, "weights": best.weights},
+            **{name: getattr(self, f"_{name}") for name in _PROGRESS},
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> int:
+        """Go on where the run that gave this state was, instead of opening; returns the number of training images."""
+        self.model.load_state_dict(state["model"])
+        for optimizer, held in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(held)
+        self._averaging.load_state_dict(state["averaging"])
+        self._batches.load_state_dict(state["batches"])
+        self._data.where.set_random_state(state["random"])
+        self._best = None if state["best"] is None else _Best(**state["best"])
+        for name in _PROGRESS:
+            setattr(self, f"_{name}", state[name])
+        return self._images
 
     def step(self, share: float) -> Tensor:
         """One optimizer step at the given share of the budget; the batch's mean loss, left on the device."""
@@ -174,7 +225,13 @@ class TrainingRun:
         """
         part = self._report_part
         log_probs = predict(
-            self.answering, self._data, part, views="one", precision=self._config.precision, size=self._size
+            self.answering,
+            self._data,
+            part,
+            views="one",
+            precision=self._config.precision,
+            size=self._size,
+            largest_batch=self.largest_prediction,
         )
         accuracy = (log_probs.argmax(dim=1) == part.labels).float().mean()
         return accuracy.item(), functional.nll_loss(log_probs, part.labels).item()
@@ -183,20 +240,24 @@ class TrainingRun:
         """Train up to step `until` and evaluate."""
         started = time.perf_counter()
         for step in range(self._done, until):
-            self._loss_sum += self.step(share=step / self._total_steps)
+            self._losses.append(self.step(share=step / self._total_steps))
         # The only place where the host waits for the device.
-        train_loss = self._loss_sum.item() / (until - self._reported)
+        losses = torch.stack(self._losses).tolist()
         self._train_seconds += time.perf_counter() - started
+        self._losses.clear()
+        for step, loss in enumerate(losses, self._reported + 1):
+            if not math.isfinite(loss):
+                raise DivergedError(step)
         self._done = until
         started = time.perf_counter()
         val_accuracy, val_loss = self.validate()
         self._evaluation_seconds += time.perf_counter() - started
-        if not (math.isfinite(train_loss) and math.isfinite(val_loss)):
-            raise DivergedError(until)
+        if not math.isfinite(val_loss):
+            raise DivergedError(until, "validation")
         record = ProgressRecord(
             step=number,
             images_seen=until * self.batch_size,
-            train_loss=train_loss,
+            train_loss=statistics.fmean(losses),
             val_loss=val_loss,
             val_accuracy=val_accuracy,
             learning_rate=self.learning_rate,
@@ -207,8 +268,13 @@ class TrainingRun:
             / max(self._train_seconds - self._reported_seconds, _CLOCK_TICK),
         )
         self._reported, self._reported_seconds = until, self._train_seconds
-        self._loss_sum.zero_()
         return record
+
+    def _keep_if_best(self, report: int, record: ProgressRecord) -> None:
+        score = (record.val_accuracy, -record.val_loss)
+        if self._best is None or score > (self._best.accuracy, -self._best.loss):
+            weights = {name: value.clone() for name, value in self.answering.state_dict().items()}
+            self._best = _Best(report, record.val_accuracy, record.val_loss, weights)
 
     def _opening_steps(self) -> float:
         """Train a few steps, at the smallest and the largest image size; seconds per step over the budget."""
@@ -226,7 +292,7 @@ class TrainingRun:
         self._data.where.synchronise()
         started = time.perf_counter()
         for _ in range(steps):
-            self._loss_sum += self._step(_OPENING_SHARE, size)
+            self._losses.append(self._step(_OPENING_SHARE, size))
         self._data.where.synchronise()
         self._done += steps
         return time.perf_counter() - started
@@ -235,16 +301,27 @@ class TrainingRun:
         self._size = size
         self._set_rates(self._schedule(share))
         images, targets = next(self._batches)
-        logits = self._forward(resized(images, size))
-        loss = functional.cross_entropy(logits, targets, label_smoothing=self._config.label_smoothing)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss = self._backward(resized(images, size), targets)
         if self._config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self._config.clip_norm)
         for optimizer in self._optimizers:
             optimizer.step()
         self.model.zero_grad(set_to_none=True)
         self._averaging.update(share)
-        return loss.detach()
+        return loss
+
+    def _backward(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Add up the gradients of the batch's mean loss, in as many parts as are asked for; that loss."""
+        parts = []
+        for start in range(0, self.batch_size, self._part_size):
+            part = slice(start, start + self._part_size)
+            logits = self._forward(images[part])
+            loss = functional.cross_entropy(logits, targets[part], label_smoothing=self._config.label_smoothing)
+            if self._part_size < self.batch_size:
+                loss = loss * (len(logits) / self.batch_size)
+            loss.backward()  # type: ignore[no-untyped-call]
+            parts.append(loss.detach())
+        return parts[0] if len(parts) == 1 else torch.stack(parts).sum()
 
     def _set_rates(self, multiplier: float) -> None:
         for optimizer, peaks in zip(self._optimizers, self._peak_rates, strict=True):
@@ -256,11 +333,13 @@ class TrainingRun:
         """Whether graphs pay within this run: on CUDA, unless it is over before they are made."""
         epochs = self._config.budget.epochs
         steps = math.inf if epochs is None else epochs * len(self._data.train) / self.batch_size
-        return self._data.where.device.type == "cuda" and steps >= _STEPS_WORTH_CAPTURING
+        # A graph takes one number of images.
+        parts_are_equal = self.batch_size % self._part_size == 0
+        return self._data.where.device.type == "cuda" and steps >= _STEPS_WORTH_CAPTURING and parts_are_equal
 
     def _shapes(self) -> str:
         """What determines every shape and type inside the passes."""
-        return repr((self._config.architecture, self.batch_size, self._config.precision))
+        return repr((self._config.architecture, self._part_size, self._config.precision))
 
 
 def _logits(model: nn.Module, images: Tensor, where: DeviceChoice, precision: str) -> Tensor:

@@ -55,8 +55,17 @@ def peak_memory_bytes(where: DeviceChoice) -> int | None:
     """
     if where.device.type == "cuda":
         return torch.cuda.max_memory_allocated(where.device)
+    return _process_bytes("VmHWM")
+
+
+def resident_bytes() -> int | None:
+    """The memory that this process has now; None where the system does not tell."""
+    return _process_bytes("VmRSS")
+
+
+def _process_bytes(field: str) -> int | None:
     status = Path("/proc/self/status")
-    found = re.search(r"VmHWM:\s+(\d+) kB", status.read_text()) if status.exists() else None
+    found = re.search(rf"{field}:\s+(\d+) kB", status.read_text()) if status.exists() else None
     return None if found is None else int(found[1]) * 1024
 
 

@@ -18,9 +18,18 @@ _SHIFTS = ((1, 1), (-1, -1))
 
 @torch.inference_mode()
 def predict(
-    model: nn.Module, data: DeviceData, part: Part, *, views: str, precision: str = "auto", size: Size | None = None
+    model: nn.Module,
+    data: DeviceData,
+    part: Part,
+    *,
+    views: str,
+    precision: str = "auto",
+    size: Size | None = None,
+    largest_batch: int | None = None,
 ) -> Tensor:
     """Log-probabilities, float32 (N, K), of every row of `part`, on the device; of images made smaller to `size`.
+
+    `largest_batch`: at most so many images at a time, where memory is short.
 
     `views` (a name in records.VIEWS) are averaged as logits before the softmax: "two" adds the mirror image; "six"
     gives these two half of the weight, and the other half to both moved by a pixel down-right and up-left, with
@@ -29,7 +38,7 @@ def predict(
     was_training = model.training
     model.eval()
     outputs = []
-    batch = _BATCH[data.where.device.type]
+    batch = min(_BATCH[data.where.device.type], largest_batch or len(part))
     with data.where.autocast(precision, model):
         for start in range(0, len(part), batch):
             images = resized(data.normalise(part.pixels[start : start + batch]), size)

@@ -30,7 +30,7 @@ def truncated(path: Path) -> None:
     for _ in range(20):
         store.study.tell(store.study.ask(), 0.5)
     store.study._storage.remove_session()  # type: ignore[attr-defined]
-    store._engine.dispose()
+    store._db.engine.dispose()
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
 

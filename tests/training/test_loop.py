@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -220,13 +221,19 @@ def test_a_loss_that_is_not_finite_is_an_error(data: DeviceData) -> None:
         schedule=Choice("linear", {"warmup": 0.0}),
         budget=Budget(epochs=4),
     )
-    with pytest.raises(DivergedError, match=r"diverged: the loss was not finite by step \d+"):
+    with pytest.raises(DivergedError, match=r"diverged at step \d+: the training loss was not finite") as error:
         run(wild, data)
+    # The very step, and not the report after it, which here comes every fourth.
+    training = TrainingRun(wild, data)
+    training.open()
+    losses = [training.step(0.0).item() for _ in range(16)]
+    first = next(step for step, loss in enumerate(losses, 1) if not math.isfinite(loss))
+    assert f"at step {first}:" in str(error.value)
 
 
 def test_a_validation_loss_that_is_not_finite_is_an_error(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
     Scripted(monkeypatch, [(0.5, 1.0), (0.5, float("inf"))])
-    with pytest.raises(DivergedError, match="by step 4"):
+    with pytest.raises(DivergedError, match="diverged at step 4: the validation loss was not finite"):
         run(CONFIG, data)
 
 

@@ -181,6 +181,21 @@ def test_step(data: DeviceData, change: dict[str, Any], of_losses: float, of_wei
                 assert difference < of_weights, name
 
 
+@pytest.mark.parametrize("parts", [2, 3, 16])
+def test_accumulation(data: DeviceData, parts: int) -> None:
+    """Losses and weights of batches in parts are those of whole ones within 1e-5: normalisation apart, they add up."""
+    runs = [TrainingRun(replace(STEPPING, accumulation=count), data) for count in (1, parts)]
+    for step in range(STEPS):
+        losses = []
+        for training in runs:
+            # Each part is normalised by its own statistics in training: not here, where the sums are looked at.
+            training.model.eval()
+            losses.append(training.step(step / STEPS).item())
+        assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+    for one, other in zip(*(training.model.state_dict().values() for training in runs), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
 def made_smaller(image: Tensor, side: int) -> Tensor:
     return functional.interpolate(image[None].contiguous(), (side, side), mode="bilinear", antialias=True)
 

@@ -1,0 +1,162 @@
+"""The workers of a search as plain tasks of a Ray cluster; Optuna stays the only scheduler, and the database the truth.
+
+A task does what `bench worker` does with one worker, on a node that has a GPU or a core to spare. Ray starts it again
+elsewhere when its node dies; what the study lost with it comes back by leases, as everywhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.errors import BenchError
+from benchmark.records import ProgressRecord, TrialRecord, TrialState
+from benchmark.search import Search, SearchLimits, SearchObserver
+from benchmark.space import Space
+from benchmark.store import StudyLocation, StudyStore
+from benchmark.study import open_to_join, place_of_files
+from benchmark.workers import devices, worker_setups
+
+_POLL_SECONDS = 2.0
+_ENDING_SECONDS = 30.0
+_ANSWER_SECONDS = 10.0
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a task needs to know; it is sent through Ray, and shown nowhere."""
+
+    name: str
+    root: Path
+    storage: str
+    timeout: float | None
+    data: Path | None
+
+
+class _Unheard(SearchObserver):
+    """Tells nobody: the driver reads the database."""
+
+    def started(self, number: int, family: str, is_default: bool, continues: int | None) -> None: ...
+    def reported(self, number: int, reports: int, record: ProgressRecord) -> None: ...
+    def noted(self, number: int, what: str) -> None: ...
+    def ended(self, number: int, state: TrialState, score: float | None, reason: str | None) -> None: ...
+    def standing(self, trials: Sequence[TrialRecord], total: int) -> None: ...
+    def waiting(self) -> None: ...
+    def tick(self) -> None: ...
+
+
+def search_on_ray(
+    store: StudyStore,
+    total: int,
+    workers: int | None,
+    timeout: float | None,
+    data: Path | None,
+    observer: SearchObserver,
+    say: Callable[[str], None],
+) -> str:
+    """Run workers on a Ray cluster until `total` trials are done; why it ended: spent, timeout or interrupted.
+
+    The cluster is the one that RAY_ADDRESS names ("auto" is the one that this machine belongs to), else one of this
+    machine's own. `workers` None is one per GPU of the cluster, or one per core where it has none. Raises BenchError
+    where Ray is missing, the cluster does not answer, or all workers fail.
+    """
+    ray = _ray()
+    location = store.location
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    _see_that_it_answers(address)
+    # Ray would change this setting itself one day, and says so on every start.
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    # By name, since without one Ray looks for clusters of this machine, also where they are gone, for minutes.
+    ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    try:
+        resources = ray.cluster_resources()
+        gpus = int(resources.get("GPU", 0))
+        count = workers or gpus or max(1, int(resources.get("CPU", 1)))
+        say(f"study {location.name}: {count} workers on a Ray cluster of {len(ray.nodes())} nodes with {gpus} GPUs")
+        # A node's death is not the worker's fault: as often as it happens.
+        task = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_retries=-1)(_work)
+        asked = _Task(location.name, location.root.absolute(), location.url, timeout, data)
+        return _watch(ray, [task.remote(asked) for _ in range(count)], store, total, observer)
+    finally:
+        ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise BenchError("--engine ray needs Ray: pip install 'ensemble-bench[ray]'") from None
+    return ray
+
+
+def _see_that_it_answers(address: str) -> None:
+    """Raises BenchError where nothing listens at an address HOST:PORT: Ray itself would try for five minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+    except OSError as error:
+        raise BenchError(f"no Ray cluster answers at RAY_ADDRESS={address}: {error.strerror or error}") from error
+
+
+def _watch(ray: Any, running: list[Any], store: StudyStore, total: int, observer: SearchObserver) -> str:
+    """Show the study while tasks run, and end them where the user does."""
+    failures: list[str] = []
+    with _stopping_on_signals():
+        try:
+            while running:
+                done, running = ray.wait(running, timeout=_POLL_SECONDS)
+                failures += [message for task in done if (message := _failure(ray, task)) is not None]
+                observer.standing(store.trials(), total)
+        except KeyboardInterrupt:
+            for task in running:
+                ray.cancel(task)
+            ray.wait(running, num_returns=len(running), timeout=_ENDING_SECONDS)
+            return "interrupted"
+    if sum(trial.state in _ENDED for trial in store.trials()) >= total:
+        return "spent"
+    if failures:
+        raise BenchError(f"{len(failures)} workers failed, the last with: {failures[-1]}")
+    return "timeout"
+
+
+def _failure(ray: Any, task: Any) -> str | None:
+    """Why a task failed, in one line; None where it did not."""
+    try:
+        ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        return str(error.cause)
+    except ray.exceptions.RayError as error:
+        return str(error).strip().splitlines()[-1]
+    return None
+
+
+def _work(task: _Task) -> None:
+    """One task: a worker with one child, on the GPU that Ray has made visible to it, or on one core."""
+    location = StudyLocation(task.name, task.root, task.storage)
+    spec, store = open_to_join(location, task.data, lambda _: None)
+    setups = [replace(setup, threads=1) for setup in worker_setups(devices(), 1, spec, task.data)]
+    Search(store, Space(spec), setups, place_of_files(store), _Unheard()).run(SearchLimits(None, task.timeout))
+
+
+@contextmanager
+def _stopping_on_signals() -> Iterator[None]:
+    """SIGTERM ends it as Ctrl-C does."""
+
+    def stop(number: int, _: Any) -> None:
+        raise KeyboardInterrupt(number)
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)

@@ -1,0 +1,81 @@
+"""Which files of a study stay: weights of the best trials, and checkpoints of those that may go on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from benchmark.artifacts import Artifacts, Place
+from benchmark.definition import SearchSpec
+from benchmark.records import FileKind, TrialRecord, TrialState
+from benchmark.store import FileRow, StudyStore
+from benchmark.workers import CheckpointPlan
+
+_AUTO_CHECKPOINT_SECONDS = 60.0
+
+
+class FileKeeper:
+    """Names a trial's files before they are written, and removes what is no longer wanted.
+
+    Files at another place than this one (a folder of another machine) are left to those who see it.
+    """
+
+    def __init__(self, store: StudyStore, place: Place, spec: SearchSpec) -> None:
+        self._store = store
+        self._place = place
+        self._spec = spec
+        self._artifacts = Artifacts(place)
+
+    def announce(self, number: int) -> tuple[str, CheckpointPlan | None]:
+        """The names under which the trial may leave weights and checkpoints."""
+        weights = f"trial-{number:05d}.safetensors"
+        self._store.files.announce(number, FileKind.WEIGHTS, [weights], self._place.label)
+        if self._spec.checkpoints == "never":
+            return weights, None
+        names = (f"trial-{number:05d}.0.checkpoint", f"trial-{number:05d}.1.checkpoint")
+        self._store.files.announce(number, FileKind.CHECKPOINT, names, self._place.label)
+        return weights, CheckpointPlan(names, 0.0 if self._spec.checkpoints == "always" else _AUTO_CHECKPOINT_SECONDS)
+
+    def keep_from(self) -> float:
+        """The validation accuracy below which a trial that ends now is not among the best whose weights are kept."""
+        count = self._spec.keep_weights
+        if count == 0:
+            return math.inf
+        scores = sorted(trial.val_accuracy for trial in self._store.trials() if trial.val_accuracy is not None)
+        return scores[-count] if len(scores) >= count else -math.inf
+
+    def tidy(self) -> None:
+        """Remove the files of trials that have no more use for them: the file first, then what is known of it."""
+        rows = self._store.files.rows()
+        # Read after the files: a trial that is not known by now had no files then.
+        trials = self._store.trials()
+        by_number = {trial.number: trial for trial in trials}
+        best = set(best_trials(trials, self._spec.keep_weights))
+        gone = [
+            row.name
+            for row in rows
+            if row.place == self._place.label
+            and row.trial in by_number
+            and not _is_wanted(row, by_number[row.trial], best)
+        ]
+        for name in gone:
+            self._artifacts.remove(name)
+        self._store.files.remove(gone)
+
+
+def best_trials(trials: Sequence[TrialRecord], count: int) -> list[int]:
+    """Numbers of the best complete trials by validation accuracy, best first; ties to the earlier."""
+    complete = [trial for trial in trials if trial.val_accuracy is not None]
+    complete.sort(key=lambda trial: (-(trial.val_accuracy or 0.0), trial.number))
+    return [trial.number for trial in complete[:count]]
+
+
+def _is_wanted(row: FileRow, trial: TrialRecord, best: set[int]) -> bool:
+    if trial.state is TrialState.RUNNING:
+        return True
+    if row.file is None:
+        # Never finished, or never begun.
+        return False
+    if row.kind is FileKind.WEIGHTS:
+        return trial.number in best
+    return trial.state is TrialState.FAILED and trial.interrupted

@@ -1,0 +1,50 @@
+"""What goes into a search and what is told about it: plain values and one protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from benchmark.records import ProgressRecord, TrialRecord, TrialState
+
+
+class SearchObserver(Protocol):
+    """Is told what a search does, in order."""
+
+    def started(self, number: int, family: str, is_default: bool, continues: int | None) -> None:
+        """A trial was claimed and given to a worker; `continues` is the interrupted one that it goes on with."""
+
+    def reported(self, number: int, reports: int, record: ProgressRecord) -> None:
+        """A running trial reported."""
+
+    def noted(self, number: int, what: str) -> None:
+        """Something worth telling happened to a running trial."""
+
+    def ended(self, number: int, state: TrialState, score: float | None, reason: str | None) -> None:
+        """A trial ended; score is its last validation accuracy in [0, 1], if any."""
+
+    def standing(self, trials: Sequence[TrialRecord], total: int) -> None:
+        """All trials of the study, of other processes too, and how many are wanted; told after every end."""
+
+    def waiting(self) -> None:
+        """Every place is taken by trials of other processes; one is free again where one of them fails."""
+
+    def tick(self) -> None:
+        """Called at least twice a second."""
+
+
+@dataclass(frozen=True)
+class SearchLimits:
+    """When to stop: `trials` in total in the study, `timeout` seconds from now (None is no limit)."""
+
+    trials: int | None = None
+    """None is the number that the study has stored, read anew before every trial."""
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class SearchEnd:
+    """Why a search ended: spent, timeout or interrupted."""
+
+    why: str

@@ -1,0 +1,456 @@
+"""One process's part in a search: it claims trials, has its children train them, and stores what they say."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import wait
+from typing import Any
+
+import optuna
+
+from benchmark.artifacts import Place
+from benchmark.errors import BenchError
+from benchmark.records import ProgressRecord, TrialConfig, TrialState, as_jsonable
+from benchmark.sampling import PerFamilyPruner, PerFamilySampler
+from benchmark.search.keeping import FileKeeper
+from benchmark.search.observer import SearchEnd, SearchLimits, SearchObserver
+from benchmark.search.suggesting import configure
+from benchmark.space import Space
+from benchmark.store import Checkpoint, Claim, NoTrial, StudyStore
+from benchmark.workers import (
+    Answer,
+    Child,
+    Failed,
+    FailureKind,
+    Finished,
+    Job,
+    Planned,
+    Ready,
+    Saved,
+    WorkerSetup,
+    memory_limit,
+    start_child,
+)
+
+_POLL_SECONDS = 0.5
+_RENEW_SECONDS = 10.0
+_CLAIM_AGAIN_SECONDS = 2.0
+"""Pause between two looks for a free place while every one is taken."""
+_LEASE_LOST = "lost: its lease had ended"
+_STOPPED = "interrupted: the search was stopped"
+_FAILURES_IN_A_ROW = 10
+"""So many failed trials with no other between them mean that the study itself is wrong, not a configuration."""
+_STARTS = 5
+"""Attempts to start a child that is killed each time, as where memory is short."""
+_SMALLEST_PART = 8
+"""Images that pass the network at a time when memory is short: below that, a batch is not divided further."""
+
+
+@dataclass(eq=False)
+class _Work:
+    """A trial that a worker runs."""
+
+    trial: optuna.Trial
+    config: TrialConfig
+    job: Job
+    checkpoint: Checkpoint | None
+    """Where it goes on from, at first."""
+    facts: dict[str, Any]
+    started: float = field(default_factory=time.monotonic)
+
+
+@dataclass(eq=False)
+class _Slot:
+    """One worker's place: its child, and the trial that it runs, if any."""
+
+    setup: WorkerSetup
+    child: Child
+    device: str = ""
+    is_ready: bool = False
+    """Whether the child waits for a job."""
+    work: _Work | None = None
+    failed_starts: int = 0
+    """Children in a row that were killed before they were ready."""
+
+
+class Search:
+    """One process's search on one study, with its children."""
+
+    def __init__(
+        self,
+        store: StudyStore,
+        space: Space,
+        setups: Sequence[WorkerSetup],
+        place: Place,
+        observer: SearchObserver,
+    ) -> None:
+        spec = space.spec
+        self._store = store
+        self._queue = store.queue
+        self._space = space
+        self._observer = observer
+        self._sampler = PerFamilySampler(space, spec.search.sampler, spec.seed)
+        store.study.sampler = self._sampler
+        store.study.pruner = PerFamilyPruner(spec.search.pruner, spec.budget.reports, spec.search.prune_after)
+        self._keeper = FileKeeper(store, place, spec.search)
+        self._setups = [replace(setup, place=place) for setup in setups]
+        self._time_limit = spec.trial_timeout
+        self._memory_limit = memory_limit(spec.search.worker_memory, len(setups))
+        self._slots: list[_Slot] = []
+        self._stop_requested = False
+        self._pause_requested = False
+        self._failures_in_a_row = 0
+        self._durations: list[float] = []
+        self._is_spent = False
+        self._claim_from = 0.0
+
+    def run(self, limits: SearchLimits) -> SearchEnd:
+        """Run trials until a limit is reached or Ctrl-C or SIGTERM comes; running trials are then ended at once.
+
+        Raises BenchError where a worker cannot start, the disk is full, or trial after trial fails.
+        """
+        deadline = None if limits.timeout is None else time.monotonic() + limits.timeout
+        with self._stopping_on_signals():
+            self._keeper.tidy()
+            self._slots = [_Slot(setup, start_child(setup)) for setup in self._setups]
+            try:
+                end = self._loop(limits, deadline)
+            except BaseException:
+                self._end_children()
+                # The error counts, not what it makes impossible: a trial that cannot be given back is lost in time.
+                with suppress(Exception):
+                    self._give_back()
+                raise
+            self._end_children()
+            self._give_back()
+            return end
+
+    def _loop(self, limits: SearchLimits, deadline: float | None) -> SearchEnd:
+        renewed = time.monotonic()
+        self._tell_standing(limits)
+        while (why := self._reason_to_end(deadline)) is None:
+            if self._pause_requested:
+                self._pause()
+            self._start_trials(limits, deadline)
+            ended = 0
+            for slot in self._heard_from():
+                ended += self._hear(slot)
+            ended += self._end_hung()
+            if time.monotonic() - renewed > _RENEW_SECONDS:
+                ended += self._renew()
+                renewed = time.monotonic()
+            if ended:
+                self._keeper.tidy()
+                self._tell_standing(limits)
+            self._observer.tick()
+        self._tell_standing(limits)
+        return SearchEnd(why)
+
+    def _reason_to_end(self, deadline: float | None) -> str | None:
+        running = any(slot.work is not None for slot in self._slots)
+        if self._stop_requested:
+            return "interrupted"
+        if self._is_spent and not running:
+            return "spent"
+        if deadline is not None and time.monotonic() >= deadline:
+            return "timeout"
+        return None if running or self._may_start(deadline) else "timeout"
+
+    def _may_start(self, deadline: float | None) -> bool:
+        """Whether a trial that starts now can be expected to end in time."""
+        return deadline is None or deadline - time.monotonic() > self._usual_duration()
+
+    def _pause(self) -> None:
+        """Ctrl-Z: stop here, where no lock is held that others wait for, until the shell continues the process."""
+        self._pause_requested = False
+        paused = time.monotonic()
+        os.kill(os.getpid(), signal.SIGSTOP)
+        for slot in self._slots:
+            if slot.work is not None:
+                slot.work.started += time.monotonic() - paused
+
+    def _heard_from(self) -> list[_Slot]:
+        """Slots whose child has said something or died, waiting for a moment at most."""
+        by_source: dict[Any, _Slot] = {}
+        for slot in self._slots:
+            by_source |= {slot.child.connection: slot, slot.child.process.sentinel: slot}
+        heard = wait(by_source, _POLL_SECONDS)
+        return [slot for slot in self._slots if any(by_source[source] is slot for source in heard)]
+
+    def _start_trials(self, limits: SearchLimits, deadline: float | None) -> None:
+        for slot in self._slots:
+            if slot.is_ready and slot.work is not None:
+                self._send_job(slot, slot.work)
+            elif slot.is_ready and not self._is_spent and self._may_start(deadline):
+                if time.monotonic() < self._claim_from:
+                    continue
+                refused = self._claim(slot, self._total(limits))
+                if refused is NoTrial.SPENT:
+                    self._is_spent = True
+                elif refused is NoTrial.TAKEN:
+                    self._claim_from = time.monotonic() + _CLAIM_AGAIN_SECONDS
+                    if all(other.work is None for other in self._slots):
+                        self._observer.waiting()
+                        self._tell_standing(limits)
+
+    def _claim(self, slot: _Slot, total: int) -> NoTrial | None:
+        """Claim a trial and give it to the slot's child; why there is none."""
+        configs: list[TrialConfig] = []
+
+        def prepare(claim: Claim) -> None:
+            configs.append(configure(claim, self._space, self._sampler))
+            for step, value in [] if claim.checkpoint is None else claim.checkpoint.values:
+                claim.trial.report(value, step)
+
+        claim = self._queue.claim(total, prepare)
+        if isinstance(claim, NoTrial):
+            return claim
+        config, trial, checkpoint = configs[-1], claim.trial, claim.checkpoint
+        weights, plan = self._keeper.announce(trial.number)
+        facts: dict[str, Any] = {"device": slot.device, "seed": config.seed}
+        job = Job(config, weights, keep_from=self._keeper.keep_from(), checkpoints=plan)
+        if checkpoint is not None:
+            record = checkpoint.record
+            config = replace(config, accumulation=record["accumulation"])
+            job = replace(job, config=config, images=record["images"], resume_from=checkpoint.file)
+        slot.work = _Work(trial, config, job, checkpoint, facts)
+        self._observer.started(
+            trial.number,
+            trial.params["family"],
+            bool(trial.user_attrs["default"]),
+            trial.user_attrs.get("continues"),
+        )
+        self._send_job(slot, slot.work)
+        return None
+
+    def _send_job(self, slot: _Slot, work: _Work) -> None:
+        slot.is_ready = False
+        _tell(slot.child, work.job)
+
+    def _hear(self, slot: _Slot) -> bool:
+        """Handle what a child says; whether a trial ended with it."""
+        try:
+            if not slot.child.connection.poll():
+                return self._replace_dead(slot)
+            answer: Answer = slot.child.connection.recv()
+        except (EOFError, OSError):
+            # OSError: it died in the middle of a message.
+            return self._replace_dead(slot)
+        if isinstance(answer, Ready):
+            self._take_ready(slot, answer)
+        elif slot.work is None:
+            # Said before it heard that its trial is over.
+            return False
+        elif isinstance(answer, Planned):
+            self._take_plan(slot.work, answer)
+        elif isinstance(answer, ProgressRecord):
+            return self._progress(slot, slot.work, answer)
+        elif isinstance(answer, Saved):
+            self._note_checkpoint(slot.work, answer)
+        elif isinstance(answer, Finished):
+            return self._finish(slot, slot.work, answer)
+        elif isinstance(answer, Failed):
+            return self._take_failure(slot, slot.work, answer)
+        return False
+
+    def _take_ready(self, slot: _Slot, answer: Ready) -> None:
+        has_worked = bool(slot.device)
+        slot.device, slot.failed_starts = answer.device, 0
+        if has_worked and answer.resident_bytes is not None and answer.resident_bytes > self._memory_limit:
+            # It holds on to memory from trial to trial.
+            self._replace_child(slot)
+        else:
+            slot.is_ready = True
+
+    def _take_plan(self, work: _Work, answer: Planned) -> None:
+        work.facts["images"] = answer.images
+        work.facts["curve"] = list(work.checkpoint.record["curve"]) if answer.resumed and work.checkpoint else []
+        work.job = replace(work.job, images=answer.images)
+
+    def _progress(self, slot: _Slot, work: _Work, record: ProgressRecord) -> bool:
+        trial, config = work.trial, work.config
+        if not self._queue.report(trial, record.step, record.val_accuracy):
+            # Another process took this one for dead, after a pause longer than the lease, and gave its place away.
+            _tell(slot.child, False)
+            self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
+            return True
+        work.facts.setdefault("curve", []).append(as_jsonable(record))
+        self._observer.reported(trial.number, config.reports, record)
+        # Every pruner notes the value of every trial; a default trial is the row that search is compared with.
+        prune = self._queue.should_prune(trial) and record.step < config.reports and not trial.user_attrs["default"]
+        _tell(slot.child, not prune)
+        if prune:
+            self._queue.prune(trial, work.facts)
+            self._end(slot, TrialState.PRUNED, record.val_accuracy)
+        return prune
+
+    def _note_checkpoint(self, work: _Work, answer: Saved) -> None:
+        record = {
+            "step": answer.step,
+            "seed": work.config.seed,
+            "accumulation": work.config.accumulation,
+            "images": work.facts["images"],
+            "curve": work.facts["curve"],
+        }
+        self._store.files.set_whole(answer.file, record)
+
+    def _finish(self, slot: _Slot, work: _Work, answer: Finished) -> bool:
+        facts = work.facts | {
+            "cost": answer.cost,
+            "best_step": answer.best_step,
+            "images_seen": answer.images_seen,
+            "evaluation_seconds": answer.evaluation_seconds,
+        }
+        if answer.weights is not None:
+            self._store.files.set_whole(answer.weights)
+        if self._queue.complete(work.trial, answer.val_accuracy, answer.predictions, facts):
+            self._durations.append(time.monotonic() - work.started)
+            self._end(slot, TrialState.COMPLETE, answer.val_accuracy)
+        else:
+            self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
+        return True
+
+    def _take_failure(self, slot: _Slot, work: _Work, answer: Failed) -> bool:
+        if answer.kind is FailureKind.NO_ROOM:
+            raise BenchError(f"{answer.reason}; make room, and the same command goes on")
+        if answer.spoilt:
+            self._replace_child(slot)
+        if answer.kind is FailureKind.OUT_OF_MEMORY and self._divide(work):
+            self._observer.noted(work.trial.number, f"out of memory: again with batches in {work.config.accumulation}")
+            return False
+        self._fail(slot, work, answer.reason, {"traceback": answer.details})
+        return True
+
+    def _divide(self, work: _Work) -> bool:
+        """Have the trial begin again with half as many images at a time, and gradients added up; False at the floor."""
+        parts = 2 * work.config.accumulation
+        if work.config.batch_size // parts < _SMALLEST_PART:
+            return False
+        work.config = replace(work.config, accumulation=parts)
+        work.job = replace(work.job, config=work.config, resume_from=None)
+        work.facts["accumulation"] = parts
+        return True
+
+    def _fail(self, slot: _Slot, work: _Work, reason: str, facts: Mapping[str, Any]) -> None:
+        self._queue.fail(work.trial, reason, {**work.facts, **facts})
+        self._end(slot, TrialState.FAILED, None, reason)
+        self._failures_in_a_row += 1
+        if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
+            raise BenchError(f"{_FAILURES_IN_A_ROW} trials failed one after another, the last with: {reason}")
+
+    def _end(self, slot: _Slot, state: TrialState, score: float | None, reason: str | None = None) -> None:
+        assert slot.work is not None
+        if state is not TrialState.FAILED:
+            self._failures_in_a_row = 0
+        number, slot.work = slot.work.trial.number, None
+        # Where it failed, its place is free at once.
+        self._claim_from = 0.0
+        self._observer.ended(number, state, score, reason)
+
+    def _end_hung(self) -> int:
+        """End the trials that take longer than any may; their number."""
+        ended = 0
+        for slot in self._slots:
+            if slot.work is None or self._time_limit is None:
+                continue
+            if time.monotonic() - slot.work.started > self._time_limit:
+                self._replace_child(slot)
+                self._fail(slot, slot.work, f"timed out after {self._time_limit:.0f} s", {})
+                ended += 1
+        return ended
+
+    def _renew(self) -> int:
+        """Renew the leases; the number of trials that were lost to others, and are given up here."""
+        lost = self._queue.renew(slot.work.trial.number for slot in self._slots if slot.work is not None)
+        for slot in self._slots:
+            if slot.work is not None and slot.work.trial.number in lost:
+                self._replace_child(slot)
+                self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
+        return len(lost)
+
+    def _replace_child(self, slot: _Slot) -> None:
+        slot.child.end()
+        slot.child, slot.device, slot.is_ready = start_child(slot.setup), "", False
+
+    def _replace_dead(self, slot: _Slot) -> bool:
+        """The child is gone: fail its trial, and start another in its place."""
+        # It has closed its connection but may still be ending; killed now, it would seem to have died of a signal.
+        slot.child.process.join(timeout=_POLL_SECONDS)
+        slot.child.process.kill()
+        slot.child.process.join()
+        if self._stop_requested:
+            # A signal to the whole process group ended the child as well: its trial is given back with the others.
+            return False
+        code = slot.child.process.exitcode
+        is_killed = code is not None and code < 0
+        ended = f"signal {-code}" if code is not None and is_killed else f"exit code {code}"
+        if not slot.device:
+            slot.failed_starts += 1
+            if not is_killed or slot.failed_starts >= _STARTS:
+                raise BenchError(f"a worker could not start ({ended}); its messages are above")
+        has_begun = bool(slot.device)
+        self._replace_child(slot)
+        if slot.work is None or not has_begun:
+            return False
+        self._fail(slot, slot.work, f"killed: the worker process ended with {ended}", {})
+        return True
+
+    def _end_children(self) -> None:
+        for slot in self._slots:
+            slot.child.end()
+
+    def _give_back(self) -> None:
+        """The search ends: running trials are given back, so that their places are free for the next search."""
+        for slot in self._slots:
+            if slot.work is not None:
+                self._queue.interrupt(slot.work.trial, _STOPPED, slot.work.facts)
+                self._end(slot, TrialState.FAILED, None, _STOPPED)
+        self._keeper.tidy()
+
+    def _total(self, limits: SearchLimits) -> int:
+        stored = self._store.fact("trials")
+        return limits.trials if limits.trials is not None else int(stored)
+
+    def _tell_standing(self, limits: SearchLimits) -> None:
+        self._observer.standing(self._store.trials(), self._total(limits))
+
+    def _usual_duration(self) -> float:
+        """Seconds that a complete trial took so far, on average; 0 where none is known."""
+        return sum(self._durations) / len(self._durations) if self._durations else 0.0
+
+    @contextmanager
+    def _stopping_on_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            # Signals belong to the main thread, and to whoever runs there.
+            yield
+            return
+
+        def request(number: int, _: Any) -> None:
+            if self._stop_requested:
+                # It did not come to an end, as where it waits for a database: now at once.
+                raise KeyboardInterrupt(number)
+            self._stop_requested = True
+
+        def request_pause(*_: Any) -> None:
+            self._pause_requested = True
+
+        previous = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
+        if hasattr(signal, "SIGTSTP"):
+            previous[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, request_pause)
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def _tell(child: Child, message: object) -> None:
+    """Send to a child. One that died meanwhile is noticed when it is listened to, and replaced there."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        child.connection.send(message)

@@ -1,0 +1,238 @@
+"""Trials in work: claimed, leased, reported and ended by many processes, so that their number is exact.
+
+A process may be cut off between any two statements. What it leaves is either whole or is taken back by the next claim,
+whoever makes it: a running trial without a living lease fails, and its place is free again.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+from sqlalchemy import delete, insert, select, update
+
+from benchmark.records import Predictions, as_jsonable
+from benchmark.store.database import Database
+from benchmark.store.files import Checkpoint, FileTable
+from benchmark.store.owner import is_gone, this_process
+from benchmark.store.retrying import retried
+from benchmark.store.tables import ENTRANTS, LEASES, PREDICTIONS
+
+LEASE_SECONDS = 60.0
+CONTINUES = "continues"
+"""Attribute of a trial that goes on where the trial of that number was interrupted."""
+INTERRUPTED = "interrupted"
+"""Attribute of a failed trial that ended for no reason of its own, and may be continued."""
+_STALLS = 5
+"""A trial that was interrupted so often without another checkpoint is not continued: it may be what breaks machines."""
+_ENDED_WELL = (OptunaState.COMPLETE, OptunaState.PRUNED)
+
+
+class NoTrial(enum.Enum):
+    """Why there is no trial to claim."""
+
+    SPENT = "as many trials as wanted are complete or pruned"
+    TAKEN = "every place is taken; one is free again where a running trial fails"
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """A trial to run, leased to this process."""
+
+    trial: optuna.Trial
+    checkpoint: Checkpoint | None = None
+    """Where the trial goes on, and what was known of it by then; None for a new one."""
+
+
+class TrialQueue:
+    """The trials of one study, as a process that runs some of them sees them."""
+
+    def __init__(self, database: Database, files: FileTable) -> None:
+        self._db = database
+        self._files = files
+        self.owner = this_process()
+
+    @retried
+    def claim(self, total: int, prepare: Callable[[Claim], None]) -> Claim | NoTrial:
+        """Take a trial, lease it and `prepare` it, unless `total` trials are complete, pruned or running.
+
+        Trials whose lease has ended are failed first, so that their places are free; an interrupted trial that left a
+        checkpoint is continued, as a new trial with its parameters, before any other begins. Preparing (suggesting
+        parameters) is part of the claim, so that no other process chooses without seeing this trial's parameters.
+        """
+        with self._db.exclusive():
+            self.fail_lost()
+            states = [trial.state for trial in self._db.study.get_trials(deepcopy=False)]
+            ended = sum(state in _ENDED_WELL for state in states)
+            if ended >= total:
+                return NoTrial.SPENT
+            if ended + states.count(OptunaState.RUNNING) >= total:
+                return NoTrial.TAKEN
+            self._enqueue_interrupted()
+            trial = self._db.study.ask()
+            expires_at = self._db.now() + LEASE_SECONDS
+            lease = {"study": self._db.name, "trial": trial.number, "owner": self.owner, "expires_at": expires_at}
+            with self._db.begin() as connection:
+                connection.execute(insert(LEASES).values(lease))
+            continued = trial.user_attrs.get(CONTINUES)
+            claim = Claim(trial, None if continued is None else self._files.checkpoints().get(continued))
+            prepare(claim)
+            if continued is not None and claim.checkpoint is not None:
+                # Last: a process that is cut off before leaves the checkpoint with the trial that was interrupted.
+                self._files.pass_on_checkpoint(continued, trial.number)
+            return claim
+
+    @retried
+    def renew(self, numbers: Iterable[int]) -> set[int]:
+        """Extend this process's leases on running trials; the numbers of those that it has lost."""
+        wanted = set(numbers)
+        mine = (LEASES.c.study == self._db.name, LEASES.c.owner == self.owner, LEASES.c.trial.in_(wanted))
+        expires_at = self._db.now() + LEASE_SECONDS
+        with self._db.begin() as connection:
+            connection.execute(update(LEASES).where(*mine).values(expires_at=expires_at))
+            return wanted - set(connection.execute(select(LEASES.c.trial).where(*mine)).scalars())
+
+    @retried
+    def report(self, trial: optuna.Trial, step: int, value: float) -> bool:
+        """Store a value on the way; False where the trial is no longer this process's. A step counts once."""
+        if step in self._frozen(trial).intermediate_values:
+            return True
+        try:
+            trial.report(value, step)
+        except UpdateFinishedTrialError:
+            return False
+        return True
+
+    @retried
+    def should_prune(self, trial: optuna.Trial) -> bool:
+        """What the study's pruner says after the trial's last report."""
+        return trial.should_prune()
+
+    @retried
+    def complete(
+        self, trial: optuna.Trial, val_accuracy: float, predictions: Sequence[Predictions], facts: Mapping[str, Any]
+    ) -> bool:
+        """End a trial with its score and predictions; False, with nothing stored, where its lease was lost.
+
+        Predictions are stored before the state changes: a complete trial always has them.
+        """
+        rows = [
+            {
+                "study": self._db.name,
+                "trial": trial.number,
+                "split": str(item.split),
+                "classes": item.log_probs.shape[1],
+                "digest": item.digest,
+                "log_probs": np.ascontiguousarray(item.log_probs, "<f4").tobytes(),
+            }
+            for item in predictions
+        ]
+        of_trial = (PREDICTIONS.c.study == self._db.name, PREDICTIONS.c.trial == trial.number)
+
+        def store_predictions() -> None:
+            with self._db.begin() as connection:
+                connection.execute(delete(PREDICTIONS).where(*of_trial))
+                connection.execute(insert(PREDICTIONS), rows)
+                # With another candidate, they are no longer those of the best.
+                connection.execute(delete(ENTRANTS).where(ENTRANTS.c.study == self._db.name))
+
+        return self._end(trial, OptunaState.COMPLETE, facts, value=val_accuracy, first=store_predictions)
+
+    @retried
+    def prune(self, trial: optuna.Trial, facts: Mapping[str, Any]) -> bool:
+        """End a trial that was not worth its budget; False where its lease was lost."""
+        return self._end(trial, OptunaState.PRUNED, facts)
+
+    @retried
+    def fail(self, trial: optuna.Trial, reason: str, facts: Mapping[str, Any]) -> bool:
+        """End a trial with a reason that a user can read; False where its lease was lost."""
+        return self._end(trial, OptunaState.FAIL, {**facts, "reason": reason})
+
+    def interrupt(self, trial: optuna.Trial, reason: str, facts: Mapping[str, Any]) -> bool:
+        """End a trial for no reason of its own: it may be continued from its checkpoint where it left one."""
+        return self.fail(trial, reason, {**facts, INTERRUPTED: True})
+
+    def fail_lost(self) -> None:
+        """Fail running trials that nobody works on: the lease has ended, or its process on this machine is gone.
+
+        To be called while this process is alone at it (Database.exclusive).
+        """
+        study, now = self._db.study, self._db.now()
+        with self._db.begin() as connection:
+            query = select(LEASES.c.trial, LEASES.c.owner, LEASES.c.expires_at)
+            leases = {row.trial: row for row in connection.execute(query.where(LEASES.c.study == self._db.name))}
+        running = study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,))
+        for trial in running:
+            lease = leases.get(trial.number)
+            if lease is not None and lease.expires_at > now and not is_gone(lease.owner):
+                continue
+            study._storage.set_trial_user_attr(trial._trial_id, "reason", "lost: worker vanished")
+            study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
+            study.tell(trial.number, state=OptunaState.FAIL)
+            with self._db.begin() as connection:
+                for table in (LEASES, PREDICTIONS):
+                    of_trial = (table.c.study == self._db.name, table.c.trial == trial.number)
+                    connection.execute(delete(table).where(*of_trial))
+        ended = set(leases) - {trial.number for trial in running}
+        if ended:
+            # Their process was cut off between ending the trial and giving up its lease.
+            with self._db.begin() as connection:
+                connection.execute(delete(LEASES).where(LEASES.c.study == self._db.name, LEASES.c.trial.in_(ended)))
+
+    def _enqueue_interrupted(self) -> None:
+        """Let the next trial be one that goes on from a checkpoint, where there is one that nobody continues yet."""
+        left = {number for number, found in self._files.checkpoints().items() if found.stalls < _STALLS}
+        if not left:
+            return
+        trials = self._db.study.get_trials(deepcopy=False)
+        left -= {trial.user_attrs.get(CONTINUES) for trial in trials if trial.state is OptunaState.WAITING}
+        for trial in trials:
+            if trial.number in left and trial.state is OptunaState.FAIL and trial.user_attrs.get(INTERRUPTED):
+                attributes = {CONTINUES: trial.number, "default": trial.user_attrs["default"]}
+                self._db.study.enqueue_trial(trial.params, user_attrs=attributes)
+                return
+
+    def _end(
+        self,
+        trial: optuna.Trial,
+        state: OptunaState,
+        facts: Mapping[str, Any],
+        value: float | None = None,
+        first: Callable[[], None] | None = None,
+    ) -> bool:
+        """Give the trial its facts and its final state, then give up the lease; may be repeated when cut off."""
+        lease = (
+            LEASES.c.study == self._db.name,
+            LEASES.c.trial == trial.number,
+            LEASES.c.owner == self.owner,
+        )
+        with self._db.exclusive():
+            with self._db.begin() as connection:
+                holds = connection.execute(select(LEASES.c.trial).where(*lease)).first() is not None
+            found = self._frozen(trial)
+            if holds and not found.state.is_finished():
+                # Of a process that was paused right here for long, the trial may have been taken meanwhile.
+                with suppress(UpdateFinishedTrialError):
+                    for key, fact in facts.items():
+                        trial.set_user_attr(key, as_jsonable(fact))
+                    if first is not None:
+                        first()
+                    self._db.study.tell(trial, value, state=state, skip_if_finished=True)
+                found = self._frozen(trial)
+            if holds:
+                with self._db.begin() as connection:
+                    connection.execute(delete(LEASES).where(*lease))
+        # Others end a trial as failed and nothing else: any other end is this process's, perhaps of an attempt before.
+        return found.state is state and (holds or state is not OptunaState.FAIL)
+
+    def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
+        """The trial as the database has it now."""
+        return self._db.study._storage.get_trial(trial._trial_id)

@@ -1,0 +1,70 @@
+"""Try again while a database server restarts or a connection breaks; bounded, and only where trying again can help."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import time
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, TypeVar, cast
+
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+
+PATIENCE_SECONDS = 60.0
+"""So long a database server may be away."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_SERVER_AWAY = ("08", "57P", "25P03", "40001", "40P01", "53300")
+"""SQLSTATE: connection exceptions, operator intervention, a transaction that was idle for too long, serialization
+failure, deadlock, too many connections."""
+
+_CALLS = threading.local()
+"""`within`: whether this thread is in a retried call."""
+
+Self = TypeVar("Self")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def retried(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[Self, P], R]:
+    """The method, called again while the database cannot be reached; it has to bear being cut off anywhere.
+
+    Raises the last error once PATIENCE_SECONDS have passed, and any other error at once. Of calls within calls only
+    the outermost is repeated, so that patience does not add up and a broken lock is taken again.
+    """
+
+    @functools.wraps(method)
+    def patiently(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        if getattr(_CALLS, "within", False):
+            return method(self, *args, **kwargs)
+        deadline, pause = time.monotonic() + PATIENCE_SECONDS, _FIRST_PAUSE
+        while True:
+            try:
+                _CALLS.within = True
+                return method(self, *args, **kwargs)
+            except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
+                if not is_passing(error) or time.monotonic() + pause > deadline:
+                    raise
+            finally:
+                _CALLS.within = False
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    return cast(Callable[Concatenate[Self, P], R], patiently)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the error says that a database server cannot be reached for now. A file does not come back by waiting."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, sqlalchemy.exc.DBAPIError):
+        if isinstance(found, sqlalchemy.exc.PendingRollbackError):
+            # The connection broke before, and Optuna went on with the same session; it rolls back before it raises.
+            return True
+        found = found.__cause__
+    if found is None or found.orig is None or not type(found.orig).__module__.startswith("psycopg"):
+        return False
+    state = getattr(found.orig, "sqlstate", None)
+    if state is None:
+        # The connection was refused or broke before the server could say why.
+        return found.connection_invalidated or isinstance(found, sqlalchemy.exc.OperationalError)
+    return str(state).startswith(_SERVER_AWAY)

@@ -1,0 +1,204 @@
+"""Inside a worker process: it trains one trial after another and keeps its warm state."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import os
+import signal
+import threading
+import time
+import traceback
+from dataclasses import replace
+from functools import partial
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING
+
+from benchmark.artifacts import Artifacts
+from benchmark.errors import BenchError
+from benchmark.records import VIEWS, Cost, Predictions, Split, StoredFile
+from benchmark.workers.messages import Failed, FailureKind, Finished, Job, Planned, Ready, Saved, WorkerSetup
+
+if TYPE_CHECKING:
+    from benchmark.training import Captures, DeviceData, TrainedModel, TrainingRun
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def load_data(setup: WorkerSetup) -> DeviceData:
+    """The setup's data set, divided and on its device; sets the number of threads of this process."""
+    import torch
+
+    from benchmark.datasets import DATASETS
+    from benchmark.splits import stratified_split
+    from benchmark.training import DeviceData, choose_device
+
+    torch.set_num_threads(setup.threads)
+    dataset = DATASETS[setup.dataset].build(setup.data_folder, lambda _: None)
+    rows = stratified_split(dataset.train.labels, setup.val, setup.split_seed)
+    return DeviceData.load(dataset, rows, choose_device(setup.device))
+
+
+def serve(connection: Connection, setup: WorkerSetup) -> None:
+    """The life of a worker process: until its parent closes the connection, or is gone."""
+    # Ctrl-C goes to the whole process group; the parent decides what becomes of the children.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _end_with_parent()
+    device = _see_one_device(setup.device)
+    # The first optimizer of a process imports it, which takes seconds: not out of the first trial's.
+    import torch._dynamo  # noqa: F401
+
+    from benchmark.training import Captures, keep_freed_memory, resident_bytes
+
+    keep_freed_memory()
+    try:
+        data, captures = load_data(replace(setup, device=device)), Captures()
+        artifacts = None if setup.place is None else Artifacts(setup.place)
+        # What is there by now stays: looking through it before every trial takes a sixth of a second.
+        gc.collect()
+        gc.freeze()
+        while True:
+            connection.send(Ready(data.where.name, resident_bytes()))
+            work(connection, connection.recv(), data, captures, artifacts)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass  # The parent is gone, and with it the reason to go on.
+
+
+def work(
+    connection: Connection, job: Job, data: DeviceData, captures: Captures, artifacts: Artifacts | None = None
+) -> None:
+    """Do one job and answer. Raises EOFError or an OSError of the connection where the parent is gone."""
+    from benchmark.training import DivergedError, TrainingRun, start_peak_memory
+
+    try:
+        start_peak_memory(data.where)
+        run = TrainingRun(job.config, data, captures)
+        connection.send(_begin(run, job, artifacts))
+        reports = run.reports()
+        saved = time.monotonic()
+        while True:
+            try:
+                record = next(reports)
+            except StopIteration as stop:
+                connection.send(_finish(job, data, run, stop.value, artifacts))
+                return
+            connection.send(record)
+            if not connection.recv():
+                return
+            plan = job.checkpoints
+            if plan is None or artifacts is None or record.step == job.config.reports:
+                continue
+            if time.monotonic() - saved >= plan.every_seconds:
+                connection.send(Saved(record.step, _save(run, artifacts, plan.names[record.step % 2])))
+                saved = time.monotonic()
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as error:
+        spoilt = not isinstance(error, DivergedError | BenchError)
+        connection.send(Failed(_reason(error), traceback.format_exc(), _kind(error), spoilt))
+
+
+def _begin(run: TrainingRun, job: Job, artifacts: Artifacts | None) -> Planned:
+    from benchmark.training import state_from_bytes
+
+    if job.resume_from is not None and artifacts is not None:
+        try:
+            content = artifacts.read(job.resume_from)
+        except (BenchError, OSError):
+            pass  # Missing or damaged: what it would have saved is done again.
+        else:
+            return Planned(run.resume(state_from_bytes(content)), resumed=True)
+    return Planned(run.open(job.images))
+
+
+def _save(run: TrainingRun, artifacts: Artifacts, name: str) -> StoredFile:
+    from benchmark.training import state_to_bytes
+
+    return artifacts.write(name, state_to_bytes(run.state_dict()))
+
+
+def _finish(
+    job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel, artifacts: Artifacts | None
+) -> Finished:
+    from benchmark.training import multiply_accumulates, peak_memory_bytes, predict, weights_to_bytes
+
+    peak_bytes = peak_memory_bytes(data.where)
+    views = job.config.views
+    answer = partial(
+        predict,
+        trained.model,
+        data,
+        views=views,
+        precision=job.config.precision,
+        largest_batch=run.largest_prediction,
+    )
+    started = time.perf_counter()
+    val = answer(data.val).cpu()
+    val_seconds = time.perf_counter() - started
+    test = answer(data.test).cpu()
+    test_seconds = time.perf_counter() - started - val_seconds
+    val_accuracy = (val.argmax(dim=1) == data.val.labels.cpu()).float().mean().item()
+    weights = None
+    if artifacts is not None and val_accuracy >= job.keep_from:
+        weights = artifacts.write(job.weights, weights_to_bytes(trained.model))
+    return Finished(
+        val_accuracy=val_accuracy,
+        predictions=(Predictions(Split.VAL, val.numpy()), Predictions(Split.TEST, test.numpy())),
+        cost=Cost(
+            parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
+            macs=multiply_accumulates(trained.model, data) * VIEWS[views],
+            train_seconds=trained.train_seconds,
+            inference_ms=1000 * test_seconds / len(data.test),
+            peak_memory_bytes=peak_bytes,
+        ),
+        best_step=trained.best_step,
+        images_seen=trained.images_seen,
+        evaluation_seconds=trained.evaluation_seconds + val_seconds + test_seconds,
+        weights=weights,
+    )
+
+
+def _kind(error: Exception) -> FailureKind:
+    from torch import OutOfMemoryError
+
+    if isinstance(error, OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+        return FailureKind.OUT_OF_MEMORY
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return FailureKind.NO_ROOM
+    return FailureKind.ERROR
+
+
+def _reason(error: Exception) -> str:
+    from benchmark.training import DivergedError
+
+    text = str(error).strip().splitlines()[0] if str(error).strip() else ""
+    if _kind(error) is FailureKind.OUT_OF_MEMORY:
+        return f"out of memory: {text}"
+    if _kind(error) is FailureKind.NO_ROOM:
+        return f"no room left on the disk: {text}"
+    if isinstance(error, DivergedError | BenchError):
+        return text
+    return f"{type(error).__name__}: {text}"
+
+
+def _end_with_parent() -> None:
+    """Have this process end as soon as its parent does, and not only when it speaks to it next."""
+    parent = parent_process()
+    if parent is not None:
+
+        def watch() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _see_one_device(device: str) -> str:
+    """Leave this process one visible GPU, its own; the device by its name from now on."""
+    kind, _, index = device.partition(":")
+    if kind != "cuda":
+        return device
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = visible.split(",")[int(index or 0)] if visible else index or "0"
+    return "cuda:0"

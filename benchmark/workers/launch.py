@@ -1,0 +1,101 @@
+"""Starting worker processes, and sharing a machine out between them."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from joblib import cpu_count
+
+from benchmark.artifacts import Place
+from benchmark.definition import StudySpec
+from benchmark.workers.child import serve
+from benchmark.workers.messages import WorkerSetup
+
+
+@dataclass(frozen=True, eq=False)
+class Child:
+    """A worker process as its parent sees it."""
+
+    process: BaseProcess
+    connection: Connection
+
+    def end(self) -> None:
+        """Kill the process; whatever it was doing is lost."""
+        self.connection.close()
+        self.process.kill()
+        self.process.join()
+
+
+def start_child(setup: WorkerSetup) -> Child:
+    """Start a worker process. It is spawned, never forked: a fork after CUDA is initialised does not work."""
+    context = get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(theirs, setup), daemon=True)
+    process.start()
+    theirs.close()
+    return Child(process, ours)
+
+
+def devices() -> list[str]:
+    """The devices to train on: every GPU, or else the CPU."""
+    import torch
+
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
+
+
+def worker_setups(
+    devices: Sequence[str],
+    workers: int | None,
+    spec: StudySpec,
+    data_folder: Path | None,
+    place: Place | None = None,
+) -> list[WorkerSetup]:
+    """One setup per worker: devices in turn, and a CPU's cores shared out between workers.
+
+    `workers` None is one per GPU, or one single-threaded worker per core: on small networks two processes of one
+    thread do twice the work of one process with two.
+    """
+    if workers is None:
+        workers = cpu_count() if devices[0] == "cpu" else len(devices)
+    threads = max(1, cpu_count() // workers) if devices[0] == "cpu" else 1
+    return [
+        WorkerSetup(
+            dataset=spec.dataset,
+            data_folder=data_folder,
+            val=spec.split.val,
+            split_seed=spec.split.seed,
+            device=devices[number % len(devices)],
+            threads=threads,
+            place=place,
+        )
+        for number in range(workers)
+    ]
+
+
+def memory_limit(gigabytes: float | None, workers: int) -> float:
+    """Bytes that a worker process may hold on to between two trials.
+
+    `gigabytes` None is its share of nine tenths of the machine's memory, or of the control group's where that is less.
+    """
+    if gigabytes is not None:
+        return gigabytes * 1e9
+    return 0.9 * _machine_bytes() / workers
+
+
+def _machine_bytes() -> float:
+    try:
+        found = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf
+    with suppress(OSError, ValueError):
+        # "max" where there is no limit.
+        found = min(found, float(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return found

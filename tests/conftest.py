@@ -1,0 +1,43 @@
+"""Fixtures of all tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from postgres_server import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests of this process; tests ask for `postgres`."""
+    from postgres_server import NoServerError, PostgresServer
+
+    try:
+        server = PostgresServer()
+    except NoServerError as error:
+        pytest.fail(str(error), pytrace=False)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def postgres(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
+    """A running PostgreSQL server; the connections that a test opened to it are closed at its end."""
+    import sqlalchemy
+
+    engines: set[sqlalchemy.Engine] = set()
+
+    def note(connection: sqlalchemy.Connection) -> None:
+        engines.add(connection.engine)
+
+    postgres_server.start()
+    sqlalchemy.event.listen(sqlalchemy.Engine, "engine_connect", note)
+    yield postgres_server
+    sqlalchemy.event.remove(sqlalchemy.Engine, "engine_connect", note)
+    for engine in engines:
+        engine.dispose()
+    postgres_server.start()

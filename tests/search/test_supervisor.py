@@ -1,0 +1,247 @@
+"""The search: exact budgets, failures with reasons, and a clean end, with scripted children and with real ones."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from scripted_search import (
+    DEFINITION,
+    Observer,
+    Script,
+    ScriptedProcess,
+    fail,
+    progress,
+    searching,
+    states,
+    succeed,
+    weights_of,
+)
+
+from benchmark.artifacts import Artifacts
+from benchmark.errors import BenchError
+from benchmark.records import Cost, Split, TrialRecord, TrialState
+from benchmark.search import SearchLimits, best_trials, supervisor
+from benchmark.store import StudyLocation, StudyStore, open_study
+from benchmark.store.tables import LEASES
+from benchmark.workers import Child, Job, WorkerSetup
+
+
+def test_a_budget_is_a_total(store: StudyStore, scripts: list[Script]) -> None:
+    scripts.append(succeed)
+    assert searching(store, Observer(), workers=2).run(SearchLimits(5)).why == "spent"
+    assert states(store) == {"complete": 5}
+    observer = Observer()
+    assert searching(store, observer).run(SearchLimits(5)).why == "spent"
+    assert observer.running == []
+    assert searching(store, observer).run(SearchLimits(7)).why == "spent"
+    assert observer.running == [5, 6]
+    facts = store.study.trials[6].user_attrs
+    assert (facts["device"], facts["images"], len(facts["curve"]), facts["images_seen"]) == ("abacus", 400, 4, 400)
+    assert facts["evaluation_seconds"] == 0.5
+    assert store.trials()[6].cost == Cost(1, 1, 1.0, 1.0, 2**30)
+
+
+def test_a_failed_trial_gives_its_place_to_another(store: StudyStore, scripts: list[Script]) -> None:
+    scripts += [fail, succeed, fail, succeed]
+    observer = Observer()
+    searching(store, observer).run(SearchLimits(3))
+    assert states(store) == {"complete": 3, "failed": 2}
+    failed = [trial for trial in store.trials() if trial.state is TrialState.FAILED]
+    assert {trial.reason for trial in failed} == {"no such file"}
+    assert all(trial.val_accuracy is None for trial in failed)
+    assert len(observer.ends) == 5
+
+
+def test_ten_failures_in_a_row_end_the_search(store: StudyStore, scripts: list[Script]) -> None:
+    scripts += [*[fail] * 9, succeed, fail]
+    with pytest.raises(BenchError, match="10 trials failed one after another, the last with: no such file"):
+        searching(store, Observer()).run(SearchLimits(50))
+    assert states(store) == {"complete": 1, "failed": 19}
+
+
+def test_weights_of_the_best_are_kept(store: StudyStore, scripts: list[Script]) -> None:
+    scripts += [lambda *given, value=value: succeed(*given, value) for value in (0.5, 0.9, 0.1, 0.7)]
+    scripts.append(fail)
+    searching(store, Observer()).run(SearchLimits(4))
+    kept = sorted(path.name for path in weights_of(store).iterdir())
+    assert kept == ["trial-00001.safetensors", "trial-00003.safetensors"]
+
+
+def test_weak_trials_are_pruned_and_defaults_never(store: StudyStore, scripts: list[Script]) -> None:
+    values = [0.1, 0.9, 0.08, 0.05]
+    scripts += [lambda *given, value=value: succeed(*given, value) for value in values]
+    observer = Observer()
+    searching(store, observer, pruner="halving").run(SearchLimits(4))
+    found = [trial.state for trial in store.trials()]
+    assert found == [TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState.PRUNED]
+    assert store.trials()[0].is_default
+    # Half of the budget is the first point at which a trial may end.
+    assert [step for number, step in observer.reports if number == 2] == [1, 2]
+
+
+@pytest.mark.parametrize("when", ["at once", "after a report"])
+def test_a_child_that_dies_is_replaced(store: StudyStore, scripts: list[Any], when: str) -> None:
+    def die(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        if when == "after a report":
+            connection.send(progress(1, 0.5))
+            connection.recv()
+        raise EOFError
+
+    scripts += [succeed, die, succeed]
+    searching(store, Observer()).run(SearchLimits(3))
+    assert states(store) == {"complete": 3, "failed": 1}
+    assert store.trials()[1].reason == "killed: the worker process ended with exit code 0"
+
+
+@pytest.mark.parametrize("noticed", ["when it reports", "when it ends"])
+def test_a_result_that_comes_too_late_counts_for_nothing(store: StudyStore, scripts: list[Any], noticed: str) -> None:
+    observer = Observer()
+
+    def lose(number: int, step: int) -> None:
+        if (number, step) == (0, 2):
+            with store._db.begin() as connection:
+                connection.execute(sqlalchemy.delete(LEASES))
+            if noticed == "when it reports":
+                store.queue.fail_lost()
+
+    observer.on_report = lose
+    scripts.append(succeed)
+    searching(store, observer).run(SearchLimits(2))
+    assert observer.ends[0] == (TrialState.FAILED, "lost: its lease had ended")
+    assert states(store) == {"complete": 2, "failed": 1}
+    assert store.trials()[0].state is TrialState.FAILED
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_search_and_gives_the_trial_back(
+    store: StudyStore, scripts: list[Any], number: signal.Signals
+) -> None:
+    observer = Observer()
+    observer.on_report = lambda trial, step: os.kill(os.getpid(), number) if (trial, step) == (1, 2) else None
+    scripts.append(succeed)
+    before = signal.getsignal(number)
+    assert searching(store, observer).run(SearchLimits(9)).why == "interrupted"
+    assert signal.getsignal(number) is before
+    assert states(store) == {"complete": 1, "failed": 1}
+    assert store.trials()[1].reason == "interrupted: the search was stopped"
+    assert store.study.trials[1].user_attrs["interrupted"] is True
+    assert len(list(weights_of(store).iterdir())) == 1
+    observer = Observer()
+    searching(store, observer).run(SearchLimits(3))
+    assert states(store) == {"complete": 3, "failed": 1}
+
+
+def test_a_timeout_ends_the_search(store: StudyStore, scripts: list[Script]) -> None:
+    def slow(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        connection.recv()
+
+    scripts += [succeed, slow]
+    started = time.monotonic()
+    assert searching(store, Observer()).run(SearchLimits(9, timeout=1.0)).why == "timeout"
+    assert time.monotonic() - started < 8
+    assert states(store) == {"complete": 1, "failed": 1}
+
+
+def test_a_worker_that_cannot_start_is_an_error(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stillborn(setup: WorkerSetup) -> Child:
+        process = ScriptedProcess(fail, setup)
+        process.child.connection.recv()
+        process.child.connection.close()
+        ours, theirs = Pipe()
+        theirs.close()
+        return Child(process, ours)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(supervisor, "start_child", stillborn)
+    with pytest.raises(BenchError, match="a worker could not start"):
+        searching(store, Observer()).run(SearchLimits(1))
+    assert store.trials() == []
+
+
+def test_best_trials() -> None:
+    def record(number: int, accuracy: float | None) -> TrialRecord:
+        state = TrialState.FAILED if accuracy is None else TrialState.COMPLETE
+        return TrialRecord(number, state, "cnn", False, {}, accuracy, None, None, 1.0, "abacus")
+
+    trials = [record(0, 0.0), record(1, None), record(2, 0.9), record(3, 0.5), record(4, 0.9)]
+    assert best_trials(trials, 3) == [2, 4, 3]
+    assert best_trials(trials, 9) == [2, 4, 3, 0]
+    assert best_trials(trials, 0) == []
+
+
+# Real children --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_real_children_train_store_die_and_are_replaced(store: StudyStore) -> None:
+    observer = Observer()
+    search = searching(store, observer, workers=2)
+
+    def kill(number: int, step: int) -> None:
+        if (number, step) == (2, 2):
+            (slot,) = [slot for slot in search._slots if slot.work is not None and slot.work.trial.number == 2]
+            assert slot.child.process.pid is not None
+            os.kill(slot.child.process.pid, signal.SIGKILL)
+
+    observer.on_report = kill
+    assert search.run(SearchLimits(4)).why == "spent"
+    trials = open_study(store.location).trials()
+    assert states(store) == {"complete": 4, "failed": 1}
+    assert trials[2].reason == "killed: the worker process ended with signal 9"
+    for trial in trials:
+        if trial.state is TrialState.COMPLETE:
+            val = store.predictions(trial.number, Split.VAL)
+            assert val.log_probs.shape[1] == 10
+            assert store.predictions(trial.number, Split.TEST).split is Split.TEST
+            assert trial.cost is not None
+            assert trial.seconds > 0
+            assert trial.device
+    assert len(list(weights_of(store).glob("*.safetensors"))) == 2
+    assert not list(weights_of(store).glob("*.checkpoint"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_command_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies" / "mine.toml").write_text(DEFINITION.format(epochs=4, pruner="none"))
+    command = [sys.executable, "-m", "benchmark.cli", "search", "mine", "--trials", "1", "--workers", "1"]
+    command += ["--root", str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    location = StudyLocation("mine", tmp_path)
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+    deadline = time.monotonic() + 60
+    while not has_reported(location):
+        assert running.poll() is None, running.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    output, _ = running.communicate(timeout=20)
+    assert running.returncode == 130, output
+    assert "interrupted" in output
+    assert "to go on: the same command again" in output
+    assert "Traceback" not in output
+    assert [str(trial.state) for trial in open_study(location).trials()] == ["failed"]
+    assert subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, timeout=120).returncode == 0
+    assert [str(trial.state) for trial in open_study(location).trials()] == ["failed", "complete"]
+    # The default that was interrupted has been run again.
+    assert [trial.is_default for trial in open_study(location).trials()] == [True, True]
+
+
+def has_reported(location: StudyLocation) -> bool:
+    database = location.database
+    if database is None or not database.exists() or database.stat().st_size == 0:
+        return False
+    try:
+        trials = open_study(location).study.trials
+    except BenchError:
+        return False
+    return any(trial.intermediate_values for trial in trials)

@@ -1,0 +1,392 @@
+"""What a search does about trials that need too much, hang, leak, or are interrupted; with scripted children."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+import optuna
+import pytest
+import sqlalchemy
+from scripted_search import (
+    Observer,
+    Script,
+    ScriptedProcess,
+    fail,
+    finished,
+    progress,
+    searching,
+    states,
+    succeed,
+    weights_of,
+)
+
+from benchmark.artifacts import Artifacts
+from benchmark.errors import BenchError
+from benchmark.records import FileKind, TrialState
+from benchmark.search import SearchLimits, supervisor
+from benchmark.store import Claim, NoTrial, StudyStore, open_study
+from benchmark.store.tables import LEASES
+from benchmark.workers import Failed, FailureKind, Job, Planned, Saved
+
+
+def seen(jobs: list[Job], then: Script = succeed) -> Script:
+    """A script that notes its job first."""
+
+    def script(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        jobs.append(job)
+        then(connection, job, artifacts)
+
+    return script
+
+
+# Memory ---------------------------------------------------------------------------------------------------------------
+
+
+def out_of_memory(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+    connection.send(Planned(400))
+    connection.send(progress(1, 0.25))
+    connection.recv()
+    connection.send(Failed("out of memory: 9 GB", "Traceback", FailureKind.OUT_OF_MEMORY, spoilt=True))
+
+
+def test_a_trial_out_of_memory_begins_again_in_parts_in_a_fresh_child(store: StudyStore, scripts: list[Script]) -> None:
+    jobs: list[Job] = []
+    scripts += [seen(jobs, out_of_memory), seen(jobs, out_of_memory), seen(jobs)]
+    observer = Observer()
+    search = searching(store, observer)
+    assert search.run(SearchLimits(1)).why == "spent"
+    assert [job.config.accumulation for job in jobs] == [1, 2, 4]
+    assert {job.config.batch_size for job in jobs} == {128}, "the batch itself stays"
+    assert [job.images for job in jobs] == [None, 400, 400], "and so do the images"
+    assert states(store) == {"complete": 1}
+    facts = store.study.trials[0].user_attrs
+    assert (facts["accumulation"], [report["step"] for report in facts["curve"]]) == (4, [1, 2, 3, 4])
+    assert store.study.trials[0].intermediate_values == {1: 0.25, 2: 0.5, 3: 0.5, 4: 0.5}
+    assert [what for _, what in observer.notes] == [
+        "out of memory: again with batches in 2",
+        "out of memory: again with batches in 4",
+    ]
+
+
+def test_memory_has_a_floor(store: StudyStore, scripts: list[Script]) -> None:
+    jobs: list[Job] = []
+    scripts += [*[seen(jobs, out_of_memory)] * 5, seen(jobs)]
+    searching(store, Observer()).run(SearchLimits(1))
+    # A batch of 128 is divided down to 8 images.
+    assert [job.config.accumulation for job in jobs] == [1, 2, 4, 8, 16, 1]
+    failed = store.trials()[0]
+    assert (failed.state, failed.reason) == (TrialState.FAILED, "out of memory: 9 GB")
+
+
+def test_a_child_that_holds_on_to_memory_is_replaced(
+    store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+    begin = supervisor.start_child
+
+    def counting(setup: Any) -> Any:
+        started.append(setup)
+        return begin(setup)
+
+    monkeypatch.setattr(supervisor, "start_child", counting)
+    scripts.append(succeed)
+    monkeypatch.setattr(ScriptedProcess, "resident_bytes", 3_000_000_000)
+    searching(store, Observer(), more="worker_memory = 4").run(SearchLimits(3))
+    assert len(started) == 1
+    # Over its limit from the beginning, it still does one trial each time.
+    searching(store, Observer(), more="worker_memory = 2").run(SearchLimits(6))
+    assert len(started) == 1 + 1 + 3
+    assert states(store) == {"complete": 6}
+
+
+# Time -----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hung_trial_is_ended_at_its_time_limit(
+    store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def hang(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        # Not a word, and deaf to a closed pipe.
+        over.wait(30)
+
+    scripts += [succeed, hang, succeed]
+    started = time.monotonic()
+    kill = ScriptedProcess.kill
+
+    def end(process: ScriptedProcess) -> None:
+        # A thread cannot be killed as a process is.
+        over.set()
+        kill(process)
+
+    monkeypatch.setattr(ScriptedProcess, "kill", end)
+    search = searching(store, Observer(), more="trial_timeout = 4")
+    assert search.run(SearchLimits(2)).why == "spent"
+    assert time.monotonic() - started < 25
+    assert states(store) == {"complete": 2, "failed": 1}
+    assert store.trials()[1].reason == "timed out after 4 s"
+
+
+# A full disk ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_ends_the_search_with_a_plain_message(store: StudyStore, scripts: list[Script]) -> None:
+    def no_room(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        error = OSError(errno.ENOSPC, "No space left on device")
+        connection.send(Failed(f"no room left on the disk: {error}", "Traceback", FailureKind.NO_ROOM, spoilt=True))
+
+    scripts += [succeed, no_room, succeed]
+    with pytest.raises(BenchError, match=r"^no room left on the disk: .* make room, and the same command goes on$"):
+        searching(store, Observer()).run(SearchLimits(2))
+    assert states(store) == {"complete": 1, "failed": 1}
+    assert store.trials()[1].interrupted, "it takes no place, and nothing is held against its configuration"
+    searching(store, Observer()).run(SearchLimits(2))
+    assert states(store) == {"complete": 2, "failed": 1}
+
+
+# Interruption and going on --------------------------------------------------------------------------------------------
+
+
+def checkpointing(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+    """Two reports, a checkpoint after the second, and then nothing until somebody ends it."""
+    assert job.checkpoints is not None
+    connection.send(Planned(400))
+    for step in (1, 2):
+        connection.send(progress(step, 0.1 * step))
+        connection.recv()
+    connection.send(Saved(2, artifacts.write(job.checkpoints.names[0], b"state")))
+    connection.send(progress(3, 0.3))
+    connection.recv()
+    connection.recv()
+
+
+def going_on(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+    """The rest of a trial that was interrupted after its second report."""
+    assert job.resume_from is not None
+    assert artifacts.read(job.resume_from) == b"state"
+    connection.send(Planned(400, resumed=True))
+    for step in (3, 4):
+        connection.send(progress(step, 0.1 * step))
+        connection.recv()
+    connection.send(replace(finished(0.4), weights=artifacts.write(job.weights, b"weights")))
+
+
+def test_an_interrupted_trial_goes_on_from_its_checkpoint(store: StudyStore, scripts: list[Script]) -> None:
+    jobs: list[Job] = []
+    scripts += [seen(jobs, checkpointing), seen(jobs, going_on), seen(jobs)]
+    observer = Observer()
+    observer.on_report = lambda number, step: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None
+    assert searching(store, observer).run(SearchLimits(2)).why == "interrupted"
+    assert states(store) == {"failed": 1}
+    assert [path.name for path in weights_of(store).iterdir()] == ["trial-00000.0.checkpoint"]
+
+    observer = Observer()
+    assert searching(store, observer).run(SearchLimits(2)).why == "spent"
+    assert observer.continued == {1: 0}
+    assert states(store) == {"complete": 2, "failed": 1}
+    assert (jobs[1].config, jobs[1].images) == (jobs[0].config, 400), "the same trial: its seed, too"
+    assert jobs[1].weights == "trial-00001.safetensors"
+    went_on = store.study.trials[1]
+    assert went_on.params == store.study.trials[0].params
+    assert went_on.intermediate_values == pytest.approx({1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4})
+    assert [report["step"] for report in went_on.user_attrs["curve"]] == [1, 2, 3, 4]
+    assert went_on.user_attrs["default"] is True
+    assert jobs[2].resume_from is None
+    assert jobs[2].config.seed != jobs[1].config.seed
+    kept = sorted(path.name for path in weights_of(store).iterdir())
+    assert kept == ["trial-00001.safetensors", "trial-00002.safetensors"]
+
+
+def test_a_checkpoint_that_cannot_be_read_costs_only_time(store: StudyStore, scripts: list[Script]) -> None:
+    def from_the_beginning(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        assert job.resume_from is not None
+        succeed(connection, job, artifacts)
+
+    scripts += [checkpointing, from_the_beginning, succeed]
+    observer = Observer()
+    observer.on_report = lambda number, step: os.kill(os.getpid(), signal.SIGINT) if step == 3 else None
+    searching(store, observer).run(SearchLimits(1))
+    searching(store, Observer()).run(SearchLimits(1))
+    went_on = store.study.trials[1]
+    assert [report["step"] for report in went_on.user_attrs["curve"]] == [1, 2, 3, 4]
+    assert states(store) == {"complete": 1, "failed": 1}
+
+
+def test_checkpoints_may_be_switched_off(store: StudyStore, scripts: list[Script]) -> None:
+    jobs: list[Job] = []
+    scripts.append(seen(jobs))
+    for more, seconds in (('checkpoints = "never"', None), ("", 60.0), ('checkpoints = "always"', 0.0)):
+        searching(store, Observer(), more=more).run(SearchLimits(len(jobs) + 1))
+        plan = jobs[-1].checkpoints
+        assert (None if plan is None else plan.every_seconds) == seconds
+
+
+# Other processes ------------------------------------------------------------------------------------------------------
+
+
+def other_process(store: StudyStore) -> StudyStore:
+    other = open_study(store.location)
+    other.queue.owner = "elsewhere:machine:1:1"
+    return other
+
+
+def claim_one(store: StudyStore, total: int) -> Claim:
+    def prepare(claim: Claim) -> None:
+        claim.trial.suggest_categorical("family", ("cnn",))
+
+    claim = store.queue.claim(total, prepare)
+    assert isinstance(claim, Claim)
+    return claim
+
+
+@pytest.mark.parametrize("ends", ["fails", "is pruned"])
+def test_a_place_that_another_process_holds_is_waited_for(
+    store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr(supervisor, "_CLAIM_AGAIN_SECONDS", 0.05)
+    other = other_process(store)
+    theirs = claim_one(other, 2).trial
+    waited: list[float] = []
+
+    def end_theirs() -> None:
+        waited.append(time.monotonic())
+        if len(waited) == 3:
+            other.queue.fail(theirs, "of itself", {}) if ends == "fails" else other.queue.prune(theirs, {})
+
+    observer = Observer()
+    observer.on_waiting = end_theirs
+    scripts.append(succeed)
+    assert searching(store, observer).run(SearchLimits(2)).why == "spent"
+    assert len(waited) >= 3
+    expected = {"complete": 2, "failed": 1} if ends == "fails" else {"complete": 1, "pruned": 1}
+    assert states(store) == expected
+    assert observer.last == expected
+
+
+def test_a_lost_trial_is_given_up_when_the_lease_is_renewed(
+    store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_RENEW_SECONDS", 0.0)
+
+    def endless(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        connection.send(Planned(400))
+        connection.send(progress(1, 0.5))
+        connection.recv()
+        connection.recv()
+
+    def take_it_away(number: int, step: int) -> None:
+        if number == 0:
+            with store._db.begin() as connection:
+                connection.execute(sqlalchemy.update(LEASES).values(expires_at=0.0))
+            assert isinstance(claim_one(other_process(store), 2), Claim)
+
+    observer = Observer()
+    observer.on_report = take_it_away
+    scripts += [endless, succeed]
+    observer.on_waiting = lambda: end_all(other_process(store))
+    assert searching(store, observer).run(SearchLimits(2)).why == "spent"
+    assert observer.ends[0] == (TrialState.FAILED, "lost: its lease had ended")
+    assert store.trials()[0].reason == "lost: worker vanished"
+    assert states(store)["failed"] == 1
+    assert sum(states(store)[state] for state in ("complete", "pruned")) == 2
+
+
+def end_all(other: StudyStore) -> None:
+    """The other process prunes what it runs."""
+    for trial in other.study.get_trials(deepcopy=False):
+        if trial.state is optuna.trial.TrialState.RUNNING:
+            other.queue.prune(optuna.Trial(other.study, trial._trial_id), {})
+
+
+def test_the_total_may_be_the_databases_and_change(store: StudyStore, scripts: list[Script]) -> None:
+    store.set_fact("trials", 2)
+    observer = Observer()
+    observer.on_report = lambda number, step: store.set_fact("trials", 4) if (number, step) == (1, 4) else None
+    scripts.append(succeed)
+    assert searching(store, observer).run(SearchLimits(None)).why == "spent"
+    assert states(store) == {"complete": 4}
+    assert store.queue.claim(4, lambda claim: None) is NoTrial.SPENT
+
+
+def test_a_second_signal_does_not_wait(store: StudyStore, scripts: list[Script]) -> None:
+    scripts.append(succeed)
+    observer = Observer()
+
+    def twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    observer.on_report = lambda number, step: twice()
+    with pytest.raises(KeyboardInterrupt):
+        searching(store, observer).run(SearchLimits(2))
+    assert states(store) == {"failed": 1}
+
+
+@pytest.mark.parametrize("times", [4, 5])
+def test_a_child_that_is_killed_while_it_starts_is_started_again(
+    store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    begin = supervisor.start_child
+    killed: list[int] = []
+
+    def killed_at_first(setup: Any) -> Any:
+        child = begin(setup)
+        if len(killed) < times:
+            killed.append(1)
+            child.process._theirs.close()
+            child.process.exitcode = -9
+        return child
+
+    monkeypatch.setattr(supervisor, "start_child", killed_at_first)
+    monkeypatch.setattr(ScriptedProcess, "_serve", patient(ScriptedProcess._serve))
+    scripts.append(succeed)
+    if times < 5:
+        assert searching(store, Observer()).run(SearchLimits(1)).why == "spent"
+    else:
+        with pytest.raises(BenchError, match=r"a worker could not start \(signal 9\)"):
+            searching(store, Observer()).run(SearchLimits(1))
+
+
+def patient(serve: Any) -> Any:
+    """Begin a moment later, so that it can be killed before."""
+
+    def later(process: ScriptedProcess) -> None:
+        time.sleep(0.2)
+        serve(process)
+
+    return later
+
+
+def test_failures_of_another_kind_are_not_tried_again(store: StudyStore, scripts: list[Script]) -> None:
+    jobs: list[Job] = []
+    scripts += [seen(jobs, fail), seen(jobs)]
+    searching(store, Observer()).run(SearchLimits(1))
+    assert [job.config.accumulation for job in jobs] == [1, 1]
+    assert jobs[0].config.seed != jobs[1].config.seed
+
+
+def test_files_are_announced_before_they_are_written(store: StudyStore, scripts: list[Script]) -> None:
+    known: list[set[tuple[str, FileKind]]] = []
+
+    def look(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        known.append({(row.name, row.kind) for row in open_study(store.location).files.rows()})
+        succeed(connection, job, artifacts)
+
+    scripts.append(look)
+    searching(store, Observer()).run(SearchLimits(1))
+    assert known == [
+        {
+            ("trial-00000.safetensors", FileKind.WEIGHTS),
+            ("trial-00000.0.checkpoint", FileKind.CHECKPOINT),
+            ("trial-00000.1.checkpoint", FileKind.CHECKPOINT),
+        }
+    ]
+    assert [row.name for row in store.files.rows()] == ["trial-00000.safetensors"]

@@ -1,0 +1,309 @@
+"""Claims are exact, leases are kept, and an interrupted trial goes on."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import suppress
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from small_study import BOTH, FACTS, again, claimed, count, expire, prepare
+
+from benchmark.errors import BenchError
+from benchmark.records import FileKind, StoredFile, TrialState
+from benchmark.store import Claim, NoTrial, StudyLocation, StudyStore, create_study, open_study
+from benchmark.store.tables import FILES, LEASES, PREDICTIONS
+
+# Claims ---------------------------------------------------------------------------------------------------------------
+
+
+def _claim_many(root: str, total: int, results: Any) -> None:
+    store = create_study(StudyLocation("mine", Path(root)))
+    numbers = []
+    while (claim := store.queue.claim(total, prepare)) is not NoTrial.SPENT:
+        if claim is NoTrial.TAKEN:
+            continue
+        numbers.append(claim.trial.number)
+        assert store.queue.complete(claim.trial, 0.5, BOTH, {})
+    results.put(numbers)
+
+
+def test_two_processes_share_a_budget_exactly(tmp_path: Path) -> None:
+    context = get_context("spawn")
+    results = context.Queue()
+    processes = [context.Process(target=_claim_many, args=(str(tmp_path), 30, results)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    numbers = [results.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    assert sorted(numbers[0] + numbers[1]) == list(range(30))
+    store = open_study(StudyLocation("mine", tmp_path))
+    assert [trial.state for trial in store.trials()] == [TrialState.COMPLETE] * 30
+    assert count(store, PREDICTIONS) == 60
+    assert count(store, LEASES) == 0
+
+
+def _create_many(root: str, results: Any) -> None:
+    for number in range(8):
+        create_study(StudyLocation(f"study{number}", Path(root)))
+    results.put("made")
+
+
+def test_a_reader_may_come_while_the_tables_are_made(tmp_path: Path) -> None:
+    context = get_context("spawn")
+    results = context.Queue()
+    process = context.Process(target=_create_many, args=(str(tmp_path), results))
+    process.start()
+    for number in range(8):
+        while process.is_alive():
+            with suppress(BenchError):  # It has no trials yet.
+                open_study(StudyLocation(f"study{number}", tmp_path))
+                break
+    assert results.get(timeout=60) == "made"
+    process.join()
+
+
+def test_the_total_counts_running_pruned_and_complete_trials_and_no_failed_ones(store: StudyStore) -> None:
+    trials = [claimed(store, total=4) for _ in range(4)]
+    assert store.queue.claim(4, prepare) is NoTrial.TAKEN
+    assert store.queue.prune(trials[0], {})
+    assert store.queue.complete(trials[1], 0.5, BOTH, FACTS)
+    assert store.queue.claim(4, prepare) is NoTrial.TAKEN
+    assert store.queue.fail(trials[2], "out of memory", {})
+    assert claimed(store, total=4).number == 4
+    assert store.queue.claim(4, prepare) is NoTrial.TAKEN
+    for trial in (3, 4):
+        assert store.queue.complete(optuna.Trial(store.study, store.study.trials[trial]._trial_id), 0.5, BOTH, FACTS)
+    assert store.queue.claim(4, prepare) is NoTrial.SPENT
+    assert isinstance(store.queue.claim(5, prepare), Claim)
+
+
+def test_a_claimed_trial_is_prepared_before_others_look(store: StudyStore) -> None:
+    claimed(store)
+    assert again(store).trials()[0].family in ("cnn", "resnet")
+
+
+# Leases ---------------------------------------------------------------------------------------------------------------
+
+
+def test_an_expired_lease_frees_the_place_and_a_late_result_is_refused(store: StudyStore) -> None:
+    late = claimed(store, total=1)
+    other = again(store)
+    assert other.queue.claim(1, prepare) is NoTrial.TAKEN
+    expire(store)
+    assert claimed(other, total=1).number == 1
+    first = store.trials()[0]
+    assert (first.state, first.reason) == (TrialState.FAILED, "lost: worker vanished")
+    assert store.queue.complete(late, 0.9, BOTH, FACTS) is False
+    assert store.queue.prune(late, {}) is False
+    assert store.queue.fail(late, "x", {}) is False
+    assert count(store, PREDICTIONS) == 0
+    assert store.trials()[0] == first
+    # It is as good as interrupted: nothing says that its configuration is at fault.
+    assert store.study.trials[0].user_attrs["interrupted"] is True
+
+
+def test_an_expired_lease_that_nobody_took_is_still_good(store: StudyStore) -> None:
+    trial = claimed(store)
+    expire(store)
+    assert store.queue.complete(trial, 0.9, BOTH, FACTS) is True
+
+
+def test_a_renewed_lease_lasts(store: StudyStore) -> None:
+    trials = [claimed(store), claimed(store)]
+    expire(store)
+    store.queue.renew([trials[1].number])
+    claimed(again(store))
+    states = [trial.state for trial in store.trials()]
+    assert states == [TrialState.FAILED, TrialState.RUNNING, TrialState.RUNNING]
+
+
+def test_nobody_renews_anothers_lease(store: StudyStore) -> None:
+    trial = claimed(store)
+    expire(store)
+    again(store).queue.renew([trial.number])
+    claimed(again(store))
+    assert store.trials()[0].state is TrialState.FAILED
+
+
+def test_a_vanished_process_is_noticed_at_once(store: StudyStore) -> None:
+    ask = "from benchmark.store.owner import this_process; print(this_process())"
+    other = again(store)
+    other.queue.owner = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True).stdout.strip()
+    claimed(other)
+    alive = claimed(store)
+    assert [trial.state for trial in store.trials()] == [TrialState.FAILED, TrialState.RUNNING]
+    claimed(store)
+    assert store.trials()[alive.number].state is TrialState.RUNNING
+
+
+def test_a_running_trial_without_a_lease_is_lost(store: StudyStore) -> None:
+    store.study.ask()
+    claimed(store)
+    assert store.trials()[0].state is TrialState.FAILED
+
+
+def test_a_process_that_dies_between_predictions_and_state_leaves_nothing(
+    store: StudyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = claimed(store)
+
+    def die(*_: Any, **__: Any) -> None:
+        raise RuntimeError("power cut")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.study, "tell", die)
+        with pytest.raises(RuntimeError):
+            store.queue.complete(trial, 0.9, BOTH, FACTS)
+    assert store.trials()[0].state is TrialState.RUNNING
+    assert count(store, PREDICTIONS) == 2
+    # It still holds its lease: what broke once may be tried again.
+    expire(store)
+    claimed(again(store))
+    assert store.trials()[0].state is TrialState.FAILED
+    assert count(store, PREDICTIONS) == 0
+
+
+@pytest.mark.parametrize("cut", ["tell", "lease"])
+def test_an_end_that_was_cut_off_can_be_tried_again(
+    store: StudyStore, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    trial = claimed(store)
+
+    def told_and_cut(*given: Any, **options: Any) -> None:
+        if cut == "lease":
+            type(store.study).tell(store.study, *given, **options)
+        raise RuntimeError("connection lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.study, "tell", told_and_cut)
+        with pytest.raises(RuntimeError):
+            store.queue.complete(trial, 0.9, BOTH, FACTS)
+    assert store.queue.complete(trial, 0.9, BOTH, FACTS) is True
+    assert store.queue.complete(trial, 0.9, BOTH, FACTS) is True, "it is this process's end of the trial"
+    assert (count(store, PREDICTIONS), count(store, LEASES)) == (2, 0)
+
+
+def test_a_lease_that_its_ended_trial_left_is_cleared(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = claimed(store)
+    store.study.tell(trial, 0.5)
+    assert count(store, LEASES) == 1
+    assert store.queue.claim(1, prepare) is NoTrial.SPENT
+    assert count(store, LEASES) == 0
+
+
+def test_a_value_is_reported_once(store: StudyStore) -> None:
+    trial = claimed(store)
+    assert store.queue.report(trial, 1, 0.25)
+    assert store.queue.report(trial, 1, 0.75), "a trial that begins again reports the same steps"
+    assert store.study.trials[0].intermediate_values == {1: 0.25}
+    expire(store)
+    claimed(again(store))
+    assert store.queue.report(trial, 2, 0.5) is False
+
+
+def test_renewing_tells_what_was_lost(store: StudyStore) -> None:
+    trials = [claimed(store), claimed(store)]
+    expire(store)
+    store.queue.renew([trials[1].number])
+    claimed(again(store))
+    assert store.queue.renew(trial.number for trial in trials) == {0}
+
+
+# Going on after an interruption ---------------------------------------------------------------------------------------
+
+CURVE = [{"step": 1, "val_accuracy": 0.25}, {"step": 2, "val_accuracy": 0.5}]
+
+
+def leave_checkpoint(store: StudyStore, number: int, step: int = 2) -> StoredFile:
+    file = StoredFile(f"{number}.{step % 2}.checkpoint", "abc", 12)
+    store.files.announce(number, FileKind.CHECKPOINT, [file.name], "here")
+    store.files.set_whole(file, {"step": step, "seed": 7, "images": 400, "curve": CURVE[:step]})
+    return file
+
+
+@pytest.mark.parametrize("how", ["interrupted", "lost"])
+def test_an_interrupted_trial_is_continued_before_another_begins(store: StudyStore, how: str) -> None:
+    trial = claimed(store)
+    leave_checkpoint(store, trial.number, step=1)
+    file = leave_checkpoint(store, trial.number, step=2)
+    if how == "interrupted":
+        store.queue.interrupt(trial, "Ctrl-C", FACTS)
+    else:
+        expire(store)
+    claim = again(store).queue.claim(9, prepare)
+    assert isinstance(claim, Claim)
+    assert claim.trial.params == trial.params
+    assert claim.trial.user_attrs["continues"] == 0
+    assert claim.checkpoint is not None
+    assert (claim.checkpoint.file, claim.checkpoint.step, claim.checkpoint.record["seed"]) == (file, 2, 7)
+    assert claim.checkpoint.values == [(1, 0.25), (2, 0.5)]
+    records = store.trials()
+    assert [record.state for record in records] == [TrialState.FAILED, TrialState.RUNNING]
+    assert (records[0].interrupted, records[1].continues) == (True, 0)
+    # Nobody continues it twice, and the next interruption begins at its own number.
+    fresh = store.queue.claim(9, prepare)
+    assert isinstance(fresh, Claim)
+    assert fresh.checkpoint is None
+    store.queue.fail(fresh.trial, "of itself", {})
+    expire(store)
+    later = store.queue.claim(9, prepare)
+    assert isinstance(later, Claim)
+    assert later.trial.user_attrs["continues"] == 1
+    assert later.checkpoint is not None
+
+
+@pytest.mark.parametrize("end", ["complete", "pruned", "failed of itself", "without a checkpoint"])
+def test_nothing_else_is_continued(store: StudyStore, end: str) -> None:
+    trial = claimed(store)
+    if end != "without a checkpoint":
+        leave_checkpoint(store, trial.number)
+    if end == "complete":
+        store.queue.complete(trial, 0.5, BOTH, FACTS)
+    elif end == "pruned":
+        store.queue.prune(trial, FACTS)
+    elif end == "failed of itself":
+        store.queue.fail(trial, "diverged", FACTS)
+    else:
+        store.queue.interrupt(trial, "Ctrl-C", FACTS)
+    claim = store.queue.claim(9, prepare)
+    assert isinstance(claim, Claim)
+    assert claim.checkpoint is None
+    assert "continues" not in claim.trial.user_attrs
+
+
+def test_a_process_that_vanishes_while_it_claims_loses_no_checkpoint(store: StudyStore) -> None:
+    trial = claimed(store)
+    leave_checkpoint(store, trial.number)
+    store.queue.interrupt(trial, "Ctrl-C", FACTS)
+
+    def vanish(_: Claim) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        store.queue.claim(9, vanish)
+    expire(store)
+    claim = store.queue.claim(9, prepare)
+    assert isinstance(claim, Claim)
+    assert claim.checkpoint is not None
+    assert claim.trial.params == trial.params
+
+
+def test_a_trial_that_breaks_every_machine_is_not_continued_for_ever(store: StudyStore) -> None:
+    claimed(store)
+    leave_checkpoint(store, 0)
+    for _ in range(5):
+        expire(store)
+        claim = store.queue.claim(99, prepare)
+        assert isinstance(claim, Claim)
+        assert claim.checkpoint is not None
+    expire(store)
+    claim = store.queue.claim(99, prepare)
+    assert isinstance(claim, Claim)
+    assert claim.checkpoint is None
+    assert count(store, FILES) == 1

@@ -1,0 +1,117 @@
+"""A search on a Ray cluster: its tasks are workers as everywhere, and a node's death costs no trial."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from crowd import DEFINITION
+from postgres_server import PASSWORD
+
+from benchmark import cli, ray_engine
+from benchmark.store import StudyLocation, open_study
+from benchmark.study import place_of_files
+from benchmark.verify import verify
+
+TWO_NODES = """
+import os, sys, threading, time
+from ray.cluster_utils import Cluster
+from benchmark import cli
+from benchmark.store import StudyLocation, open_study
+from pathlib import Path
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+second = cluster.add_node(num_cpus=1)
+cluster.wait_for_nodes()
+os.environ["RAY_ADDRESS"] = cluster.address
+
+def end_a_node():
+    location = StudyLocation("mine", Path(sys.argv[-1]), os.environ["BENCH_STORAGE"])
+    while True:
+        time.sleep(0.2)
+        try:
+            if sum(trial.state == "running" for trial in open_study(location).trials()) == 2:
+                break
+        except Exception:
+            pass
+    cluster.remove_node(second)
+    cluster.add_node(num_cpus=1)
+
+threading.Thread(target=end_a_node, daemon=True).start()
+cli.main()
+"""
+
+
+def define(root: Path, trials: int) -> None:
+    (root / "studies").mkdir(parents=True)
+    text = DEFINITION.format(epochs=4, trials=trials, search="")
+    (root / "studies" / "mine.toml").write_text(text)
+
+
+def run(root: Path, url: str, script: list[str], trials: int) -> subprocess.CompletedProcess[str]:
+    words = ["search", "mine", "--trials", str(trials), "--engine", "ray", "--workers", "2", "--root", str(root)]
+    environment = {**os.environ, "BENCH_STORAGE": url, "OMP_NUM_THREADS": "1", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    environment.pop("RAY_ADDRESS", None)
+    return subprocess.run(
+        [sys.executable, *script, *words], capture_output=True, text=True, env=environment, timeout=400, check=False
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "script", [["-m", "benchmark.cli"], ["-c", TWO_NODES]], ids=["one machine", "a node that dies"]
+)
+def test_a_search_on_ray(tmp_path: Path, postgres: Any, script: list[str]) -> None:
+    url = postgres.url()
+    define(tmp_path / "root", trials=6)
+    done = run(tmp_path / "root", url, script, trials=6)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 workers on a Ray cluster" in done.stdout
+    assert "6/6 trials" in done.stdout
+    assert PASSWORD not in done.stdout + done.stderr
+    store = open_study(StudyLocation("mine", tmp_path / "root", url))
+    states = Counter(str(trial.state) for trial in store.trials())
+    assert states["complete"] + states["pruned"] == 6
+    assert states["running"] == 0
+    if script[0] == "-c":
+        assert {trial.reason for trial in store.trials() if trial.state == "failed"} == {"lost: worker vanished"}
+    assert verify(store, place_of_files(store), keep_weights=3).damage == ()
+
+
+def test_ray_needs_a_database_that_all_nodes_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    define(tmp_path / "root", trials=6)
+    words = ["bench", "search", "mine", "--engine", "ray", "--root", str(tmp_path / "root")]
+    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.delenv("BENCH_STORAGE", raising=False)
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert "--engine ray needs a database that every node reaches" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [("127.0.0.1:1", "no Ray cluster answers at RAY_ADDRESS=127.0.0.1:1"), ("[::1]:1", "no Ray cluster answers")],
+)
+def test_a_cluster_that_does_not_answer_is_told_at_once(address: str, told: str) -> None:
+    with pytest.raises(ray_engine.BenchError, match=re.escape(told)):
+        ray_engine._see_that_it_answers(address)
+
+
+@pytest.mark.parametrize("address", ["local", "auto"])
+def test_names_of_clusters_are_ray_s_affair(address: str) -> None:
+    ray_engine._see_that_it_answers(address)
+
+
+def test_a_missing_ray_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ray_engine.BenchError, match=r"pip install 'ensemble-bench\[ray\]'"):
+        ray_engine._ray()
