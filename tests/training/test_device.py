@@ -1,0 +1,44 @@
+"""In which precision a network trains: what the processor is fast at, and what the network is made of."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from benchmark.training import choose_device
+
+DENSE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.LazyLinear(2))
+DEPTHWISE = nn.Sequential(nn.Conv2d(3, 6, 3, groups=3), nn.Flatten(), nn.LazyLinear(2))
+
+
+def made_for(monkeypatch: pytest.MonkeyPatch, *, amx: bool, avx512_bf16: bool) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512_bf16)
+
+
+def type_of_logits(network: nn.Module, precision: str) -> torch.dtype:
+    with choose_device("cpu").autocast(precision, network):
+        return network(torch.zeros(1, 3, 4, 4)).dtype
+
+
+@pytest.mark.parametrize(("amx", "avx512_bf16"), [(True, True), (True, False), (False, True)])
+def test_a_dense_network_trains_in_bfloat16_where_the_processor_has_instructions_for_it(
+    monkeypatch: pytest.MonkeyPatch, amx: bool, avx512_bf16: bool
+) -> None:
+    made_for(monkeypatch, amx=amx, avx512_bf16=avx512_bf16)
+    assert type_of_logits(DENSE, "auto") is torch.bfloat16
+
+
+def test_depthwise_networks_and_other_processors_stay_with_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    made_for(monkeypatch, amx=True, avx512_bf16=True)
+    assert type_of_logits(DEPTHWISE, "auto") is torch.float32
+    made_for(monkeypatch, amx=False, avx512_bf16=False)
+    assert type_of_logits(DENSE, "auto") is torch.float32
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_what_is_asked_for_counts_more(monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
+    made_for(monkeypatch, amx=fast, avx512_bf16=fast)
+    assert type_of_logits(DENSE, "float32") is torch.float32
+    assert type_of_logits(DEPTHWISE, "bfloat16") is torch.bfloat16
