@@ -5,11 +5,14 @@ A new column is one more line in `COLUMNS`.
 
 from __future__ import annotations
 
+import enum
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from benchmark.comparisons import Comparison
+from benchmark.errors import UnknownNameError
 from benchmark.metrics import Estimate, Scores
 from benchmark.records import Entrant
 
@@ -23,6 +26,21 @@ class Row:
     entrant: Entrant
     val: Scores
     test: Scores
+    calibrated: Scores
+    """Of test, after a temperature that was fitted on validation."""
+    temperature: float
+    group: str
+    """A letter; entrants that share it are not told from the best of them by test."""
+    versus_single: Comparison
+    """On test, with the single model that is first by validation; no difference where it is that one."""
+
+
+class Section(enum.StrEnum):
+    """The table of a page that a column belongs to."""
+
+    SHORT = "short"
+    SCORES = "scores"
+    COSTS = "costs"
 
 
 @dataclass(frozen=True)
@@ -38,8 +56,7 @@ class Column:
     unit: str = ""
     higher_is_better: bool | None = None
     """None where neither direction is better."""
-    compact: bool = True
-    """Whether it belongs to the short table; the others follow in a second one."""
+    section: Section = Section.SHORT
 
     def heading(self, separator: str = " ") -> str:
         """Title and unit, with an arrow where lower is better."""
@@ -73,14 +90,33 @@ def percent_with_interval(estimate: Estimate) -> str:
     return f"{percent(estimate.value)} ({percent(estimate.low)}–{percent(estimate.high)})"
 
 
+def points_with_interval(estimate: Estimate) -> str:
+    """A difference of shares in percentage points: `+1.27 (+0.83 to +1.70)`; a dash where it is none at all."""
+    if estimate.value == estimate.low == estimate.high == 0:
+        return "–"
+    return f"{points(estimate.value)} ({points(estimate.low)} to {points(estimate.high)})"
+
+
+def points(share: float) -> str:
+    """A difference of shares in percentage points: `+1.27`."""
+    return f"{100 * share:+.2f}".replace("-", "−")
+
+
+def p_value(value: float) -> str:
+    """A probability with two decimals, or as many as its first digit needs, down to 0.0001."""
+    if value < 0.0001:
+        return "< 0.0001"
+    return f"{value:.2f}" if value >= 0.01 else f"{value:.4f}"
+
+
 def decimals(value: float) -> str:
     """Three decimals."""
     return f"{value:.3f}"
 
 
-def significant(value: float) -> str:
-    """Three significant digits, never in exponent form: `0.0123`, `1.20`, `1,234`."""
-    if not math.isfinite(value):
+def significant(value: float | None) -> str:
+    """Three significant digits, never in exponent form: `0.0123`, `1.20`, `1,234`; a dash where it is not known."""
+    if value is None or not math.isfinite(value):
         return "–"
     if value == 0:
         return "0"
@@ -108,33 +144,67 @@ def size(size_bytes: int | None) -> str:
 
 COLUMNS: tuple[Column, ...] = (
     Column("name", "Entrant", "a single model, or an ensemble of several", lambda row: row.entrant.name),
-    Column("family", "Family", "the architecture's family", lambda row: row.entrant.family, compact=False),
     Column("kind", "Kind", "the expert's default, tuned by search, or an ensemble", lambda row: row.entrant.kind),
+    Column("group", "Group", "entrants of one letter are not told from the best of them on test",
+           lambda row: row.group),
     Column("val_accuracy", "Val. acc.", "validation accuracy: it ranks the rows; out-of-fold for ensembles",
            lambda row: row.val.accuracy.value, percent, "%", True),
     Column("test_accuracy", "Test acc.", "test accuracy with its 95 % Wilson interval",
            lambda row: row.test.accuracy, percent_with_interval, "% (95 % interval)", True),
-    Column("macro_precision", "Precision", "mean over classes of precision on test",
-           lambda row: row.test.macro_precision, percent, "%", True, compact=False),
-    Column("macro_recall", "Recall", "mean over classes of recall on test",
-           lambda row: row.test.macro_recall, percent, "%", True, compact=False),
-    Column("macro_f1", "F1", "mean over classes of F1 on test",
-           lambda row: row.test.macro_f1, percent, "%", True),
-    Column("log_loss", "Log loss", "mean negative log-probability of the label on test, in nats",
-           lambda row: row.test.log_loss, decimals, "", False),
-    Column("brier", "Brier", "mean squared error of the probabilities on test, summed over classes, 0 to 2",
-           lambda row: row.test.brier, decimals, "", False, compact=False),
-    Column("ece", "ECE", "expected calibration error on test, 15 bins of confidence, 0 to 1",
-           lambda row: row.test.ece, decimals, "", False),
+    Column("difference", "Beyond best single", "test accuracy minus that of the single model that validation prefers, "
+           "with its paired 95 % bootstrap interval", lambda row: row.versus_single.difference, points_with_interval,
+           "points (95 % interval)", True),
+    Column("log_loss_calibrated", "Log loss", "mean negative log-probability of the label on test, in nats, after a "
+           "temperature fitted on validation", lambda row: row.calibrated.log_loss, decimals, "", False),
     Column("parameters", "Params", "parameters; for an ensemble the sum over its members",
            lambda row: row.entrant.cost.parameters, count, "", False),
-    Column("macs", "MACs", "multiply-accumulates to predict one image, all views included; a sum for an ensemble",
-           lambda row: row.entrant.cost.macs, count, "", False, compact=False),
-    Column("train_seconds", "Training", "seconds of training; a sum for an ensemble",
-           lambda row: row.entrant.cost.train_seconds, significant, "s", False, compact=False),
-    Column("inference_ms", "Inference", "milliseconds per image when predicting test in batches, with all views",
+    Column("inference_ms", "Inference", "milliseconds per image when predicting 256 at a time, with all views",
            lambda row: row.entrant.cost.inference_ms, significant, "ms/image", False),
-    Column("peak_memory_bytes", "Memory", "most memory in training, on a GPU or of the process; of the largest member",
-           lambda row: row.entrant.cost.peak_memory_bytes, size, "", False, compact=False),
     Column("members", "Members", "how many models vote", lambda row: len(row.entrant.members), count),
+    Column("family", "Family", "the architecture's family", lambda row: row.entrant.family, section=Section.SCORES),
+    Column("macro_precision", "Precision", "mean over classes of precision on test",
+           lambda row: row.test.macro_precision, percent, "%", True, Section.SCORES),
+    Column("macro_recall", "Recall", "mean over classes of recall on test",
+           lambda row: row.test.macro_recall, percent, "%", True, Section.SCORES),
+    Column("macro_f1", "F1", "mean over classes of F1 on test",
+           lambda row: row.test.macro_f1, percent, "%", True, Section.SCORES),
+    Column("gap", "Val. − test", "validation accuracy minus test accuracy",
+           lambda row: row.val.accuracy.value - row.test.accuracy.value, points, "points", None, Section.SCORES),
+    Column("p_value", "McNemar's p", "of test, against the single model that validation prefers; not corrected for the "
+           "number of rows", lambda row: row.versus_single.p_value, p_value, "", None, Section.SCORES),
+    Column("log_loss", "Log loss as it is", "mean negative log-probability of the label on test, in nats",
+           lambda row: row.test.log_loss, decimals, "", False, Section.SCORES),
+    Column("brier", "Brier", "mean squared error of the probabilities on test, summed over classes, 0 to 2",
+           lambda row: row.test.brier, decimals, "", False, Section.SCORES),
+    Column("ece", "ECE", "expected calibration error on test, 15 bins of confidence, 0 to 1",
+           lambda row: row.test.ece, decimals, "", False, Section.SCORES),
+    Column("ece_calibrated", "ECE after temperature", "the same after a temperature fitted on validation",
+           lambda row: row.calibrated.ece, decimals, "", False, Section.SCORES),
+    Column("temperature", "Temperature", "the one fitted on validation; below 1 it sharpens",
+           lambda row: row.temperature, significant, "", None, Section.SCORES),
+    Column("seeds", "Seeds", "training runs of different seeds behind the number",
+           lambda row: row.entrant.seeds, count, section=Section.COSTS),
+    Column("macs", "MACs", "multiply-accumulates to predict one image, all views included; a sum for an ensemble",
+           lambda row: row.entrant.cost.macs, count, "", False, Section.COSTS),
+    Column("train_seconds", "Training", "seconds of training; a sum for an ensemble",
+           lambda row: row.entrant.cost.train_seconds, significant, "s", False, Section.COSTS),
+    Column("latency_ms", "Latency", "milliseconds to predict one image alone, with all views",
+           lambda row: row.entrant.cost.latency_ms, significant, "ms", False, Section.COSTS),
+    Column("peak_memory_bytes", "Memory", "most memory in training, on a GPU or of the process; of the largest member",
+           lambda row: row.entrant.cost.peak_memory_bytes, size, "", False, Section.COSTS),
 )  # fmt: skip
+
+
+def columns_of(section: Section) -> list[Column]:
+    """The columns of one table, in order; each table but the short one begins with the name."""
+    own = [column for column in COLUMNS if column.section is section]
+    return own if section is Section.SHORT else [COLUMNS[0], *own]
+
+
+def columns_named(keys: Sequence[str]) -> list[Column]:
+    """The columns of these keys, in that order. Raises UnknownNameError."""
+    by_key = {column.key: column for column in COLUMNS}
+    for key in keys:
+        if key not in by_key:
+            raise UnknownNameError("column", key, by_key)
+    return [by_key[key] for key in dict.fromkeys(keys)]

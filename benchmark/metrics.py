@@ -65,6 +65,12 @@ def predicted(log_probs: FloatArray) -> NDArray[np.int64]:
     return classes
 
 
+def confidence(log_probs: FloatArray) -> NDArray[np.float64]:
+    """(N,) probability of the predicted class, at most 1."""
+    highest: NDArray[np.float64] = np.minimum(np.exp(log_probs.astype(np.float64).max(axis=1)), 1.0)
+    return highest
+
+
 def accuracy(log_probs: FloatArray, labels: NDArray[np.int64]) -> float:
     """Share of rows whose predicted class is the label; [0, 1], higher is better."""
     _check(log_probs, labels)
@@ -97,11 +103,11 @@ def expected_calibration_error(log_probs: FloatArray, labels: NDArray[np.int64],
     Guo et al. 2017, arXiv:1706.04599, equation 3, with 15 bins.
     """
     _check(log_probs, labels)
-    confidence = np.minimum(np.exp(log_probs.astype(np.float64).max(axis=1)), 1.0)
+    claimed = confidence(log_probs)
     correct = (predicted(log_probs) == labels).astype(np.float64)
-    which = np.ceil(confidence * bins).astype(np.int64) - 1
+    which = np.ceil(claimed * bins).astype(np.int64) - 1
     # n_b / N * |acc_b - conf_b| is |sum of correct - sum of confidence| / N: empty bins need no special case.
-    gaps = np.bincount(which, weights=correct - confidence, minlength=bins)
+    gaps = np.bincount(which, weights=correct - claimed, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
 
 

@@ -246,7 +246,8 @@ class Cost:
     """What a model costs. For an ensemble each figure but the last is the sum over its members.
 
     `parameters`: all of them, fixed filters included. `macs`: multiply-accumulates to predict one image, all views
-    included. `inference_ms`: milliseconds per image when predicting the test split in batches, all views included.
+    included. `inference_ms` and `latency_ms`: milliseconds per image when predicting 256 at a time, and one alone,
+    all views included, measured after training beside whatever else ran; a latency of None was not measured.
     `peak_memory_bytes`: the most that training took, allocated on a GPU, or resident in the process on a CPU; None
     where it is not known. For an ensemble it is the largest member's.
     """
@@ -256,15 +257,18 @@ class Cost:
     train_seconds: float
     inference_ms: float
     peak_memory_bytes: int | None = None
+    latency_ms: float | None = None
 
     def __add__(self, other: Cost) -> Cost:
         peaks = [item.peak_memory_bytes for item in (self, other) if item.peak_memory_bytes is not None]
+        latencies = (self.latency_ms, other.latency_ms)
         return Cost(
             self.parameters + other.parameters,
             self.macs + other.macs,
             self.train_seconds + other.train_seconds,
             self.inference_ms + other.inference_ms,
             max(peaks, default=None),
+            None if None in latencies else sum(filter(None, latencies)),
         )
 
 
@@ -338,6 +342,12 @@ class Entrant:
     val: Predictions
     test: Predictions
     cost: Cost
+    seeds: int = 1
+    """Training runs of different seeds that stand behind its scores."""
+    method: str = ""
+    """The registered ensemble method; empty for a single model."""
+    contributions: tuple[float, ...] | None = None
+    """By member, what validation loses without it (ensemble.contributions); None where that was not computed."""
 
     def __post_init__(self) -> None:
         if self.val.split is not Split.VAL or self.test.split is not Split.TEST:

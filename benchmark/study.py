@@ -5,22 +5,31 @@ Joins what other modules do; trains nothing and prints nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from benchmark.artifacts import Artifacts, Place, beside_database, on_this_machine, place_at
 from benchmark.datasets import DATASETS, Say
 from benchmark.definition import StudySpec, load_study, stored_study
-from benchmark.ensemble import build_ensembles
+from benchmark.ensemble import (
+    EnsembleSpec,
+    SizePoint,
+    build_ensembles,
+    contributions,
+    recommend,
+    size_curve,
+    warnings_of,
+)
 from benchmark.errors import BenchError, MissingStudyError
-from benchmark.leaderboard import Leaderboard, make_board, select_singles
+from benchmark.leaderboard import Leaderboard, SizeScore, make_board, select_singles
+from benchmark.metrics import Estimate, score
 from benchmark.origin import running_versions, source_commit
-from benchmark.records import Entrant, Origin, Split, as_jsonable, digest_of_labels
+from benchmark.records import Entrant, Origin, Predictions, Split, as_jsonable, digest_of_labels
 from benchmark.splits import stratified_split
 from benchmark.store import StudyLocation, StudyStore, create_study, open_study, retried
 
-_USUAL_TOP = 5
 _COMPARED_VERSIONS = ("ensemble-bench", "torch", "torchvision", "timm", "optuna")
 """Versions that have to stay the same within a study; the others are noted only."""
 
@@ -117,35 +126,96 @@ def note_command(store: StudyStore, command: str) -> None:
     store.add_to_fact("commits", source_commit())
 
 
-def ensembles_of(store: StudyStore, top: int | None = None) -> list[Entrant]:
-    """Build ensembles of the study's best `top` models from stored predictions, and store them. Raises BenchError.
+def ensembles_of(
+    store: StudyStore, spec: EnsembleSpec | None = None, sizes: Sequence[int] = (), say: Say = lambda _: None
+) -> list[Entrant]:
+    """Build ensembles of the study's models from stored predictions, and store them. Raises BenchError.
 
-    `top` None is 5, or as many as there are.
+    `spec` None asks for every method over the best 5, or as many as there are. `sizes` are numbers of members for which
+    accuracy is told besides.
     """
-    singles = store.single_models()
-    if not singles:
-        raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
-    seed = store.fact("definition")["seed"]
-    top = min(_USUAL_TOP, len(singles)) if top is None else top
-    built = build_ensembles(singles, store.labels(Split.VAL), top=top, seed=seed)
+    singles = _single_models(store)
+    labels = store.labels(Split.VAL)
+    if spec is None:
+        spec = EnsembleSpec(top=min(EnsembleSpec.top, len(singles)))
+    spec = replace(spec, seed=store.fact("definition")["seed"])
+    for sentence in warnings_of(spec, len(labels), len(store.fact("classes"))):
+        say(f"note: {sentence}")
+    built = build_ensembles(singles, labels, spec)
+    entrants = [*select_singles(singles, labels), *built]
+    name = recommend(entrants, labels, metric=spec.metric, folds=spec.folds, seed=spec.seed).name
+    built = [
+        replace(one, contributions=contributions(one, singles, labels, spec)) if one.name == name else one
+        for one in built
+    ]
     store.save_ensembles(built)
+    store.set_fact("ensembles", {"metric": spec.metric, "folds": spec.folds, "seed": spec.seed})
+    if sizes:
+        _store_sizes(store, size_curve(singles, labels, sizes, spec))
     return built
 
 
 def leaderboard_of(store: StudyStore) -> Leaderboard:
     """Every family's default and best tuned model and every stored ensemble, scored. Raises BenchError."""
-    singles = store.single_models()
-    if not singles:
-        raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
+    singles = _single_models(store)
     val_labels = store.labels(Split.VAL)
-    return make_board(
-        [*select_singles(singles, val_labels), *store.ensembles()],
+    entrants = [*select_singles(singles, val_labels), *store.ensembles()]
+    asked = store.fact("ensembles") or {}
+    board = make_board(
+        entrants,
         val_labels,
         store.labels(Split.TEST),
         tuple(store.fact("classes")),
         store.trials(),
         _origin(store),
+        singles=singles,
+        recommendation=recommend(entrants, val_labels, **asked),
+        sizes=_stored_sizes(store),
     )
+    # Whatever has a row was scored on test by now.
+    scored = _note_scored(store, (row.entrant.test for row in board.rows))
+    return replace(board, scored=scored)
+
+
+def _single_models(store: StudyStore) -> list[Entrant]:
+    singles = store.single_models()
+    if not singles:
+        raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
+    return singles
+
+
+def _store_sizes(store: StudyStore, points: Sequence[SizePoint]) -> None:
+    labels = {split: store.labels(split) for split in (Split.VAL, Split.TEST)}
+    found = []
+    for point in points:
+        val, test = (
+            score(predictions.log_probs, labels[predictions.split]).accuracy
+            for predictions in (point.fitted.val, point.fitted.test)
+        )
+        found.append(SizeScore(point.curve, point.members, val, test))
+    store.set_fact("sizes", as_jsonable(found))
+    _note_scored(store, (point.fitted.test for point in points))
+
+
+def _stored_sizes(store: StudyStore) -> list[SizeScore]:
+    return [
+        SizeScore(
+            stored["curve"],
+            stored["members"],
+            Estimate(**stored["val_accuracy"]),
+            Estimate(**stored["test_accuracy"]),
+        )
+        for stored in store.fact("sizes") or ()
+    ]
+
+
+def _note_scored(store: StudyStore, scored: Iterable[Predictions]) -> int:
+    """Remember which predictions were scored on test; how many there have been, as far as the study may be written."""
+    new = sorted({predictions.digest[:16] for predictions in scored} - set(store.fact("test_scored") or ()))
+    if new and store.is_writable:
+        store.add_to_fact("test_scored", *new)
+        new = []
+    return len(store.fact("test_scored") or ()) + len(new)
 
 
 def _origin(store: StudyStore) -> Origin:

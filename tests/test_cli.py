@@ -99,7 +99,16 @@ def refused(bench: Run, root: Path, words: str, *messages: str) -> None:
         ("ensemble digits", "study 'digits' has no trials yet; run: bench search digits"),
         ("leaderboard digits", "study 'digits' has no trials yet; run: bench search digits"),
         ("ensemble tiny --top 4", "top 4 asks for more than the 3 completed trials"),
-        ("ensemble tiny --top 1", "--top"),
+        ("ensemble tiny --top 1", "an ensemble needs at least 2 models, not 1"),
+        ("ensemble tiny --top some", "'some' is no number of models; write 5, or 1..20 for a range"),
+        ("ensemble tiny --top 5..2", "'5..2' is no number of models"),
+        ("ensemble tiny --method staking", "unknown ensemble method 'staking'; did you mean 'stacking'?"),
+        ("ensemble tiny --metric f1", "unknown metric 'f1'"),
+        ("ensemble tiny --temperature all", "unknown temperature 'all'"),
+        ("ensemble tiny --max-latency-ms 0", "limits of an ensemble are more than 0"),
+        ("ensemble tiny --max-params 10", "no single model is within the limits: at most 10 parameters"),
+        ("ensemble tiny --max-members 0", "--max-members"),
+        ("leaderboard tiny --columns name,tset_accuracy", "unknown column 'tset_accuracy'"),
         ("search tiny --sampler tep", "unknown sampler 'tep'; did you mean 'tpe'?"),
         ("search tiny --seed 7", "seed: 0 in the database, 7 now"),
         ("search tiny --timeout soon", "'soon' is not a duration; write 90s, 30m or 2h"),
@@ -190,6 +199,9 @@ def test_a_folder_that_cannot_be_written(bench: Run, root: Path, words: str, mes
 
 
 def test_results_that_cannot_be_written(bench: Run, root: Path) -> None:
+    # That its rows were scored on test is noted the first time.
+    assert bench("leaderboard", "tiny")[0] == 0
+    shutil.rmtree(root / "results")
     (root / "results").write_text("in the place of a folder")
     refused(bench, root, "leaderboard tiny", "cannot write the leaderboard into results")
 

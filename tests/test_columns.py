@@ -5,7 +5,23 @@ import json
 import numpy as np
 import pytest
 
-from benchmark.columns import COLUMNS, Row, count, decimals, percent, percent_with_interval, significant, size
+from benchmark.columns import (
+    COLUMNS,
+    Row,
+    Section,
+    columns_named,
+    columns_of,
+    count,
+    decimals,
+    p_value,
+    percent,
+    percent_with_interval,
+    points_with_interval,
+    significant,
+    size,
+)
+from benchmark.comparisons import Comparison
+from benchmark.errors import UnknownNameError
 from benchmark.metrics import Estimate, score
 from benchmark.records import Cost, Entrant, Predictions, Split
 
@@ -18,7 +34,8 @@ def row(inference_ms: float = 0.25) -> Row:
         Predictions(Split.VAL, LOG_PROBS), Predictions(Split.TEST, LOG_PROBS),
         Cost(1_970_000, 118_000_000, 104.26, inference_ms),
     )  # fmt: skip
-    return Row(entrant, score(LOG_PROBS, np.array([0, 0, 1, 0])), score(LOG_PROBS, np.array([0, 0, 1, 1])))
+    right, wrong = score(LOG_PROBS, np.array([0, 0, 1, 0])), score(LOG_PROBS, np.array([0, 0, 1, 1]))
+    return Row(entrant, right, wrong, wrong, 1.25, "b", Comparison(Estimate(0.0127, 0.0083, 0.017), 0.00012, 31, 12))
 
 
 def test_keys_are_distinct_and_every_column_explains_itself() -> None:
@@ -30,8 +47,8 @@ def test_keys_are_distinct_and_every_column_explains_itself() -> None:
 
 def test_arrow_marks_exactly_the_columns_where_lower_is_better() -> None:
     lower = {column.key for column in COLUMNS if "↓" in column.heading()}
-    costs = {"parameters", "macs", "train_seconds", "inference_ms", "peak_memory_bytes"}
-    assert lower == {"log_loss", "brier", "ece"} | costs
+    costs = {"parameters", "macs", "train_seconds", "inference_ms", "latency_ms", "peak_memory_bytes"}
+    assert lower == {"log_loss", "log_loss_calibrated", "brier", "ece", "ece_calibrated"} | costs
 
 
 def test_heading_carries_the_unit() -> None:
@@ -52,6 +69,27 @@ def test_cells_of_a_row() -> None:
     assert texts["train_seconds"] == "104"
     assert texts["inference_ms"] == "0.250"
     assert texts["members"] == "2"
+    assert texts["group"] == "b"
+    assert texts["difference"] == "+1.27 (+0.83 to +1.70)"
+    assert texts["p_value"] == "0.0001"
+    assert texts["gap"] == "+25.00"
+    assert texts["temperature"] == "1.25"
+    assert texts["latency_ms"] == "–"
+    assert texts["seeds"] == "1"
+
+
+def test_every_column_is_in_one_table_and_each_table_names_its_rows() -> None:
+    tables = [columns_of(section) for section in Section]
+    assert all(table[0].key == "name" for table in tables)
+    assert sorted(column.key for table in tables for column in table[1:]) == sorted(
+        column.key for column in COLUMNS if column.key != "name"
+    )
+
+
+def test_columns_are_chosen_by_key_and_order() -> None:
+    assert [column.key for column in columns_named(["ece", "name", "ece"])] == ["ece", "name"]
+    with pytest.raises(UnknownNameError, match="did you mean 'test_accuracy'"):
+        columns_named(["test_acuracy"])
 
 
 def test_plain_cells_are_unrounded_and_strict_json() -> None:
@@ -59,6 +97,7 @@ def test_plain_cells_are_unrounded_and_strict_json() -> None:
     assert cells["test_accuracy"] == 0.75
     assert cells["test_accuracy_low"] < 0.75 < cells["test_accuracy_high"]
     assert cells["train_seconds"] == 104.26
+    assert [cells[key] for key in ("difference", "difference_low", "difference_high")] == [0.0127, 0.0083, 0.017]
     assert json.loads(json.dumps(cells, allow_nan=False)) == cells
 
 
@@ -85,6 +124,19 @@ def test_counts(value: int, text: str) -> None:
 )  # fmt: skip
 def test_three_significant_digits(value: float, text: str) -> None:
     assert significant(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1.0, "1.00"), (0.0456, "0.05"), (0.00456, "0.0046"), (0.00001, "< 0.0001"), (0.0, "< 0.0001")]
+)
+def test_p_values(value: float, text: str) -> None:
+    assert p_value(value) == text
+
+
+def test_differences_carry_their_sign() -> None:
+    assert points_with_interval(Estimate(-0.004, -0.0101, 0.002)) == "−0.40 (−1.01 to +0.20)"
+    assert points_with_interval(Estimate(0.0, 0.0, 0.0)) == "–"
+    assert points_with_interval(Estimate(0.0, -0.001, 0.001)) == "+0.00 (−0.10 to +0.10)"
 
 
 def test_shares_and_losses() -> None:

@@ -20,6 +20,7 @@ import pytest
 from filled_study import DEFINITION, fill
 
 from benchmark import cli
+from benchmark.ensemble import EnsembleSpec
 from benchmark.errors import BenchError
 from benchmark.records import Split, TrialState
 from benchmark.store import StudyLocation, StudyStore, open_study, storage_trouble
@@ -35,7 +36,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("filled")
     store = fill(root)
     store.set_fact("spec", store.fact("spec") | {"search": store.fact("spec")["search"] | {"keep_weights": 0}})
-    ensembles_of(store, 2)
+    ensembles_of(store, EnsembleSpec(top=2, methods=("soft_voting",)))
     close(store)
     return root
 

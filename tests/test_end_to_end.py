@@ -21,6 +21,7 @@ from filled_study import DEFINITION
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 
 from benchmark import cli
+from benchmark.ensemble import default_methods
 from benchmark.records import Split
 from benchmark.store import StudyLocation, StudyStore, open_study
 
@@ -94,7 +95,8 @@ def test_the_three_files_and_the_output_agree(searched: tuple[Path, str, dict[st
         assert row["name"] in text
         assert f"{100 * row['test_accuracy']:.2f}" in text
     kinds = [row["kind"] for row in board["rows"]]
-    assert kinds.count("ensemble") == 3
+    assert {f"{name.replace('_', ' ')}, top 2" for name in default_methods()} <= {row["name"] for row in board["rows"]}
+    assert board["recommendation"]["name"] in text.splitlines()[4]
     assert kinds.count("default") == 2
     assert [row["val_accuracy"] for row in board["rows"]] == sorted(
         (row["val_accuracy"] for row in board["rows"]), reverse=True

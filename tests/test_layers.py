@@ -17,7 +17,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # Values.
     ("records", "seeds"),
     # Plain functions and files.
-    ("artifacts", "cache", "folds", "metrics", "origin", "registry", "splits", "temperature"),
+    ("artifacts", "cache", "folds", "metrics", "origin", "registry", "splits"),
+    ("comparisons", "diversity", "temperature"),
     # What is registered, what is asked, and what is stored.
     (
         "architectures",
@@ -34,7 +35,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("space", "training"),
     ("sampling", "workers"),
     # The stages of the pipeline.
-    ("display", "ensemble", "explore", "leaderboard", "search", "speed"),
+    ("display", "ensemble", "explore", "figures", "search", "speed"),
+    ("leaderboard",),
     ("study", "verify"),
     ("ray_engine",),
     ("cli",),

@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from benchmark.columns import columns_named
+from benchmark.ensemble import Recommendation
 from benchmark.errors import BenchError, SealedTestError
 from benchmark.leaderboard import (
     Leaderboard,
+    SizeScore,
+    draw,
     main_table,
     make_board,
     refresh_between_markers,
@@ -25,7 +29,11 @@ from benchmark.leaderboard import (
     to_rich,
     write,
 )
-from benchmark.leaderboard.markdown import duration, votes
+from benchmark.leaderboard.board import peer_of
+from benchmark.leaderboard.details import votes
+from benchmark.leaderboard.pictures import pictures_of
+from benchmark.leaderboard.pieces import duration
+from benchmark.metrics import Estimate
 from benchmark.records import Cost, Entrant, Origin, Predictions, Split, TrialRecord, TrialState
 
 CLASSES = ("cat", "dog|wolf", "<ship>")
@@ -213,17 +221,25 @@ def test_markdown_opens_with_notice_headline_and_short_table() -> None:
     assert lines[2] == "# Leaderboard: pets"
     assert lines[4].startswith("**cnn tuned** is first by validation; on test it is right on 66.67 % of 6 images")
     assert lines[6:9] == [
-        "| # | Entrant | Kind | Val. acc. % | Test acc. % (95 % interval) | F1 % | Log loss ↓ | ECE ↓ | Params ↓ "
-        "| Inference ↓ ms/image | Members |",
-        "| ---: | :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        "| 1 | **cnn tuned** | tuned | 100.00 | 66.67 (30.00–90.32) | 65.56 | 0.916 | 0.133 | 1.97 M | 0.250 | 1 |",
+        "| # | Entrant | Kind | Group | Val. acc. % | Test acc. % (95 % interval) | Beyond best single points (95 % "
+        "interval) | Log loss ↓ | Params ↓ | Inference ↓ ms/image | Members |",
+        "| ---: | :--- | :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| 1 | **cnn tuned** | tuned | a | 100.00 | 66.67 (30.00–90.32) | – | 13.861 | 1.97 M | 0.250 | 1 |",
     ]
+
+
+def test_chosen_columns_make_the_short_table() -> None:
+    lines = to_markdown(board(), columns_named(["test_accuracy", "name"])).splitlines()
+    assert lines[6] == "| # | Test acc. % (95 % interval) | Entrant |"
+    assert lines[8] == "| 1 | 66.67 (30.00–90.32) | **cnn tuned** |"
 
 
 def test_markdown_has_every_part_of_the_answer() -> None:
     page = to_markdown(board())
     for piece in (
         "Rows are in the order of *validation* accuracy (4 images",
+        "## More scores",
+        "## Costs",
         "*Test* (6 images) is scored once per row",
         "Wilson score interval, 95 %",
         "| soft voting, top 2 | 2 (75 %), 1 (25 %) |",
@@ -267,7 +283,7 @@ def test_votes_of_a_meta_learner_are_not_invented() -> None:
 def test_main_table_is_the_first_table_alone() -> None:
     table = main_table(to_markdown(board()))
     assert len(table.splitlines()) == 2 + 5
-    assert table.splitlines()[-1].startswith("| 5 | vgg default | default | 25.00 |")
+    assert table.splitlines()[-1].startswith("| 5 | vgg default | default | a | 25.00 |")
     with pytest.raises(BenchError, match="no table"):
         main_table("# Nothing\n\nhere\n")
 
@@ -296,7 +312,7 @@ def test_csv_and_json_carry_the_same_unrounded_rows() -> None:
     assert whole["rows"][1]["trials"] == [1, 2]
     assert whole["rows"][1]["weights"] == [0.25, 0.75]
     for flat, nested in zip(rows, whole["rows"], strict=True):
-        for key in ("val_accuracy", "test_accuracy", "test_accuracy_low", "test_accuracy_high", "log_loss", "ece"):
+        for key in ("val_accuracy", "test_accuracy", "test_accuracy_low", "difference_high", "log_loss", "ece"):
             assert float(flat[key]) == nested[key]
 
 
@@ -314,6 +330,125 @@ def test_json_is_strict_and_round_trips() -> None:
     assert whole["study"]["states"] == {"running": 0, "complete": 3, "pruned": 1, "failed": 4}
     assert whole["study"]["failures"][0] == ["out of memory at batch 512", 2]
     assert {column["key"] for column in whole["columns"]} <= set(whole["rows"][0])
+
+
+# The recommended entrant ----------------------------------------------------------------------------------------------
+
+SINGLES = [BEST_ON_VAL, BEST_ON_TEST, VAGUER, LAST]
+MIXED = replace(MIX, method="soft_voting", contributions=(0.0312, -0.004))
+FOUND = Recommendation("soft voting, top 2", "log_loss", 0.4321, "vgg tuned", Estimate(0.0021, -0.0004, 0.0047))
+
+
+def advised(found: Recommendation = FOUND) -> Leaderboard:
+    return make_board(
+        [*SINGLES, MIXED],
+        LABELS_VAL,
+        LABELS_TEST,
+        CLASSES,
+        TRIALS,
+        ORIGIN,
+        singles=SINGLES,
+        recommendation=found,
+        sizes=[SizeScore("soft voting of the best", 2, Estimate(0.875, 0.5, 0.99), Estimate(0.75, 0.3, 0.95))],
+        scored=7,
+    )
+
+
+def test_the_recommended_entrant_is_the_winner_whatever_its_rank() -> None:
+    found = advised()
+    assert found.winner.name == "soft voting, top 2"
+    assert names(found)[0] == "cnn tuned"
+    assert found.recommended.entrant.name == "soft voting, top 2"
+
+
+def test_what_it_says_is_said_in_words() -> None:
+    page = to_markdown(advised())
+    for piece in (
+        "**soft voting, top 2** is recommended; on test it is right on 66.67 %",
+        "- Recommended: **soft voting, top 2**, the least on validation: 0.4321 nats of cross-fitted log loss.",
+        "- The smallest that validation does not tell from it: **vgg tuned** (+0.0021 (−0.0004 to +0.0047) nats",
+        "- cnn tuned is the first of 4 single models.",
+        "- Test has been scored for 7 different sets of predictions in this study, so far.",
+        "## Inside soft voting, top 2",
+        "| soft voting of the best | 2 | 87.50 | 75.00 |",
+    ):
+        assert piece in page
+
+
+def test_that_nothing_smaller_is_as_good_is_said_too() -> None:
+    alone = advised(replace(FOUND, smallest=FOUND.name, difference=Estimate(0, 0, 0)))
+    assert "- Every smaller entrant is worse on validation, by more than noise" in to_markdown(alone)
+    for found, smallest in ((advised(), "the smallest that is as good: vgg tuned"), (alone, "none smaller is as good")):
+        console = Console(file=io.StringIO(), width=200)
+        console.print(to_rich(found))
+        assert f"Recommended: soft voting, top 2; {smallest}." in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_members_are_compared_by_hand() -> None:
+    # Validation: 1 says 0 0 1 2 and is right, 2 says 0 0 1 1: they disagree on one of four images.
+    inside = advised().members
+    assert inside is not None
+    assert (inside.numbers, inside.families, inside.weights) == ((1, 2), ("cnn", "vgg"), (0.25, 0.75))
+    assert inside.accuracies == (1.0, 0.75)
+    assert inside.disagreement.tolist() == [[0, 0.25], [0.25, 0]]
+    assert "| trial 1 | cnn | 25 | 100.00 | 25.00 | 0.00 | +0.0312 |" in to_markdown(advised())
+    assert "| trial 2 | vgg | 75 | 75.00 | 25.00 | 0.00 | −0.0040 |" in to_markdown(advised())
+
+
+def test_differences_are_from_the_single_model_that_validation_prefers() -> None:
+    # It is right on 4 of 6 test images, vgg tuned on all: two that it alone has right, none the other way.
+    rows = {row.entrant.name: row.versus_single for row in advised().rows}
+    assert (rows["vgg tuned"].difference.value, rows["vgg tuned"].first_only, rows["vgg tuned"].second_only) == (
+        pytest.approx(2 / 6),
+        2,
+        0,
+    )
+    assert rows["vgg tuned"].p_value == 0.5
+    assert rows["cnn tuned"].difference == Estimate(0, 0, 0)
+
+
+def test_few_images_tell_nothing_apart() -> None:
+    assert {row.group for row in advised().rows} == {"a"}
+
+
+def test_temperature_comes_from_validation_and_is_applied_to_test() -> None:
+    # cnn tuned is right on all of validation: the sharpest temperature there is, at which test's errors cost most.
+    row = next(row for row in advised().rows if row.entrant.name == "cnn tuned")
+    assert row.temperature == pytest.approx(0.05, rel=0.01)
+    assert row.calibrated.log_loss > row.test.log_loss
+    assert row.calibrated.accuracy == row.test.accuracy
+
+
+def test_a_single_model_of_the_same_cost_is_the_best_that_there_is() -> None:
+    large = replace(VAGUER, name="large", cost=replace(COST, macs=MIX.cost.macs, train_seconds=1.0))
+    small = replace(BEST_ON_VAL, name="small", cost=replace(COST, macs=COST.macs // 100, train_seconds=1.0))
+    assert peer_of(MIX, [small, large], LABELS_VAL) == large
+    assert peer_of(MIX, [small], LABELS_VAL) is None
+    assert peer_of(BEST_ON_VAL, [small, large], LABELS_VAL) is None
+
+
+def test_figures_are_those_that_there_are_numbers_for(tmp_path: Path) -> None:
+    paths = draw(advised(), tmp_path)
+    names_drawn = ["accuracy-latency", "reliability", "ensemble-size", "disagreement"]
+    assert paths == [tmp_path / "pets" / f"{name}{suffix}" for name in names_drawn for suffix in (".png", ".svg")]
+    assert all(path.stat().st_size > 1000 for path in paths)
+    page = to_markdown(advised())
+    assert [f"(pets/{name}.png)" in page for name in names_drawn] == [True] * 4
+    assert [picture.name for picture in pictures_of(board())] == ["accuracy-latency", "reliability"]
+    untimed = replace(BEST_ON_VAL, cost=replace(COST, inference_ms=0.0))
+    assert [picture.name for picture in pictures_of(board(untimed))] == ["reliability"]
+
+
+def test_json_carries_what_was_found() -> None:
+    whole = json.loads(to_json(advised()))
+    assert whole["recommendation"]["name"] == "soft voting, top 2"
+    assert whole["recommendation"]["difference"]["low"] == -0.0004
+    assert whole["chosen_single"]["among"] == 4
+    assert whole["test_scored"] == 7
+    assert whole["sizes"][0]["members"] == 2
+
+
+# The terminal ---------------------------------------------------------------------------------------------------------
 
 
 def printed(width: int) -> str:

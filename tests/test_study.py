@@ -11,6 +11,7 @@ import sqlalchemy
 from filled_study import fill, spec
 
 from benchmark import study
+from benchmark.ensemble import EnsembleSpec
 from benchmark.errors import BenchError
 from benchmark.records import Predictions, Split
 from benchmark.store import StudyLocation, open_study
@@ -90,7 +91,7 @@ def test_a_command_is_noted_once(tmp_path: Path) -> None:
 def test_test_predictions_decide_nothing(tmp_path: Path) -> None:
     def decisions() -> list[tuple[object, ...]]:
         store = open_study(StudyLocation("tiny", tmp_path))
-        study.ensembles_of(store, 3)
+        study.ensembles_of(store, EnsembleSpec(top=3))
         board = study.leaderboard_of(store)
         return [(row.entrant.name, row.entrant.members, row.entrant.weights) for row in board.rows]
 
@@ -98,6 +99,37 @@ def test_test_predictions_decide_nothing(tmp_path: Path) -> None:
     before = decisions()
     _poison_test_predictions(tmp_path)
     assert decisions() == before
+
+
+def test_what_was_scored_on_test_is_counted_once(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=3)
+    first = study.leaderboard_of(store)
+    assert first.scored == len(first.rows) >= 2
+    assert study.leaderboard_of(store).scored == first.scored
+    built = study.ensembles_of(store, EnsembleSpec(top=2, methods=("soft_voting",)))
+    assert len(built) == 1
+    assert study.leaderboard_of(store).scored == first.scored + 1
+
+
+def test_the_recommended_ensemble_says_what_its_members_are_worth(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=4)
+    study.ensembles_of(store, EnsembleSpec(top=3), sizes=[1, 2, 3])
+    board = study.leaderboard_of(open_study(store.location))
+    assert board.recommendation is not None
+    assert board.recommendation.name == board.winner.name
+    assert len(board.recommended.entrant.members) > 1
+    assert board.members is not None
+    assert board.members.contributions == board.recommended.entrant.contributions is not None
+    assert {one.members for one in board.sizes} == {2, 3}
+    assert all(0 < one.val_accuracy.value <= 1 for one in board.sizes)
+
+
+def test_what_was_asked_of_ensembles_holds_for_the_leaderboard(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=3)
+    study.ensembles_of(store, EnsembleSpec(top=2, metric="accuracy"))
+    found = study.leaderboard_of(store).recommendation
+    assert found is not None
+    assert found.metric == "accuracy"
 
 
 def _poison_test_predictions(root: Path) -> None:

@@ -16,6 +16,7 @@ from filled_study import fill
 
 from benchmark import cli
 from benchmark.artifacts import Artifacts, Place, beside_database
+from benchmark.ensemble import EnsembleSpec
 from benchmark.errors import BenchError
 from benchmark.records import FileKind, StoredFile
 from benchmark.store import StudyLocation, StudyStore, open_study
@@ -33,7 +34,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("filled")
     store = fill(root)
     store.set_fact("spec", store.fact("spec") | {"search": store.fact("spec")["search"] | {"keep_weights": KEEP}})
-    ensembles_of(store, 2)
+    ensembles_of(store, EnsembleSpec(top=2, methods=("soft_voting",)))
     place = place_of_files(store)
     for number in range(KEEP):
         put(store, place, f"trial-{number:05d}.safetensors", number, FileKind.WEIGHTS)
@@ -141,8 +142,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         "the test labels do not match their digest",
     ),
     "an ensemble altered": (
-        altering_blob("bench_entrants", "test_log_probs", "name LIKE 'stacking%'"),
-        "ensembles: the predictions of 'stacking",
+        altering_blob("bench_entrants", "test_log_probs", "name LIKE 'soft voting%'"),
+        "ensembles: the predictions of 'soft voting",
     ),
     "weights missing": (
         lambda root: (weights_of(root) / BEST).unlink(),

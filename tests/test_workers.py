@@ -91,6 +91,9 @@ def test_a_job_is_planned_reported_and_finished(data: DeviceData, tmp_path: Path
     assert finished.val_accuracy == pytest.approx((val.log_probs.argmax(1) == data.val.labels.numpy()).mean())
     assert finished.cost.train_seconds > 0
     assert finished.cost.inference_ms > 0
+    assert finished.cost.latency_ms is not None
+    # One image alone costs more than one of many.
+    assert finished.cost.latency_ms > finished.cost.inference_ms
     assert finished.cost.peak_memory_bytes is None or finished.cost.peak_memory_bytes > 0
     # Reports and the final predictions of both splits.
     assert finished.evaluation_seconds > second.evaluation_seconds > first.evaluation_seconds > 0

@@ -1,7 +1,13 @@
-"""Ensemble methods: what one takes and gives; one file each, found by the registry. Pure numpy and scikit-learn.
+"""Ensemble methods: what one takes and gives; one file each, found by the registry. Pure numpy, scipy, scikit-learn.
 
-Shapes: M members, N rows, K classes; everything in natural log-probabilities. The tag `baseline=True` marks a method
-that is built only when it is asked for by name.
+Shapes: M members, N rows, K classes; everything in natural log-probabilities. Tags of an entry:
+
+- `kind`: "voting" where every member has a vote, `weights` once fitted; "stacking" where a meta-learner reads them all.
+- `baseline=True`: built only when it is asked for by name.
+- `selects=True`: picks few of many members, and so may be given every trial of a search.
+- `calibrates=True`: the fit sets the confidence too, and changes the predictions of a single member.
+- `parameters`: a function of (members, classes), the number of parameters fitted, on methods that need rows in
+  proportion to it.
 """
 
 from __future__ import annotations

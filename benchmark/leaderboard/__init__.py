@@ -1,30 +1,40 @@
 """Rank entrants and render the table: pure functions of stored predictions; trains nothing and asks no database.
 
 `make_board` ranks by validation and scores test once; `to_markdown`, `to_csv`, `to_json` and `to_rich` render a board,
-and `write` puts the first three into a folder. All of them show the same numbers.
+`write` puts the first three into a folder, and `draw` its figures. All of them show the same numbers.
 """
 
+from benchmark.leaderboard.across import Across, StudyResult, compare_studies, result_of
 from benchmark.leaderboard.board import (
     FamilySummary,
     Leaderboard,
+    SizeScore,
     StudySummary,
     Winner,
     make_board,
     select_singles,
     summarise,
 )
-from benchmark.leaderboard.files import to_csv, to_json, write
+from benchmark.leaderboard.files import to_csv, to_json, write, write_index
 from benchmark.leaderboard.markdown import main_table, refresh_between_markers, to_markdown
-from benchmark.leaderboard.terminal import to_rich
+from benchmark.leaderboard.pictures import draw
+from benchmark.leaderboard.terminal import across_to_rich, to_rich
 
 __all__ = [
+    "Across",
     "FamilySummary",
     "Leaderboard",
+    "SizeScore",
+    "StudyResult",
     "StudySummary",
     "Winner",
+    "across_to_rich",
+    "compare_studies",
+    "draw",
     "main_table",
     "make_board",
     "refresh_between_markers",
+    "result_of",
     "select_singles",
     "summarise",
     "to_csv",
@@ -32,4 +42,5 @@ __all__ = [
     "to_markdown",
     "to_rich",
     "write",
+    "write_index",
 ]

@@ -11,9 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.columns import Row
+from benchmark.comparisons import compare, correct_rows, rank_groups, selection_optimism
+from benchmark.diversity import disagreement, error_correlation
+from benchmark.ensemble import Recommendation
 from benchmark.errors import BenchError
-from benchmark.metrics import ClassScores, class_scores, confusion_matrix, score, standing
-from benchmark.records import Entrant, Origin, Split, TrialRecord, TrialState
+from benchmark.metrics import (
+    ClassScores,
+    Estimate,
+    accuracy,
+    class_scores,
+    confidence,
+    confusion_matrix,
+    score,
+    standing,
+)
+from benchmark.records import Entrant, Origin, Split, TrialRecord, TrialState, deciding
+from benchmark.temperature import apply_temperature, temperature_of
 
 INTERVAL_METHOD = "Wilson score interval, 95 %"
 NO_REASON = "no reason recorded"
@@ -53,12 +66,18 @@ class StudySummary:
 
 @dataclass(frozen=True, eq=False)
 class Winner:
-    """The first row, class by class on test. `confusion` (K, K) int64: row = label, column = predicted."""
+    """The recommended entrant, class by class on test. `confusion` (K, K) int64: row = label, column = predicted."""
 
     name: str
     classes: tuple[str, ...]
     scores: ClassScores
     confusion: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    """(N,) probability of the predicted class of every test image, in (0, 1]."""
+    confidence_calibrated: NDArray[np.float64]
+    """(N,) the same after a temperature fitted on validation."""
+    correct: NDArray[np.bool_]
+    """(N,) whether the predicted class is the label."""
 
     def confused_with(self, index: int) -> tuple[str, int] | None:
         """The class that rows of class `index` are most often taken for, with how often; None where never."""
@@ -69,6 +88,49 @@ class Winner:
 
 
 @dataclass(frozen=True, eq=False)
+class Members:
+    """An ensemble from inside, on validation: its members in order, and how differently they err."""
+
+    name: str
+    numbers: tuple[int, ...]
+    families: tuple[str, ...]
+    weights: tuple[float, ...] | None
+    accuracies: tuple[float, ...]
+    contributions: tuple[float, ...] | None
+    """Loss that validation would gain without the member; None where that was not computed."""
+    disagreement: NDArray[np.float64]
+    """(M, M) share of rows whose predicted classes differ."""
+    error_correlation: NDArray[np.float64]
+    """(M, M) correlation of errors."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The single model that validation prefers, and what it owes to the rows that chose it."""
+
+    name: str
+    among: int
+    """Single models that were compared."""
+    displaced: float
+    """Share of resamples of the validation rows in which another was first."""
+    successor: str | None
+    """The one that was first most often instead; None where none was."""
+    optimism: float
+    """By how much being chosen raises its validation accuracy, in shares."""
+
+
+@dataclass(frozen=True)
+class SizeScore:
+    """What an ensemble of so many members came to; accuracies in [0, 1]."""
+
+    curve: str
+    members: int
+    val_accuracy: Estimate
+    """Out-of-fold."""
+    test_accuracy: Estimate
+
+
+@dataclass(frozen=True, eq=False)
 class Leaderboard:
     """Rows in the order of validation, the study they come from, and where the numbers come from."""
 
@@ -76,7 +138,22 @@ class Leaderboard:
     winner: Winner
     summary: StudySummary
     origin: Origin
+    recommendation: Recommendation | None = None
+    members: Members | None = None
+    """Of the recommended entrant, where it is an ensemble."""
+    chosen: Chosen | None = None
+    """None with fewer than two single models."""
+    sizes: tuple[SizeScore, ...] = ()
+    peer: str | None = None
+    """The single model that costs about what the recommended ensemble costs."""
+    scored: int = 0
+    """How many different sets of predictions were scored on test in this study, so far."""
     interval: str = INTERVAL_METHOD
+
+    @property
+    def recommended(self) -> Row:
+        """The row of the winner."""
+        return next(row for row in self.rows if row.entrant.name == self.winner.name)
 
 
 def make_board(
@@ -86,8 +163,15 @@ def make_board(
     class_names: Sequence[str],
     trials: Sequence[TrialRecord],
     origin: Origin,
+    *,
+    singles: Sequence[Entrant] = (),
+    recommendation: Recommendation | None = None,
+    sizes: Sequence[SizeScore] = (),
+    scored: int = 0,
 ) -> Leaderboard:
     """Score and rank entrants: validation accuracy, then validation log loss, then name.
+
+    `singles` are all single models, those without a row included. Without a recommendation the first row is the winner.
 
     Raises BenchError without entrants; ValueError where the origin has gaps or its row counts are not those of the
     labels, since a number without its origin is not shown.
@@ -95,21 +179,109 @@ def make_board(
     if not entrants:
         raise BenchError("there is nothing to rank: no trial of this study is complete")
     _check_origin(origin, len(labels_val), len(labels_test))
+    recommended = next((one for one in entrants if recommendation and one.name == recommendation.name), None)
+    peer = None if recommended is None else peer_of(recommended, singles, labels_val)
+    if peer is not None and all(one.name != peer.name for one in entrants):
+        entrants = [*entrants, peer]
     ranked = sorted(entrants, key=lambda entrant: (*standing(entrant.val, labels_val), entrant.name))
-    first = ranked[0]
-    confusion = confusion_matrix(first.test.log_probs, labels_test)
-    if len(class_names) != len(confusion):
-        raise ValueError(f"{len(class_names)} class names for {len(confusion)} classes")
+    first = recommended or ranked[0]
+    rows = _rows(ranked, labels_val, labels_test)
     return Leaderboard(
-        rows=tuple(
-            Row(entrant, score(entrant.val.log_probs, labels_val), score(entrant.test.log_probs, labels_test))
-            for entrant in ranked
-        ),
-        winner=Winner(first.name, tuple(class_names), class_scores(confusion), confusion),
+        rows=rows,
+        winner=_winner(next(row for row in rows if row.entrant is first), labels_test, class_names),
         summary=summarise(trials),
         # Origin stays as frozen as it looks: the caller's mapping of versions may change later.
         origin=replace(origin, versions=MappingProxyType(dict(origin.versions))),
+        recommendation=recommendation,
+        members=None if recommended is None else _members(recommended, singles, labels_val),
+        chosen=_chosen(singles, labels_val),
+        sizes=tuple(sizes),
+        peer=None if peer is None else peer.name,
+        scored=scored,
     )
+
+
+def peer_of(ensemble: Entrant, singles: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Entrant | None:
+    """The best single model by validation that costs about what the ensemble costs, to train or to predict with.
+
+    Half to twice its training seconds or multiply-accumulates; None where the study has none, or for a single model.
+    """
+    if len(ensemble.members) < 2:
+        return None
+
+    def is_near(single: Entrant) -> bool:
+        shares = (
+            single.cost.train_seconds / max(ensemble.cost.train_seconds, 1e-9),
+            single.cost.macs / max(ensemble.cost.macs, 1),
+        )
+        return any(0.5 <= share <= 2 for share in shares)
+
+    near = [single for single in singles if is_near(single)]
+    return min(near, key=lambda single: (*standing(single.val, labels_val), single.members), default=None)
+
+
+def _winner(row: Row, labels_test: NDArray[np.int64], class_names: Sequence[str]) -> Winner:
+    log_probs = row.entrant.test.log_probs
+    confusion = confusion_matrix(log_probs, labels_test)
+    if len(class_names) != len(confusion):
+        raise ValueError(f"{len(class_names)} class names for {len(confusion)} classes")
+    return Winner(
+        row.entrant.name,
+        tuple(class_names),
+        class_scores(confusion),
+        confusion,
+        confidence(log_probs),
+        confidence(apply_temperature(log_probs, row.temperature)),
+        correct_rows(log_probs, labels_test),
+    )
+
+
+def _rows(ranked: Sequence[Entrant], labels_val: NDArray[np.int64], labels_test: NDArray[np.int64]) -> tuple[Row, ...]:
+    right = np.stack([correct_rows(entrant.test.log_probs, labels_test) for entrant in ranked])
+    # The first single model of the ranking: the one that validation would have picked without ensembles.
+    single = next((entrant for entrant in ranked if len(entrant.members) == 1), ranked[0])
+    rows = []
+    for entrant, group in zip(ranked, rank_groups(right), strict=True):
+        temperature = temperature_of(deciding(entrant.val), labels_val)
+        rows.append(
+            Row(
+                entrant,
+                score(entrant.val.log_probs, labels_val),
+                score(entrant.test.log_probs, labels_test),
+                score(apply_temperature(entrant.test.log_probs, temperature), labels_test),
+                temperature,
+                group,
+                compare(entrant.test.log_probs, single.test.log_probs, labels_test),
+            )
+        )
+    return tuple(rows)
+
+
+def _members(ensemble: Entrant, singles: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Members | None:
+    by_number = {single.members[0]: single for single in singles}
+    if len(ensemble.members) < 2 or not by_number.keys() >= set(ensemble.members):
+        return None
+    members = [by_number[number] for number in ensemble.members]
+    log_probs = np.stack([deciding(member.val) for member in members])
+    return Members(
+        name=ensemble.name,
+        numbers=ensemble.members,
+        families=tuple(member.family for member in members),
+        weights=ensemble.weights,
+        accuracies=tuple(accuracy(member, labels_val) for member in log_probs),
+        contributions=ensemble.contributions,
+        disagreement=disagreement(log_probs),
+        error_correlation=error_correlation(log_probs, labels_val),
+    )
+
+
+def _chosen(singles: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Chosen | None:
+    if len(singles) < 2:
+        return None
+    ordered = sorted(singles, key=lambda single: (*standing(single.val, labels_val), single.members))
+    found = selection_optimism(np.stack([correct_rows(deciding(one.val), labels_val) for one in ordered]), seed=0)
+    successor = None if found.successor is None else ordered[found.successor].name
+    return Chosen(ordered[found.chosen].name, len(ordered), found.displaced, successor, found.optimism)
 
 
 def select_singles(entrants: Sequence[Entrant], labels_val: NDArray[np.int64]) -> list[Entrant]:

@@ -6,11 +6,14 @@ import csv
 import io
 import json
 import os
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from benchmark.columns import COLUMNS, Plain, Row
+from benchmark.columns import COLUMNS, Column, Plain, Row
 from benchmark.errors import BenchError
+from benchmark.leaderboard.across import index_page, result_of
 from benchmark.leaderboard.board import Leaderboard
 from benchmark.leaderboard.markdown import to_markdown
 from benchmark.records import as_jsonable
@@ -30,6 +33,11 @@ def to_json(board: Leaderboard) -> str:
     """The whole board as strict JSON (RFC 8259, no NaN), numbers unrounded; ends in a newline."""
     winner, summary = board.winner, board.summary
     whole: dict[str, Any] = {
+        "recommendation": as_jsonable(board.recommendation),
+        "chosen_single": as_jsonable(board.chosen),
+        "same_cost_single": board.peer,
+        "test_scored": board.scored,
+        "sizes": as_jsonable(board.sizes),
         "origin": as_jsonable(board.origin),
         "interval": board.interval,
         "columns": [
@@ -54,8 +62,10 @@ def to_json(board: Leaderboard) -> str:
     return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write(board: Leaderboard, folder: Path) -> list[Path]:
+def write(board: Leaderboard, folder: Path, columns: Sequence[Column] = ()) -> list[Path]:
     """Write STUDY.md, STUDY.csv and STUDY.json into `folder`, made where missing; the paths in that order.
+
+    `columns` are those of the page's short table, where they are not the usual ones.
 
     Each file is replaced whole or not at all, and none is touched before all three are on disk. Raises BenchError
     where the folder cannot be written, or the study's name is not a file name.
@@ -63,24 +73,42 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
     study = board.origin.study
     if Path(study).name != study:
         raise BenchError(f"{study!r} cannot name a file: a study's name has no path in it")
-    texts = {".md": to_markdown(board), ".csv": to_csv(board), ".json": to_json(board)}
-    finals = [folder / f"{study}{suffix}" for suffix in texts]
-    drafts = [folder / f".{final.name}.{os.getpid()}.tmp" for final in finals]
+    texts = {".md": to_markdown(board, columns), ".csv": to_csv(board), ".json": to_json(board)}
+    return _replace({folder / f"{study}{suffix}": text for suffix, text in texts.items()})
+
+
+def write_index(folder: Path) -> Path:
+    """Write README.md beside the leaderboards of `folder`, from their JSON files. Raises BenchError as `write` does.
+
+    Files that are no leaderboard's, or of an earlier version, are left out.
+    """
+    results = []
+    for path in sorted(folder.glob("*.json")):
+        with suppress(BenchError, ValueError, OSError):
+            results.append(result_of(json.loads(path.read_text(encoding="utf-8"))))
+    (index,) = _replace({folder / "README.md": index_page(results)})
+    return index
+
+
+def _replace(texts: Mapping[Path, str]) -> list[Path]:
+    """Write the files of one folder, each whole or not at all, and none before all are on disk; their paths."""
+    folder = next(iter(texts)).parent
+    drafts = {path: folder / f".{path.name}.{os.getpid()}.tmp" for path in texts}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for draft, text in zip(drafts, texts.values(), strict=True):
-            draft.write_text(text, encoding="utf-8", newline="\n")
-        for draft, final in zip(drafts, finals, strict=True):
-            draft.replace(final)
+        for path, draft in drafts.items():
+            draft.write_text(texts[path], encoding="utf-8", newline="\n")
+        for path, draft in drafts.items():
+            draft.replace(path)
     except OSError as error:
         reason = error.strerror or str(error)
         raise BenchError(
             f"cannot write the leaderboard into {folder}: {reason}; name a folder that can be written"
         ) from error
     finally:
-        for draft in drafts:
+        for draft in drafts.values():
             _discard(draft)
-    return finals
+    return list(texts)
 
 
 def _ranked(board: Leaderboard) -> list[tuple[Row, dict[str, Plain]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,12 +12,13 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.columns import COLUMNS, Column
+from benchmark.columns import Column, Section, columns_of, percent
+from benchmark.leaderboard.across import Across
 from benchmark.leaderboard.board import Leaderboard
-from benchmark.leaderboard.markdown import duration
+from benchmark.leaderboard.pieces import duration
 from benchmark.records import TrialState
 
-GIVEN_UP = ("kind", "members", "macro_f1", "ece", "inference_ms", "parameters", "log_loss")
+GIVEN_UP = ("kind", "members", "inference_ms", "parameters", "log_loss_calibrated", "difference", "group")
 """Columns that a narrow terminal does without, the first to go first; a file has them all."""
 
 
@@ -25,9 +27,10 @@ class TerminalBoard:
     """The short table, as many of its columns as the terminal has room for, and notes on how to read it."""
 
     board: Leaderboard
+    columns: Sequence[Column]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        columns = [column for column in COLUMNS if column.compact]
+        columns = list(self.columns)
         for key in GIVEN_UP:
             if (
                 Measurement.get(console, options.update(max_width=1000), self._table(columns)).maximum
@@ -50,7 +53,8 @@ class TerminalBoard:
             )
         for rank, row in enumerate(self.board.rows, start=1):
             cells = [Text(column.text(row)) for column in columns]
-            table.add_row(str(rank), *cells, style="bold green" if rank == 1 else None)
+            is_winner = row.entrant.name == self.board.winner.name
+            table.add_row(str(rank), *cells, style="bold green" if is_winner else None)
         return table
 
     def _notes(self) -> list[Text]:
@@ -63,11 +67,33 @@ class TerminalBoard:
                 f"decides nothing.\nInterval: {self.board.interval}. Higher is better, lower where ↓ says so.",
                 style="dim",
             ),
+            *self._advice(),
             Text(f"{spent}on {', '.join(summary.devices) or origin.device}.", style="dim"),
             *(Text(f"{number} failed: {reason}", style="yellow") for reason, number in summary.failures),
         ]
 
+    def _advice(self) -> list[Text]:
+        found = self.board.recommendation
+        if found is None:
+            return []
+        smallest = "none smaller is as good"
+        if found.smallest != found.name:
+            smallest = f"the smallest that is as good: {found.smallest}"
+        return [Text(f"Recommended: {found.name}; {smallest}.", style="bold")]
 
-def to_rich(board: Leaderboard) -> TerminalBoard:
-    """What `Console.print` shows of a board."""
-    return TerminalBoard(board)
+
+def to_rich(board: Leaderboard, columns: Sequence[Column] = ()) -> TerminalBoard:
+    """What `Console.print` shows of a board; `columns` where they are not those of the short table."""
+    return TerminalBoard(board, columns or columns_of(Section.SHORT))
+
+
+def across_to_rich(across: Across) -> Table:
+    """What `Console.print` shows of several studies side by side: mean rank, and test accuracy in %."""
+    table = Table(box=box.SIMPLE_HEAD, title=Text("side by side", style="bold"), title_justify="left", pad_edge=False)
+    table.add_column("Entrant")
+    for heading in ("Mean\nrank ↓", *across.studies):
+        table.add_column(Text(heading), justify="right", no_wrap=True)
+    for label, rank, values in zip(across.labels, across.mean_rank, across.accuracy, strict=True):
+        cells = ["–" if math.isnan(value) else percent(value) for value in values.tolist()]
+        table.add_row(Text(label), "–" if rank is None else f"{rank:.2f}", *cells)
+    return table

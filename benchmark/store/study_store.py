@@ -49,6 +49,7 @@ _STATES = {
     OptunaState.PRUNED: TrialState.PRUNED,
     OptunaState.FAIL: TrialState.FAILED,
 }
+_ENTRANT_KEYS = ("kind", "family", "members", "weights", "cost", "seeds", "method", "contributions")
 
 
 @retried
@@ -112,6 +113,11 @@ class StudyStore:
         """Optuna's view of the study."""
         return self._db.study
 
+    @property
+    def is_writable(self) -> bool:
+        """Whether this process may write where the study is."""
+        return can_write(self.location)
+
     def exclusive(self) -> AbstractContextManager[None]:
         """Held by one process at a time, of all that work on the study."""
         return self._db.exclusive()
@@ -129,12 +135,13 @@ class StudyStore:
         self.study.set_user_attr(key, value)
 
     @retried
-    def add_to_fact(self, key: str, item: Any) -> None:
-        """Append to a stored list, made where it is missing, unless the item is in it; safe beside other processes."""
+    def add_to_fact(self, key: str, *items: Any) -> None:
+        """Append to a stored list, made where it is missing, what is not yet in it; safe beside other processes."""
         with self.exclusive():
-            items = self.fact(key) or []
-            if item not in items:
-                self.set_fact(key, [*items, item])
+            stored = self.fact(key) or []
+            new = [item for item in items if item not in stored]
+            if new:
+                self.set_fact(key, [*stored, *new])
 
     @retried
     def labels(self, split: Split) -> NDArray[np.int64]:
@@ -222,7 +229,7 @@ class StudyStore:
                 "name": entrant.name,
                 "record": json.dumps(
                     as_jsonable(
-                        {key: getattr(entrant, key) for key in ("kind", "family", "members", "weights", "cost")}
+                        {key: getattr(entrant, key) for key in _ENTRANT_KEYS}
                         | {"digests": [entrant.val.digest, entrant.test.digest]}
                     )
                 ),
@@ -294,6 +301,9 @@ def _entrant(row: Any) -> Entrant:
         val=Predictions(Split.VAL, _matrix(row.val_log_probs, row.classes)),
         test=Predictions(Split.TEST, _matrix(row.test_log_probs, row.classes)),
         cost=Cost(**record["cost"]),
+        seeds=record.get("seeds", 1),
+        method=record.get("method", ""),
+        contributions=None if record.get("contributions") is None else tuple(record["contributions"]),
     )
     return entrant if record["weights"] is None else replace(entrant, weights=tuple(record["weights"]))
 

@@ -10,7 +10,7 @@ from benchmark.training.data import BatchStream, DeviceData, Part
 from benchmark.training.device import DeviceChoice, check_libraries, choose_device
 from benchmark.training.loop import DivergedError, TrainedModel, TrainingRun, train
 from benchmark.training.memory import keep_freed_memory, peak_memory_bytes, resident_bytes, start_peak_memory
-from benchmark.training.prediction import multiply_accumulates, predict
+from benchmark.training.prediction import multiply_accumulates, predict, seconds_to_predict
 
 __all__ = [
     "BatchStream",
@@ -28,6 +28,7 @@ __all__ = [
     "peak_memory_bytes",
     "predict",
     "resident_bytes",
+    "seconds_to_predict",
     "start_peak_memory",
     "state_from_bytes",
     "state_to_bytes",

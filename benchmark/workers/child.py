@@ -23,6 +23,8 @@ from benchmark.workers.messages import Failed, FailureKind, Finished, Job, Plann
 if TYPE_CHECKING:
     from benchmark.training import Captures, DeviceData, TrainedModel, TrainingRun
 
+_PREDICTED_TOGETHER = 256
+"""Images in a batch when the time to predict one of them is measured."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -121,7 +123,13 @@ def _save(run: TrainingRun, artifacts: Artifacts, name: str) -> StoredFile:
 def _finish(
     job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel, artifacts: Artifacts | None
 ) -> Finished:
-    from benchmark.training import multiply_accumulates, peak_memory_bytes, predict, weights_to_bytes
+    from benchmark.training import (
+        multiply_accumulates,
+        peak_memory_bytes,
+        predict,
+        seconds_to_predict,
+        weights_to_bytes,
+    )
 
     peak_bytes = peak_memory_bytes(data.where)
     views = job.config.views
@@ -135,9 +143,11 @@ def _finish(
     )
     started = time.perf_counter()
     val = answer(data.val).cpu()
-    val_seconds = time.perf_counter() - started
     test = answer(data.test).cpu()
-    test_seconds = time.perf_counter() - started - val_seconds
+    inference = partial(seconds_to_predict, trained.model, data, views=views, precision=job.config.precision)
+    together = min(_PREDICTED_TOGETHER, len(data.test), run.largest_prediction or _PREDICTED_TOGETHER)
+    inference_seconds, latency_seconds = inference(together) / together, inference(1)
+    answering_seconds = time.perf_counter() - started
     val_accuracy = (val.argmax(dim=1) == data.val.labels.cpu()).float().mean().item()
     weights = None
     if artifacts is not None and val_accuracy >= job.keep_from:
@@ -149,12 +159,13 @@ def _finish(
             parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
             macs=multiply_accumulates(trained.model, data) * VIEWS[views],
             train_seconds=trained.train_seconds,
-            inference_ms=1000 * test_seconds / len(data.test),
+            inference_ms=1000 * inference_seconds,
             peak_memory_bytes=peak_bytes,
+            latency_ms=1000 * latency_seconds,
         ),
         best_step=trained.best_step,
         images_seen=trained.images_seen,
-        evaluation_seconds=trained.evaluation_seconds + val_seconds + test_seconds,
+        evaluation_seconds=trained.evaluation_seconds + answering_seconds,
         weights=weights,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import nn
 from torch.nn import functional
 
 from benchmark.records import VIEWS, Dataset, Images, SplitRows
-from benchmark.training import DeviceData, choose_device, multiply_accumulates, predict
+from benchmark.training import DeviceData, choose_device, multiply_accumulates, predict, seconds_to_predict
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +98,23 @@ def test_bfloat16_predictions_are_normalised_float32(data: DeviceData, model: nn
     found = predict(model, data, data.val, views="one", precision="bfloat16")
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.exp().sum(dim=1), torch.ones(100))
+
+
+def test_the_time_to_predict_is_of_so_many_images_and_all_views_without_the_first_run(data: DeviceData) -> None:
+    seen: list[int] = []
+
+    class Slow(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            seen.append(len(images))
+            time.sleep(0.2 if len(seen) == 1 else 0.002)
+            return images.flatten(1)[:, :3]
+
+    model = Slow().train()
+    assert 0.004 <= seconds_to_predict(model, data, 7, views="two") < 0.1
+    assert set(seen) == {7}
+    # Two views of one run that does not count, and of two that do, at least.
+    assert len(seen) >= 6
+    assert model.training
 
 
 def test_multiply_accumulates_by_hand(data: DeviceData) -> None:

@@ -1,4 +1,4 @@
-"""Stacking: multinomial logistic regression on the members' log-probabilities; knows predictions only.
+"""What stacking methods share: a meta-learner's classes, and logistic regression; which features is their matter.
 
 Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1; Ting & Witten 1999, doi:10.1613/jair.594 (class probabilities as
 features of the meta-learner).
@@ -6,6 +6,7 @@ features of the meta-learner).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
@@ -13,32 +14,50 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from benchmark.ensemblers import ENSEMBLERS, Ensembler
+from benchmark.ensemblers._features import side_by_side
 from benchmark.folds import stratified_folds
 from benchmark.metrics import LOG_FLOOR, log_loss
 
+REFERENCE = "Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1; Ting & Witten 1999, doi:10.1613/jair.594"
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Inverse L2 strengths C, strongest penalty first, on standardised features."""
 FOLDS = 4
 SEED = 0
 MAX_ITERATIONS = 5000
-FEATURE_FLOOR = float(np.log(1e-6))
-"""Log-probabilities enter no lower than this: an image that a member all but rules out must not rule the fit."""
+
+Features = Callable[[NDArray[np.float32]], NDArray[np.float64]]
+"""What is learnt from, (M, N, K), of log-probabilities (M, N, K)."""
 
 
-class Stacking:
-    """A meta-learner over M x K standardised log-probabilities; the L2 strength is chosen by log loss over folds."""
+def logistic_parameters(members: int, classes: int) -> int:
+    """Coefficients and intercepts that a logistic stacking fits; two classes need one set of them."""
+    return (members * classes + 1) * (classes if classes > 2 else 1)
+
+
+def for_every_class(log_probs: NDArray[np.float64], seen: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
+    """float32 (N, K) of the log-probabilities (N, seen) of the classes that had a row in the fit; LOG_FLOOR elsewhere.
+
+    Nothing is lower than LOG_FLOOR.
+    """
+    full = np.full((len(log_probs), classes), LOG_FLOOR)
+    full[:, seen] = np.maximum(log_probs, LOG_FLOOR)
+    return full.astype(np.float32)
+
+
+class LogisticStacking:
+    """Multinomial logistic regression on M x K standardised features; the L2 strength is chosen by log loss."""
 
     weights: NDArray[np.float64] | None = None
 
-    def __init__(self) -> None:
+    def __init__(self, features: Features) -> None:
         self.strength: float | None = None
         """The chosen C, once fitted."""
+        self._features = features
         self._model: Any = None
 
     def fit(self, log_probs: NDArray[np.float32], labels: NDArray[np.int64]) -> Self:
         """Choose C by cross-validation within the rows given, then fit on all of them."""
-        features = _features(log_probs)
+        features = side_by_side(self._features(log_probs))
         self._classes = log_probs.shape[2]
         self._centre = features.mean(axis=0)
         spread = features.std(axis=0)
@@ -54,12 +73,8 @@ class Stacking:
         """The meta-learner's log-probabilities, (N, K) of (M, N, K)."""
         if self._model is None:
             raise ValueError("predict needs fit first")
-        return _log_probs(self._model, (_features(log_probs) - self._centre) / self._spread, self._classes)
-
-
-def _features(log_probs: NDArray[np.float32]) -> NDArray[np.float64]:
-    """(N, M * K) of (M, N, K)."""
-    return np.hstack(list(np.maximum(log_probs.astype(np.float64), FEATURE_FLOOR)))
+        scaled = (side_by_side(self._features(log_probs)) - self._centre) / self._spread
+        return _log_probs(self._model, scaled, self._classes)
 
 
 def _regression(strength: float) -> Any:
@@ -82,17 +97,4 @@ def _choose_strength(features: NDArray[np.float64], labels: NDArray[np.int64], c
 
 
 def _log_probs(model: Any, features: NDArray[np.float64], classes: int) -> NDArray[np.float32]:
-    """float32 (N, K); a class without a row in the fit has no column in the model and gets LOG_FLOOR."""
-    log_probs = np.full((len(features), classes), LOG_FLOOR)
-    log_probs[:, model.classes_] = np.maximum(model.predict_log_proba(features), LOG_FLOOR)
-    return log_probs.astype(np.float32)
-
-
-@ENSEMBLERS.register(
-    "stacking",
-    space={},
-    reference="Wolpert 1992, doi:10.1016/S0893-6080(05)80023-1; Ting & Witten 1999, doi:10.1613/jair.594",
-)
-def stacking() -> Ensembler:
-    """An unfitted logistic meta-learner."""
-    return Stacking()
+    return for_every_class(model.predict_log_proba(features), model.classes_, classes)

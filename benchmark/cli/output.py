@@ -1,0 +1,59 @@
+"""What commands print in common, and the words of a command; prints no result of its own."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from benchmark.records import TrialRecord
+    from benchmark.store import StudyStore
+
+
+def teller(console: Console) -> Callable[[str], None]:
+    """Prints plain text: a path with brackets in it is no markup, and is not broken over lines."""
+
+    def say(text: str) -> None:
+        console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+    return say
+
+
+def done(trials: Sequence[TrialRecord]) -> int:
+    """Trials that count towards the budget and have ended."""
+    return sum(trial.state in ("complete", "pruned") for trial in trials)
+
+
+def say_what_next(console: Console, store: StudyStore) -> None:
+    """The next command, whole: it names the folder and the database where they are not the usual ones."""
+    complete = sum(trial.state == "complete" for trial in store.trials())
+    if complete < 2:
+        return
+    at = store.location
+    words = ["bench", "ensemble", at.name, "--top", str(min(5, complete)), *where(at.root, at.storage)]
+    teller(console)(f"next: {shlex.join(words)}")
+
+
+def where(root: Path, storage: str | None) -> list[str]:
+    """The options that lead to a study again; none for the usual places, and never a password."""
+    from benchmark.store import visible_url
+
+    options = [] if root == Path() else ["--root", str(root)]
+    return options if storage is None else [*options, "--storage", visible_url(storage)]
+
+
+def command() -> str:
+    """The command as it was typed; a database password is left out."""
+    from benchmark.store import visible_url
+
+    words = []
+    for word in sys.argv[1:]:
+        option, is_option, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        words.append(option + is_option + (visible_url(value) if "://" in value else value))
+    return shlex.join(["bench", *words])

@@ -1,0 +1,169 @@
+"""Commands that read what a study stored: ensemble, leaderboard, verify. They train nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+from rich.console import Console
+
+from benchmark.cli.app import app
+from benchmark.cli.options import Root, Storage, StudyToRead, sizes_of
+from benchmark.cli.output import command, teller
+from benchmark.cli.studies import open_named, searched_here
+from benchmark.errors import BenchError
+
+if TYPE_CHECKING:
+    from benchmark.ensemblers.greedy_selection import Metric
+    from benchmark.leaderboard import Leaderboard
+    from benchmark.store import StudyStore
+
+
+@app.command()
+def ensemble(
+    study: StudyToRead = None,
+    top: Annotated[
+        str | None,
+        typer.Option(
+            help="How many of the best models to combine; default: 5, or all there are. 1..20 combines 20, and draws "
+            "accuracy against size from 1 to 20."
+        ),
+    ] = None,
+    method: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="auto (every method), voting or stacking (the usual one of its kind), or a method's name; may be "
+            "given again."
+        ),
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="What selection and recommendation go by: log_loss (after temperature) or accuracy.")
+    ] = "log_loss",
+    temperature: Annotated[
+        str, typer.Option(help="Where a temperature is fitted: none, members, result or both.")
+    ] = "none",
+    max_members: Annotated[int | None, typer.Option(min=1, help="At most so many models.")] = None,
+    max_latency_ms: Annotated[
+        float | None, typer.Option(min=0, help="At most so many milliseconds to predict one image alone.")
+    ] = None,
+    max_params: Annotated[int | None, typer.Option(min=1, help="At most so many parameters.")] = None,
+    diverse: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most N models of one architecture's family.")
+    ] = None,
+    storage: Storage = None,
+    root: Root = Path(),
+) -> None:
+    """Build ensembles from stored predictions, recommend one, and write the leaderboard. Trains nothing.
+
+    Example: bench ensemble cifar10-cpu --top 5
+    """
+    from benchmark.ensemble import EnsembleSpec, Limits
+    from benchmark.study import ensembles_of, note_command
+
+    console = Console()
+    store = open_named(study, root, storage, console)
+    complete = sum(trial.state == "complete" for trial in store.trials())
+    sizes = sizes_of(top) or [min(EnsembleSpec.top, max(complete, 2))]
+    spec = EnsembleSpec(
+        # The end of a range may lie beyond what there is; a single number means what it says.
+        top=sizes[0] if len(sizes) == 1 else min(sizes[-1], max(complete, 2)),
+        methods=tuple(method or ("auto",)),
+        metric=cast("Metric", metric),  # the spec refuses others
+        temperature=temperature,
+        limits=Limits(max_members, max_latency_ms, max_params, diverse),
+    )
+    ensembles_of(store, spec, sizes if len(sizes) > 1 else (), teller(console))
+    note_command(store, command())
+    _write_leaderboard(store, root, console)
+
+
+@app.command()
+def leaderboard(
+    studies: Annotated[
+        list[str] | None,
+        typer.Argument(help="One study or several; default: the one searched last.", metavar="[STUDY]..."),
+    ] = None,
+    all_studies: Annotated[bool, typer.Option("--all", help="Every study that was searched in this folder.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    columns: Annotated[
+        str | None, typer.Option(help="Columns of the short table, in order: name,test_accuracy,... (see --json).")
+    ] = None,
+    storage: Storage = None,
+    root: Root = Path(),
+) -> None:
+    """Rank single models and ensembles; prints, and writes results/NAME.md, .csv and .json with figures.
+
+    Several studies are compared as well: by mean rank and by who wins how often. results/README.md lists them all.
+
+    Example: bench leaderboard cifar10-cpu --json
+    """
+    from benchmark.leaderboard import across_to_rich, compare_studies, result_of, to_json
+
+    console = Console()
+    named = searched_here(root) if all_studies else studies
+    names: list[str | None] = [*named] if named else [None]
+    if all_studies and studies:
+        raise BenchError("name studies or give --all, not both")
+    texts = []
+    for name in names:
+        # What is not JSON goes elsewhere, so that the output can be piped on.
+        store = open_named(name, root, storage, Console(stderr=True) if as_json else console, to_read=True)
+        texts.append(to_json(_write_leaderboard(store, root, console, columns, is_shown=not as_json)))
+    if as_json:
+        typer.echo(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
+    elif len(texts) > 1:
+        console.print(across_to_rich(compare_studies([result_of(json.loads(text)) for text in texts])))
+
+
+@app.command()
+def verify(
+    study: StudyToRead = None,
+    storage: Storage = None,
+    root: Root = Path(),
+) -> None:
+    """Read everything again that a study stored, against its digests, and name what is damaged.
+
+    Example: bench verify cifar10-cpu
+    """
+    from benchmark.study import place_of_files
+    from benchmark.verify import verify as verify_study
+
+    console = Console()
+    store = open_named(study, root, storage, console, to_read=True)
+    place = place_of_files(store)
+    # Studies of earlier versions do not have it, and kept no files either.
+    spec = store.fact("spec") or {"search": {"keep_weights": 0}}
+    found = verify_study(store, place, spec["search"]["keep_weights"])
+    say = teller(console)
+    say(f"{found.complete} complete trials and their predictions, {found.files} files in {place.label}")
+    if found.elsewhere:
+        say(f"{found.elsewhere} files at places that this machine does not see were not read")
+    if found.stray:
+        say(f"unknown to the database, of no use: {', '.join(found.stray)}")
+    for sentence in found.damage:
+        say(f"damaged: {sentence}")
+    if found.damage:
+        raise BenchError(f"{len(found.damage)} damaged in {store}; restore them from a copy, or search on without them")
+    say("everything is whole")
+
+
+def _write_leaderboard(
+    store: StudyStore, root: Path, console: Console, columns: str | None = None, *, is_shown: bool = True
+) -> Leaderboard:
+    """Print a study's leaderboard, write its files and figures and the index of all."""
+    from benchmark.columns import columns_named
+    from benchmark.leaderboard import draw, to_rich, write, write_index
+    from benchmark.study import leaderboard_of
+
+    chosen = [] if columns is None else columns_named([key.strip() for key in columns.split(",")])
+    board = leaderboard_of(store)
+    if is_shown:
+        console.print(to_rich(board, chosen))
+    paths = write(board, root / "results", chosen)
+    figures = draw(board, root / "results")
+    write_index(root / "results")
+    if is_shown:
+        teller(console)(f"written: {', '.join(map(str, paths))}; {len(figures)} figures in {figures[0].parent}")
+    return board

@@ -1,0 +1,183 @@
+"""Commands that run trials: search, worker; and init, which comes before."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from benchmark.cli.app import app
+from benchmark.cli.options import ArtifactsPlace, DataFolder, Root, Storage, StudyToSearch, Timeout, Workers, seconds_of
+from benchmark.cli.output import command, done, say_what_next, teller, where
+from benchmark.cli.studies import default_study, location
+from benchmark.errors import BenchError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.definition import StudySpec
+    from benchmark.store import StudyStore
+
+_INTERRUPTED = 130
+"""Exit code after Ctrl-C or SIGTERM, as shells have it, so that `bench search && bench ensemble` stops there."""
+
+
+@app.command()
+def search(
+    study: StudyToSearch = None,
+    trials: Annotated[
+        int | None, typer.Option(min=1, help="Trials in total in the study, not additional ones.")
+    ] = None,
+    timeout: Timeout = None,
+    workers: Workers = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed instead of the definition's, for a new study.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="tpe, random, gp or cmaes, for a new study.")] = None,
+    engine: Annotated[str, typer.Option(help="local: this machine; ray: a Ray cluster, with --storage.")] = "local",
+    storage: Storage = None,
+    artifacts: ArtifactsPlace = None,
+    data: DataFolder = None,
+    root: Root = Path(),
+) -> None:
+    """Search architectures and hyperparameters; the same command again continues.
+
+    Example: bench search cifar10-cpu --trials 100 --timeout 30m
+    """
+    from dataclasses import replace
+
+    from benchmark.definition import load_study
+    from benchmark.space import Space
+    from benchmark.study import note_command, open_for_search, place_of_files, set_total
+    from benchmark.training import check_libraries
+    from benchmark.workers import devices
+
+    if engine not in ("local", "ray"):
+        raise UnknownNameError("engine", engine, ("local", "ray"))
+    console = Console()
+    check_libraries()
+    found = devices()
+    spec = load_study(study or default_study(found, console), root)
+    if seed is not None:
+        spec = replace(spec, seed=seed)
+    if sampler is not None:
+        spec = replace(spec, search=replace(spec.search, sampler=sampler))
+    total = trials or spec.search.trials
+    seconds = None if timeout is None else seconds_of(timeout)
+    Space(spec)
+    store = open_for_search(spec, location(spec.name, root, storage), data, teller(console))
+    if done(store.trials()) >= total:
+        console.print(f"The budget of {total} trials is spent. Raise it with --trials.")
+        say_what_next(console, store)
+        return
+    set_total(store, total)
+    place_of_files(store, artifacts)
+    note_command(store, command())
+    if engine == "ray":
+        _search_on_ray(console, store, total, workers, seconds, data)
+    else:
+        _search_here(console, spec, store, found, workers, total, seconds, data)
+
+
+@app.command()
+def worker(
+    study: Annotated[str, typer.Argument(help="The study.")],
+    timeout: Timeout = None,
+    workers: Workers = None,
+    storage: Storage = None,
+    artifacts: ArtifactsPlace = None,
+    data: DataFolder = None,
+    root: Root = Path(),
+) -> None:
+    """Join the search of a study from this machine, until its trials are done.
+
+    The definition and the number of trials are the database's; where it has no such study yet, the worker begins it.
+
+    Example: bench worker cifar10 --storage postgresql://host/db
+    """
+    from benchmark.study import note_command, open_to_join, place_of_files
+    from benchmark.training import check_libraries
+    from benchmark.workers import devices
+
+    console = Console()
+    check_libraries()
+    spec, store = open_to_join(location(study, root, storage), data, teller(console))
+    place_of_files(store, artifacts)
+    note_command(store, command())
+    seconds = None if timeout is None else seconds_of(timeout)
+    _search_here(console, spec, store, devices(), workers, None, seconds, data)
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the new study.")],
+    root: Root = Path(),
+) -> None:
+    """Write a commented study definition, studies/NAME.toml, to be edited.
+
+    Example: bench init my-study
+    """
+    from benchmark.definition import write_template
+
+    path = write_template(name, root)
+    teller(Console())(f"wrote {path}; edit it, then: {shlex.join(['bench', 'search', name, *where(root, None)])}")
+
+
+def _search_here(
+    console: Console,
+    spec: StudySpec,
+    store: StudyStore,
+    found: Sequence[str],
+    workers: int | None,
+    total: int | None,
+    timeout: float | None,
+    data: Path | None,
+) -> None:
+    """Search with workers of this machine, and say how it ended; `total` None is the study's own."""
+    from benchmark.display import SearchDisplay
+    from benchmark.search import Search, SearchLimits
+    from benchmark.space import Space
+    from benchmark.study import place_of_files
+    from benchmark.workers import worker_setups
+
+    setups = worker_setups(found, workers, spec, data)
+    before, wanted = store.trials(), total or int(store.fact("trials"))
+    names = f"{len(setups)} worker{'s' if len(setups) > 1 else ''} on {', '.join(found)}"
+    console.print(f"study {spec.name}: {done(before)} of {wanted} trials done; {names}", soft_wrap=True)
+    with SearchDisplay(console, spec.name, before, wanted, timeout) as display:
+        end = Search(store, Space(spec), setups, place_of_files(store), display).run(SearchLimits(total, timeout))
+    _say_how_it_ended(console, end.why, store)
+    if end.why == "interrupted":
+        raise typer.Exit(_INTERRUPTED)
+
+
+def _search_on_ray(
+    console: Console, store: StudyStore, total: int, workers: int | None, timeout: float | None, data: Path | None
+) -> None:
+    """Search with workers as tasks of a Ray cluster, and say how it ended."""
+    from benchmark.display import SearchDisplay
+    from benchmark.ray_engine import search_on_ray
+
+    if store.location.storage is None:
+        raise BenchError("--engine ray needs a database that every node reaches: --storage postgresql://host/db")
+    with SearchDisplay(console, store.location.name, store.trials(), total, timeout) as display:
+        why = search_on_ray(store, total, workers, timeout, data, display, teller(console))
+    _say_how_it_ended(console, why, store)
+    if why == "interrupted":
+        raise typer.Exit(_INTERRUPTED)
+
+
+def _say_how_it_ended(console: Console, why: str, store: StudyStore) -> None:
+    say = teller(console)
+    trials = store.trials()
+    counts = Counter(str(trial.state) for trial in trials)
+    first = {"spent": "done", "timeout": "the time is up", "interrupted": "interrupted"}[why]
+    say(f"{first}: " + ", ".join(f"{counts[state]} {state}" for state in ("complete", "pruned", "failed")))
+    say(f"trials: {store}")
+    if counts["running"]:
+        say(f"{counts['running']} still run in other processes")
+    if why != "spent":
+        say("to go on: the same command again")
+    say_what_next(console, store)

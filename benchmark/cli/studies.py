@@ -1,0 +1,71 @@
+"""Which study is meant: by its name, or by what this machine and this folder have; opens it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from benchmark.errors import BenchError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmark.definition import StudySpec
+    from benchmark.store import StudyLocation, StudyStore
+
+
+def default_study(devices: Sequence[str], console: Console) -> str:
+    """The shipped study for what this machine has to train on, and says so."""
+    name = "cifar10-cpu" if devices[0] == "cpu" else "cifar10"
+    console.print(f"no study named: taking {name}, the one for a {'CPU' if name != 'cifar10' else 'GPU'}")
+    return name
+
+
+def read_definition(name: str, root: Path) -> StudySpec:
+    """The study's definition, as the folder has it or else as it is shipped, without leaving a copy in the folder."""
+    from benchmark.definition import load_study, shipped_studies, shipped_study
+
+    if name in shipped_studies() and not (root / "studies" / f"{name}.toml").exists():
+        return shipped_study(name)
+    return load_study(name, root)
+
+
+def location(name: str, root: Path, storage: str | None) -> StudyLocation:
+    """Where a study of that name is. Raises BenchError where it is no name."""
+    from benchmark.definition import check_study_name
+    from benchmark.store import StudyLocation
+
+    return StudyLocation(check_study_name(name), root, storage)
+
+
+def open_named(
+    study: str | None, root: Path, storage: str | None, console: Console, *, to_read: bool = False
+) -> StudyStore:
+    """The study to read; where none is named, the one that was searched last in this folder.
+
+    `to_read`: nothing will be written, so that its folder need not be writable.
+    """
+    from benchmark.definition import check_study_name, shipped_studies
+    from benchmark.store import open_study
+
+    databases = sorted((root / "studies").glob("*.db"), key=lambda path: path.stat().st_mtime)
+    if study is None:
+        if storage is not None or not databases:
+            raise BenchError("name a study" if storage is not None else "no study here yet; run: bench search")
+        study = databases[-1].stem
+        if len(databases) > 1:
+            console.print(f"no study named: taking {study}, the one searched last", soft_wrap=True)
+    defined = {path.stem for path in (root / "studies").glob("*.toml")} | set(shipped_studies())
+    if storage is None and check_study_name(study) not in defined | {path.stem for path in databases}:
+        raise UnknownNameError("study", study, defined | {path.stem for path in databases})
+    return open_study(location(study, root, storage), to_read=to_read)
+
+
+def searched_here(root: Path) -> list[str]:
+    """Studies with a database in the folder, by name. Raises BenchError where there is none."""
+    names = sorted(path.stem for path in (root / "studies").glob("*.db"))
+    if not names:
+        raise BenchError("no study here yet; run: bench search")
+    return names

@@ -1,0 +1,38 @@
+"""Trials into ensembles: every method cross-fitted on validation, scored once on test; trains and stores nothing.
+
+`build_ensembles` makes the entrants that an `EnsembleSpec` asks for, `recommend` names the one to take and the smallest
+that is as good, `contributions` says what each member is worth, and `size_curve` what every further member brings.
+"""
+
+from benchmark.ensemble.building import (
+    METRICS,
+    EnsembleSpec,
+    build_ensembles,
+    default_methods,
+    methods_named,
+    warnings_of,
+)
+from benchmark.ensemble.crossfit import Fitted, cross_fit
+from benchmark.ensemble.pools import Limits, top_candidates
+from benchmark.ensemble.recommending import Recommendation, contributions, recommend
+from benchmark.ensemble.sizes import SizePoint, size_curve
+from benchmark.ensemble.wrappers import TEMPERATURES
+
+__all__ = [
+    "METRICS",
+    "TEMPERATURES",
+    "EnsembleSpec",
+    "Fitted",
+    "Limits",
+    "Recommendation",
+    "SizePoint",
+    "build_ensembles",
+    "contributions",
+    "cross_fit",
+    "default_methods",
+    "methods_named",
+    "recommend",
+    "size_curve",
+    "top_candidates",
+    "warnings_of",
+]

@@ -1,0 +1,219 @@
+"""From what a user asks of ensembles to entrants: each method over the best models, over all of them, by family."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial, reduce
+from operator import add
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.ensemble.crossfit import Fitted, cross_fit, folds_of
+from benchmark.ensemble.pools import Limits, cheapest_first, ranked, top_candidates
+from benchmark.ensemble.wrappers import TEMPERATURES, Calibrated, Preselected
+from benchmark.ensemblers import ENSEMBLERS, Ensembler
+from benchmark.ensemblers.greedy_selection import GreedySelection, Metric
+from benchmark.errors import UnknownNameError
+from benchmark.records import Entrant
+
+ENSEMBLE = "ensemble"
+GREEDY = "greedy_selection"
+METRICS: tuple[Metric, ...] = get_args(Metric)
+ROWS_PER_PARAMETER = 2
+"""With fewer validation rows, a logistic meta-learner learns them by heart."""
+_USUAL = {"auto": None, "voting": GREEDY, "stacking": "log_linear_pooling"}
+"""What a user may ask for without knowing a method's name; None is every method but the baselines."""
+
+
+@dataclass(frozen=True)
+class EnsembleSpec:
+    """What ensembles to build."""
+
+    top: int = 5
+    """Methods combine so many of the best single models, in validation accuracy."""
+    methods: tuple[str, ...] = ("auto",)
+    """Registered names, or auto (all), voting or stacking (the usual one of either kind)."""
+    metric: Metric = "log_loss"
+    """What greedy selection and the recommendation go by: log_loss (after temperature) or accuracy."""
+    temperature: str = "none"
+    """Where a temperature is fitted, a name in TEMPERATURES."""
+    limits: Limits = field(default_factory=Limits)
+    folds: int = 5
+    seed: int = 0
+    """Of the folds."""
+
+    def __post_init__(self) -> None:
+        if self.metric not in METRICS:
+            raise UnknownNameError("metric", self.metric, METRICS)
+        if self.temperature not in TEMPERATURES:
+            raise UnknownNameError("temperature", self.temperature, TEMPERATURES)
+        methods_named(self.methods)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pool:
+    """Single models to combine, from cheap to dear, and what to call them."""
+
+    title: str
+    members: list[Entrant]
+
+
+def default_methods() -> list[str]:
+    """Every registered ensemble method but the baselines."""
+    return [name for name in ENSEMBLERS if not ENSEMBLERS[name].tags.get("baseline")]
+
+
+def methods_named(words: Sequence[str]) -> list[str]:
+    """Registered names for what a user asked for. Raises UnknownNameError."""
+    names: dict[str, None] = {}
+    for word in words:
+        found = default_methods() if word == "auto" else [_USUAL.get(word) or word]
+        for name in found:
+            if name not in ENSEMBLERS:
+                raise UnknownNameError("ensemble method", name, [*_USUAL, *ENSEMBLERS])
+            names[name] = None
+    return list(names)
+
+
+def build_ensembles(
+    candidates: Sequence[Entrant], labels: NDArray[np.int64], spec: EnsembleSpec = EnsembleSpec()
+) -> list[Entrant]:
+    """One entrant per method and pool, over single models; `labels` (N,) are those of validation.
+
+    Every method combines the `top` best. One that selects its members is also given all candidates, and a stacking
+    with so many parameters is also given as many of the best as the validation rows can bear. Every family with
+    several candidates has a greedy selection of its own, to compare families by. Members, votes and cost of an entrant
+    are those of the fit on all of validation, members without a vote left out.
+
+    Raises BenchError where there are fewer than 2 or fewer than `top` candidates, or nothing is within the limits;
+    SealedTestError where anything but validation would decide.
+    """
+    assignment = folds_of(labels, spec.folds, spec.seed)
+    best = ranked(candidates, labels)
+    top = _Pool(f"top {spec.top}", cheapest_first(top_candidates(candidates, labels, spec.top, spec.limits)))
+    order = {entrant.members[0]: place for place, entrant in enumerate(best)}
+    built = []
+    for name in methods_named(spec.methods):
+        for pool in (top, *_wider_pools(name, best, spec, len(labels))):
+            if len(pool.members) > 1:
+                fitted = _fit(_builder(name, pool, spec), pool, labels, assignment)
+                built.append(_entrant(_title(name, pool.title, spec), name, ENSEMBLE, pool, fitted, order))
+    if GREEDY in methods_named(spec.methods):
+        for pool in _families([entrant for entrant in best if spec.limits.allow([entrant])]):
+            fitted = _fit(_builder(GREEDY, pool, spec), pool, labels, assignment)
+            family = pool.members[0].family
+            built.append(_entrant(_title("", pool.title, spec), GREEDY, family, pool, fitted, order))
+    return built
+
+
+def refit(
+    name: str,
+    members: Sequence[Entrant],
+    labels: NDArray[np.int64],
+    assignment: NDArray[np.int64],
+    spec: EnsembleSpec = EnsembleSpec(),
+) -> Fitted:
+    """One method over exactly these single models, without limits; `assignment` (N,) is the fold of every row."""
+    pool = _Pool("", cheapest_first(members))
+    return _fit(_builder(name, pool, replace(spec, limits=Limits())), pool, labels, assignment)
+
+
+def bearable_members(name: str, rows: int, classes: int, most: int) -> int:
+    """How many members, at most `most`, a method can take with 2 validation rows for every parameter it fits."""
+    parameters: Callable[[int, int], int] | None = ENSEMBLERS[name].tags.get("parameters")
+    if parameters is None:
+        return most
+    return max((m for m in range(1, most + 1) if ROWS_PER_PARAMETER * parameters(m, classes) <= rows), default=0)
+
+
+def warnings_of(spec: EnsembleSpec, rows: int, classes: int) -> list[str]:
+    """What a user should know about methods that have too few validation rows, a sentence each."""
+    found = []
+    for name in methods_named(spec.methods):
+        if bearable_members(name, rows, classes, spec.top) < spec.top:
+            count = ENSEMBLERS[name].tags["parameters"](spec.top, classes)
+            found.append(
+                f"{name.replace('_', ' ')} of {spec.top} members fits {count:,} parameters to {rows:,} validation rows:"
+                f" below {ROWS_PER_PARAMETER} rows each it learns them by heart; take fewer members or another method"
+            )
+    return found
+
+
+def _wider_pools(name: str, best: list[Entrant], spec: EnsembleSpec, rows: int) -> list[_Pool]:
+    """Beyond the top: all candidates for a method that selects, as many as rows can bear for one that is fitted."""
+    tags = ENSEMBLERS[name].tags
+    if tags.get("selects"):
+        inside = [entrant for entrant in best if spec.limits.allow([entrant])]
+        return [_Pool("all", cheapest_first(inside))] if len(inside) > spec.top else []
+    if "parameters" in tags and not spec.limits:
+        most = bearable_members(name, rows, best[0].val.log_probs.shape[1], len(best))
+        return [_Pool(f"top {most}", cheapest_first(best[:most]))] if most > spec.top else []
+    return []
+
+
+def _families(best: list[Entrant]) -> list[_Pool]:
+    """The candidates of every family that has several; none where all are of one family."""
+    by_family: defaultdict[str, list[Entrant]] = defaultdict(list)
+    for entrant in best:
+        by_family[entrant.family].append(entrant)
+    if len(by_family) < 2:
+        return []
+    several = {family: members for family, members in by_family.items() if len(members) > 1}
+    return [_Pool(f"{family}, ensembled", cheapest_first(several[family])) for family in sorted(several)]
+
+
+def _builder(name: str, pool: _Pool, spec: EnsembleSpec) -> Callable[[], Ensembler]:
+    """What makes one unfitted method, within the limits and with temperatures as asked for."""
+    may_join = partial(_may_join, pool.members, spec.limits) if spec.limits else None
+
+    def build() -> Ensembler:
+        method: Ensembler
+        if name == GREEDY:
+            method = GreedySelection(metric=spec.metric, may_join=may_join)
+        elif may_join is not None and ENSEMBLERS[name].tags.get("selects"):
+            method = Preselected(ENSEMBLERS[name].build, GreedySelection(metric=spec.metric, may_join=may_join))
+        else:
+            method = ENSEMBLERS[name].build()
+        return method if spec.temperature == "none" else Calibrated(method, spec.temperature)
+
+    return build
+
+
+def _may_join(pool: list[Entrant], limits: Limits, chosen: frozenset[int], candidate: int) -> bool:
+    return limits.allow([pool[index] for index in (*chosen, candidate)])
+
+
+def _fit(
+    build: Callable[[], Ensembler], pool: _Pool, labels: NDArray[np.int64], assignment: NDArray[np.int64]
+) -> Fitted:
+    val, test = [entrant.val for entrant in pool.members], [entrant.test for entrant in pool.members]
+    return cross_fit(build, val, test, labels, assignment)
+
+
+def _title(name: str, pool: str, spec: EnsembleSpec) -> str:
+    parts = [name.replace("_", " "), pool, str(spec.limits)]
+    parts.append("by accuracy" if spec.metric == "accuracy" and name in ("", GREEDY) else "")
+    parts.append("" if spec.temperature == "none" else f"temperature of {spec.temperature}")
+    return ", ".join(filter(None, parts))
+
+
+def _entrant(name: str, method: str, family: str, pool: _Pool, fitted: Fitted, order: dict[int, int]) -> Entrant:
+    """Members in the order of their standing; those without a vote are left out."""
+    weights = fitted.weights
+    voting = [index for index in range(len(pool.members)) if weights is None or weights[index] > 0]
+    voting.sort(key=lambda index: order[pool.members[index].members[0]])
+    return Entrant(
+        name=name,
+        kind=ENSEMBLE,
+        family=family,
+        members=tuple(pool.members[index].members[0] for index in voting),
+        weights=None if weights is None else tuple(weights[index] for index in voting),
+        val=fitted.val,
+        test=fitted.test,
+        cost=reduce(add, (pool.members[index].cost for index in voting)),
+        method=method,
+    )

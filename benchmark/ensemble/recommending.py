@@ -1,0 +1,96 @@
+"""Which entrant to take, which smaller one is as good, and what each member is worth; validation decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.comparisons import paired_bootstrap
+from benchmark.ensemble.building import METRICS, EnsembleSpec, refit
+from benchmark.ensemble.crossfit import folds_of
+from benchmark.errors import BenchError, UnknownNameError
+from benchmark.metrics import LOG_FLOOR, Estimate, predicted
+from benchmark.records import Entrant, deciding
+from benchmark.temperature import cross_fitted
+
+MOST_LEFT_OUT = 12
+"""Members up to which each is left out in turn: every one costs a fit for every fold."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """What to take, by name, and how the smallest that is as good differs from it on validation."""
+
+    name: str
+    metric: str
+    """log_loss (after temperature, cross-fitted) or accuracy: what was compared."""
+    loss: float
+    """Its mean over validation rows: nats, or the share of errors."""
+    smallest: str
+    """The entrant of fewest members, then parameters, that is not told from it; often itself."""
+    difference: Estimate
+    """Mean loss of the smallest minus that of the recommended, with its paired 95 % interval; 0 for itself."""
+
+
+def recommend(
+    entrants: Sequence[Entrant], labels: NDArray[np.int64], *, metric: str = "log_loss", folds: int = 5, seed: int = 0
+) -> Recommendation:
+    """The entrant of least mean loss on validation rows, cross-fitted, and the smallest within noise of it.
+
+    `labels` (N,) are those of validation. Log loss is taken after temperature, fitted on the other folds, since
+    confidence is no reason to prefer one: a temperature mends it. Of equals the one of fewer members is taken. Within
+    noise is what the 95 % interval of the paired difference, by bootstrap over validation rows, does not tell apart.
+
+    Raises BenchError without entrants, SealedTestError where anything but validation would decide.
+    """
+    if metric not in METRICS:
+        raise UnknownNameError("metric", metric, METRICS)
+    if not entrants:
+        raise BenchError("there is nothing to recommend: no trial of this study is complete")
+    assignment = folds_of(labels, folds, seed)
+    by_size = sorted(entrants, key=lambda one: (len(one.members), one.cost.parameters, one.name))
+    losses = [row_losses(deciding(one.val), labels, assignment, metric) for one in by_size]
+    means = [float(loss.mean()) for loss in losses]
+    best = means.index(min(means))
+    for one, loss in zip(by_size, losses, strict=True):
+        difference = paired_bootstrap(loss - losses[best], seed=seed)
+        if one is by_size[best] or difference.low <= 0:
+            return Recommendation(by_size[best].name, metric, means[best], one.name, difference)
+    raise AssertionError("the best is among those looked at")
+
+
+def row_losses(
+    log_probs: NDArray[np.float32], labels: NDArray[np.int64], assignment: NDArray[np.int64], metric: str
+) -> NDArray[np.float64]:
+    """(N,) loss of every row: nats after a temperature fitted on the other folds, or 1 for an error."""
+    if metric == "accuracy":
+        errors: NDArray[np.float64] = (predicted(log_probs) != labels).astype(np.float64)
+        return errors
+    scaled = cross_fitted(log_probs, labels, assignment)
+    of_label: NDArray[np.float64] = scaled[np.arange(len(labels)), labels].astype(np.float64)
+    return -np.maximum(of_label, LOG_FLOOR)
+
+
+def contributions(
+    entrant: Entrant, candidates: Sequence[Entrant], labels: NDArray[np.int64], spec: EnsembleSpec
+) -> tuple[float, ...] | None:
+    """What each member is worth, in the order of the entrant's members; None for a single model or a large ensemble.
+
+    The cross-fitted loss of the entrant's method over its other members, minus the one over all of them: nats, or a
+    share of errors. Below 0 the ensemble would do better without. `candidates` are the single models.
+    """
+    if not 1 < len(entrant.members) <= MOST_LEFT_OUT:
+        return None
+    by_number = {candidate.members[0]: candidate for candidate in candidates}
+    members = [by_number[number] for number in entrant.members]
+    assignment = folds_of(labels, spec.folds, spec.seed)
+
+    def loss(chosen: Sequence[Entrant]) -> float:
+        fitted = refit(entrant.method, chosen, labels, assignment, spec)
+        return float(row_losses(fitted.val.log_probs, labels, assignment, spec.metric).mean())
+
+    whole = loss(members)
+    return tuple(loss([one for one in members if one is not left_out]) - whole for left_out in members)

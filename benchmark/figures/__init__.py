@@ -1,0 +1,26 @@
+"""Figures of a study, drawn from plain values: pure functions that return a figure; ranks nothing, scores nothing.
+
+Importing this package loads matplotlib, so it is imported where a figure is drawn. No figure touches pyplot or leaves a
+setting of matplotlib changed. They share one style (`style`); `save` writes a figure as PNG and SVG.
+"""
+
+from benchmark.figures.accuracy_latency import Contender, accuracy_against_latency, pareto_front
+from benchmark.figures.disagreement import disagreement_map
+from benchmark.figures.ensemble_size import SingleModel, SizeCurve, accuracy_against_size
+from benchmark.figures.files import save
+from benchmark.figures.reliability import CalibrationBins, Confidences, calibration_bins, reliability_diagram
+
+__all__ = [
+    "CalibrationBins",
+    "Confidences",
+    "Contender",
+    "SingleModel",
+    "SizeCurve",
+    "accuracy_against_latency",
+    "accuracy_against_size",
+    "calibration_bins",
+    "disagreement_map",
+    "pareto_front",
+    "reliability_diagram",
+    "save",
+]

@@ -1,0 +1,114 @@
+"""A leaderboard's figures: which there are, and what each shows; draws nothing itself (see figures)."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.columns import significant
+from benchmark.leaderboard.board import Leaderboard
+from benchmark.records import Split
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One figure of a page: the name of its files, and what it shows."""
+
+    name: str
+    caption: str
+
+
+LATENCY = Picture("accuracy-latency", "Test accuracy against inference time, with the Pareto front")
+RELIABILITY = Picture("reliability", "Reliability of the recommended entrant, before and after temperature")
+SIZES = Picture("ensemble-size", "Accuracy against the number of members")
+DISAGREEMENT = Picture("disagreement", "How often two members of the recommended ensemble disagree")
+
+
+def pictures_of(board: Leaderboard) -> list[Picture]:
+    """The figures that the board has the numbers for, in the order of the page."""
+    found = [LATENCY] if any(_has_a_time(board)) else []
+    found.append(RELIABILITY)
+    found += [SIZES] if board.sizes else []
+    found += [DISAGREEMENT] if board.members is not None else []
+    return found
+
+
+def draw(board: Leaderboard, folder: Path) -> list[Path]:
+    """Write every figure as PNG and SVG into `folder`/STUDY; the paths. Raises BenchError where that cannot be."""
+    from benchmark.figures import save
+
+    drawings = {LATENCY: _latency, RELIABILITY: _reliability, SIZES: _sizes, DISAGREEMENT: _disagreement}
+    inside = folder / board.origin.study
+    return [path for picture in pictures_of(board) for path in save(drawings[picture](board), inside, picture.name)]
+
+
+def _has_a_time(board: Leaderboard) -> Iterator[bool]:
+    """Whether the inference time of each row was measured."""
+    return (0 < row.entrant.cost.inference_ms < math.inf for row in board.rows)
+
+
+def _latency(board: Leaderboard) -> Figure:
+    from benchmark.figures import Contender, accuracy_against_latency
+
+    contenders = [
+        Contender(
+            row.entrant.name,
+            row.entrant.kind,
+            row.entrant.cost.inference_ms,
+            row.test.accuracy,
+            row.entrant.cost.parameters,
+        )
+        for row, is_timed in zip(board.rows, _has_a_time(board), strict=True)
+        if is_timed
+    ]
+    return accuracy_against_latency(contenders, split=Split.TEST, subject=board.origin.study)
+
+
+def _reliability(board: Leaderboard) -> Figure:
+    from benchmark.figures import Confidences, reliability_diagram
+
+    winner = board.winner
+    after = f"temperature {significant(board.recommended.temperature)}"
+    series = [
+        Confidences("as it is", winner.confidence, winner.correct),
+        Confidences(after, winner.confidence_calibrated, winner.correct),
+    ]
+    return reliability_diagram(series, split=Split.TEST, subject=f"{winner.name}, {board.origin.study}")
+
+
+def _sizes(board: Leaderboard) -> Figure:
+    from benchmark.figures import SingleModel, SizeCurve, accuracy_against_size
+
+    curves = defaultdict(list)
+    for point in board.sizes:
+        curves[point.curve].append(point)
+    single = next((row for row in board.rows if len(row.entrant.members) == 1), board.rows[0])
+    return accuracy_against_size(
+        [
+            SizeCurve(
+                name,
+                tuple(point.members for point in points),
+                tuple(point.val_accuracy for point in points),
+                tuple(point.test_accuracy for point in points),
+            )
+            for name, points in curves.items()
+        ],
+        SingleModel(single.entrant.name, single.val.accuracy, single.test.accuracy),
+        subject=board.origin.study,
+    )
+
+
+def _disagreement(board: Leaderboard) -> Figure:
+    from benchmark.figures import disagreement_map
+
+    members = board.members
+    assert members is not None
+    names = [f"{family} {number}" for family, number in zip(members.families, members.numbers, strict=True)]
+    return disagreement_map(names, members.disagreement, subject=f"{members.name}, {board.origin.study}")

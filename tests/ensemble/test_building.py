@@ -1,0 +1,193 @@
+"""What is built for a request: methods, pools, limits and temperatures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from candidates import CANDIDATES, LABELS, LABELS_VAL, MIXED, TEST, VAL, K, members_of
+
+from benchmark.ensemble import EnsembleSpec, Limits, build_ensembles, default_methods, methods_named, top_candidates
+from benchmark.ensemble.building import bearable_members, warnings_of
+from benchmark.ensemblers import ENSEMBLERS
+from benchmark.errors import SealedTestError, UnknownNameError
+from benchmark.metrics import log_loss
+from benchmark.records import Entrant, Predictions, Split
+from benchmark.temperature import temperature_of
+
+
+def built(candidates: list[Entrant] = CANDIDATES, **asked: object) -> dict[str, Entrant]:
+    spec = EnsembleSpec(**{"top": 3, **asked})  # type: ignore[arg-type]
+    return {one.name: one for one in build_ensembles(candidates, LABELS_VAL, spec)}
+
+
+def test_every_method_combines_the_best_and_those_that_select_are_given_all() -> None:
+    names = list(built())
+    for method in default_methods():
+        assert f"{method.replace('_', ' ')}, top 3" in names
+    assert {name.split(",")[0] for name in names if name.endswith(", all")} == {
+        "greedy selection",
+        "log linear pooling",
+        "weighted voting",
+    }
+
+
+def test_test_predictions_choose_nothing() -> None:
+    blank = Predictions(Split.TEST, np.full((TEST, K), -np.log(K), np.float32))
+    straight, blind = built(), built([replace(one, test=blank) for one in CANDIDATES])
+    for name, one in straight.items():
+        assert (one.members, one.weights) == (blind[name].members, blind[name].weights)
+        assert one.val.digest == blind[name].val.digest
+
+
+def test_forged_entrant_with_test_predictions_as_validation_is_refused() -> None:
+    forged = replace(CANDIDATES[0])
+    object.__setattr__(forged, "val", forged.test)
+    with pytest.raises(SealedTestError):
+        build_ensembles([forged, CANDIDATES[1]], LABELS[VAL:], EnsembleSpec(top=2))
+
+
+def test_entrants_name_their_members_votes_method_and_cost() -> None:
+    entrants = built()
+    best = members_of(top_candidates(CANDIDATES, LABELS_VAL, 3))
+    soft, stacked = entrants["soft voting, top 3"], entrants["stacking on probs, top 3"]
+    assert (soft.kind, soft.family, soft.method) == ("ensemble", "ensemble", "soft_voting")
+    assert soft.members == tuple(best)
+    assert soft.weights == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+    assert soft.cost == sum((CANDIDATES[number].cost for number in best[1:]), start=CANDIDATES[best[0]].cost)
+    assert stacked.weights is None
+    assert stacked.members == tuple(best)
+
+
+def test_members_without_a_vote_are_left_out_with_their_cost() -> None:
+    (single,) = built(methods=("single_best",)).values()
+    best = top_candidates(CANDIDATES, LABELS_VAL, 2)[0]
+    assert single.members == best.members
+    assert single.weights == (1.0,)
+    assert single.cost == best.cost
+    assert single.test.log_probs == pytest.approx(best.test.log_probs, abs=1e-5)
+
+
+def test_uniform_votes_are_the_same_in_and_out_of_fold() -> None:
+    (soft,) = built(methods=("soft_voting",), top=2).values()
+    best = top_candidates(CANDIDATES, LABELS_VAL, 2)
+    expected = np.mean([np.exp(one.val.log_probs) for one in best], axis=0)
+    assert np.exp(soft.val.log_probs) == pytest.approx(expected, abs=1e-6)
+
+
+def test_seed_decides_the_folds() -> None:
+    def digest(seed: int) -> str:
+        return built(methods=("stacking_on_probs",), seed=seed)["stacking on probs, top 3"].val.digest
+
+    assert digest(1) == digest(1) != digest(2)
+
+
+def test_every_family_has_an_ensemble_of_its_own() -> None:
+    entrants = built(MIXED)
+    assert "ensembled" not in "".join(built())
+    vgg = entrants["vgg, ensembled"]
+    assert (vgg.kind, vgg.family, vgg.method) == ("ensemble", "vgg", "greedy_selection")
+    assert set(vgg.members) <= {5, 6}
+    assert set(entrants["cnn, ensembled"].members) <= {0, 1, 2, 3, 4}
+    assert "vgg, ensembled" not in built(MIXED, methods=("soft_voting",))
+
+
+# Limits ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [Limits(members=2), Limits(parameters=2_000), Limits(latency_ms=7.0), Limits(per_family=1)],
+    ids=str,
+)
+def test_every_ensemble_is_within_the_limits(limits: Limits) -> None:
+    by_number = {one.members[0]: one for one in MIXED}
+    entrants = built(MIXED, limits=limits)
+    assert any(name.startswith("greedy selection, all") for name in entrants)
+    assert any(name.startswith("log linear pooling, all") for name in entrants)
+    for name, one in entrants.items():
+        assert str(limits) in name
+        assert limits.allow([by_number[number] for number in one.members]), name
+
+
+def test_without_limits_more_members_are_taken() -> None:
+    free = built(MIXED, methods=("log_linear_pooling",))["log linear pooling, all"]
+    assert len(free.members) > 2
+
+
+# Temperatures ---------------------------------------------------------------------------------------------------------
+
+
+def test_temperature_of_the_result_mends_what_averaging_does_to_confidence() -> None:
+    plain = built(methods=("soft_voting",))["soft voting, top 3"]
+    mended = built(methods=("soft_voting",), temperature="result")["soft voting, top 3, temperature of result"]
+    assert abs(temperature_of(plain.val.log_probs, LABELS_VAL) - 1) > 0.1
+    assert temperature_of(mended.val.log_probs, LABELS_VAL) == pytest.approx(1, abs=0.05)
+    assert log_loss(mended.val.log_probs, LABELS_VAL) < log_loss(plain.val.log_probs, LABELS_VAL)
+    assert (mended.val.log_probs.argmax(1) == plain.val.log_probs.argmax(1)).all()
+
+
+def test_temperatures_of_members_undo_what_only_changes_their_confidence() -> None:
+    soft = [
+        replace(
+            one,
+            val=Predictions(Split.VAL, smoothed(one.val.log_probs)),
+            test=Predictions(Split.TEST, smoothed(one.test.log_probs)),
+        )
+        for one in CANDIDATES
+    ]
+    asked = {"methods": ("soft_voting",), "temperature": "members"}
+    (straight,), (undone,) = built(**asked).values(), built(soft, **asked).values()
+    assert np.exp(undone.val.log_probs) == pytest.approx(np.exp(straight.val.log_probs), abs=5e-3)
+
+
+def smoothed(log_probs: np.ndarray) -> np.ndarray:
+    half = log_probs * np.float32(0.5)
+    return half - np.log(np.exp(half).sum(axis=1, keepdims=True))
+
+
+# Asking ---------------------------------------------------------------------------------------------------------------
+
+
+def test_baselines_are_built_only_when_named() -> None:
+    assert default_methods() == [name for name in ENSEMBLERS if name != "single_best"]
+    assert methods_named(["auto"]) == default_methods()
+
+
+def test_kinds_name_their_usual_method() -> None:
+    assert methods_named(["voting", "stacking", "voting"]) == ["greedy_selection", "log_linear_pooling"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"methods": ("soft_votin",)}, "did you mean 'soft_voting'"),
+        ({"metric": "f1"}, "unknown metric 'f1'"),
+        ({"temperature": "all"}, "unknown temperature 'all'"),
+    ],
+)
+def test_unknown_words_are_refused(asked: dict[str, object], message: str) -> None:
+    with pytest.raises(UnknownNameError, match=message):
+        EnsembleSpec(**asked)  # type: ignore[arg-type]
+
+
+def test_ensembles_are_no_candidates() -> None:
+    soft = built(methods=("soft_voting",), top=2)["soft voting, top 2"]
+    with pytest.raises(ValueError, match="single models"):
+        build_ensembles([*CANDIDATES, soft], LABELS_VAL, EnsembleSpec(top=2))
+
+
+def test_too_few_rows_for_the_parameters_are_told() -> None:
+    # K (M K + 1) parameters: 3 classes and 11 members make 102, which 200 rows cannot bear twice; 10 make 93.
+    assert bearable_members("stacking_on_probs", VAL, K, 50) == 10
+    assert bearable_members("soft_voting", VAL, K, 50) == 50
+    assert warnings_of(EnsembleSpec(top=10), VAL, K) == []
+    told = warnings_of(EnsembleSpec(top=11), VAL, K)
+    assert len(told) == 2
+    assert "fits 102 parameters to 200 validation rows" in told[0]
+
+
+def test_a_fitted_method_is_given_as_many_members_as_rows_can_bear() -> None:
+    names = built(CANDIDATES, top=2, methods=("stacking_on_probs",))
+    assert list(names) == ["stacking on probs, top 2", "stacking on probs, top 5"]

@@ -1,0 +1,78 @@
+"""Looks that can be told apart, names that stay names, and settings that stay the user's."""
+
+import subprocess
+import sys
+
+import matplotlib
+import pytest
+from drawn import TRICKY, TRICKY_SHOWN, heading
+from matplotlib.colors import to_rgb
+
+from benchmark.figures.style import look, new_figure, shown
+
+
+def test_looks_differ_without_colour_and_with() -> None:
+    assert len({look(index).marker for index in range(8)}) == 8
+    assert len({(look(index).color, look(index).marker) for index in range(56)}) == 56
+    assert len({str(look(index).line) for index in range(5)}) == 5
+    assert look(0).hatch != look(1).hatch
+
+
+@pytest.mark.parametrize(("name", "expected"), list(zip(TRICKY, TRICKY_SHOWN, strict=True)))
+def test_names_on_one_line_that_keep_their_ends(name: str, expected: str) -> None:
+    assert shown(name) == expected
+    assert len(shown(name, 11)) <= 11
+    assert shown(name, 200) == " ".join(name.split())
+
+
+def test_heading_says_what_and_of_what_on_a_white_ground() -> None:
+    with new_figure("Something", "cifar10 $x$ <1>_", height=2.0) as figure:
+        figure.subplots()
+    assert heading(figure) == "Something: cifar10 $x$ <1>_"
+    assert not figure.texts[0].get_parse_math()
+    assert to_rgb(figure.get_facecolor()) == (1.0, 1.0, 1.0)
+    assert figure.get_figwidth() * figure.dpi <= 1600
+
+
+def test_long_subject_is_shortened_to_fit() -> None:
+    with new_figure("Something", "study of " * 20 + "the end", height=2.0, width=5.0) as figure:
+        figure.subplots()
+    assert heading(figure).endswith("the end")
+    extent = figure.texts[0].get_window_extent()
+    assert extent.x1 < 5.0 * figure.dpi
+
+
+def test_layout_is_settled_once() -> None:
+    with new_figure("Something", "x", height=2.0) as figure:
+        axes = figure.subplots()
+        axes.set_ylabel("Accuracy (%)")
+    before = axes.get_position().bounds
+    assert before[0] > 0.06  # room for the label was made
+    axes.set_ylabel("Accuracy (%)\nin\nmany\nlines")
+    figure.draw_without_rendering()
+    assert axes.get_position().bounds == before
+
+
+def test_settings_of_matplotlib_are_as_before_and_do_not_matter() -> None:
+    with matplotlib.rc_context({"axes.facecolor": "black", "font.size": 33.0, "text.parse_math": True}):
+        mine = dict(matplotlib.rcParams)
+        with new_figure("Something", "x", height=2.0) as figure:
+            axes = figure.subplots()
+        assert dict(matplotlib.rcParams) == mine
+    assert to_rgb(axes.get_facecolor()) == (1.0, 1.0, 1.0)
+    assert axes.xaxis.label.get_size() == 10.0
+
+
+def test_settings_are_as_before_after_a_failure() -> None:
+    mine = dict(matplotlib.rcParams)
+    with pytest.raises(RuntimeError, match="no"), new_figure("Something", "x", height=2.0):
+        raise RuntimeError("no")
+    assert dict(matplotlib.rcParams) == mine
+
+
+def test_importing_figures_starts_neither_pyplot_nor_torch() -> None:
+    report = "import sys, benchmark.figures; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", report], capture_output=True, text=True, check=True, timeout=120)
+    loaded = done.stdout.split()
+    assert "matplotlib.figure" in loaded
+    assert not {"matplotlib.pyplot", "torch", "sklearn", "optuna"} & set(loaded)
