@@ -25,6 +25,8 @@ KINDS = ("default", "tuned", "ensemble")
 MOST_LABELS = 8
 ROOM = 1.7
 """Factor of latency that the axis goes on beyond the fastest and the slowest: a label fits beside them."""
+LEAST_SPAN = 5.0
+"""Factor of latency from end to end of the axis: of ticks at 1, 2 and 5 it has two, and one tick gives no scale."""
 GAPS = tuple(range(4, 101, 8))
 """Distances tried between a point and its label, in points; from the second on a line leads to it."""
 
@@ -93,7 +95,8 @@ def _standing(contender: Contender) -> tuple[float, float]:
 def _set_latency_axis(axes: Axes, contenders: Sequence[Contender]) -> None:
     latencies = [contender.inference_ms for contender in contenders]
     axes.set_xscale("log")
-    axes.set_xlim(min(latencies) / ROOM, max(latencies) * ROOM)
+    room = max(ROOM, math.sqrt(LEAST_SPAN * min(latencies) / max(latencies)))
+    axes.set_xlim(min(latencies) / room, max(latencies) * room)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))

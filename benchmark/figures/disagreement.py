@@ -46,8 +46,11 @@ def disagreement_map(names: Sequence[str], disagreement: NDArray[np.float64], *,
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         middles = np.arange(members) + 0.5
-        axes.set_xticks(middles, [shown(name, 24) for name in names], rotation=45, ha="right", rotation_mode="anchor")
-        axes.set_yticks(middles, [shown(name, 24) for name in names])
+        labels = [shown(name, 24) for name in names]
+        # Upright labels are harder to read, but stand closer together.
+        rotation, va = (45, "top") if members <= MOST_NUMBERED else (90, "center")
+        axes.set_xticks(middles, labels, rotation=rotation, ha="right", va=va, rotation_mode="anchor")
+        axes.set_yticks(middles, labels)
         axes.set(xlabel="Member (model)", ylabel="Member (model)")
         axes.set_title("How often two members predict different classes.")
         bar = figure.colorbar(cells, ax=axes, label="Disagreement (% of validation rows)", shrink=0.8)

@@ -35,10 +35,6 @@ TITLE_CHARACTERS_PER_INCH = 9.5
 """Of average letters; a line of capitals would be wider."""
 SMALL = 9.0
 """Points of ticks, legends and labels: 12 pixels where a page shows the figure 800 pixels wide."""
-LEGEND_KEY_POINTS = 62.0
-"""Width of a legend's column without its text, the space after it included."""
-LEGEND_LETTER_POINTS = 5.8
-"""Width of an average letter in a legend."""
 GREY = "#595959"
 """Of what explains rather than shows; contrast to white 7:1."""
 SPLIT_NAMES: Mapping[Split, str] = MappingProxyType(
@@ -171,7 +167,9 @@ def draw_estimates(
 
 
 def add_legend(figure: Figure, lines: Sequence[Line2D], names: Sequence[str]) -> None:
-    """A legend below everything, in as many columns as the longest name leaves room for."""
-    column = LEGEND_KEY_POINTS + LEGEND_LETTER_POINTS * max(len(name) for name in names)
-    columns = max(1, int(72 * figure.get_figwidth() / column))
-    figure.legend(lines, names, loc="outside lower left", ncols=columns)
+    """A legend below everything, in as many columns as there is room for side by side."""
+    for columns in range(len(names), 0, -1):
+        legend = figure.legend(lines, names, loc="outside lower left", ncols=columns)
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()

@@ -7,9 +7,15 @@ from matplotlib.lines import Line2D
 
 from benchmark.metrics import Estimate
 
-TRICKY = ("_hidden", "$x^2$ at 5 $", "a<b & c>d", "timm mobilenetv3_small_100.lamb_in1k, trial 1234", "two\nlines")
+TRICKY = (
+    "_hidden", "$x^2$ at 5 $", "a<b & c>d", "timm mobilenetv3_small_100.lamb_in1k, trial 1234", "two\nlines",
+    "Größe λ½ модель",
+)  # fmt: skip
 """Names that a drawing library might leave out, read as a formula or as markup, or let run out of the picture."""
-TRICKY_SHOWN = ("_hidden", "$x^2$ at 5 $", "a<b & c>d", "timm mobilenetv3…n1k, trial 1234", "two lines")
+TRICKY_SHOWN = (
+    "_hidden", "$x^2$ at 5 $", "a<b & c>d", "timm mobilenetv3…n1k, trial 1234", "two lines",
+    "Größe λ½ модель",
+)  # fmt: skip
 
 
 def around(value: float, half: float = 0.01) -> Estimate:

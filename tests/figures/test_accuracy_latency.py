@@ -1,5 +1,6 @@
 """Accuracy against inference time: the front by hand, and what is drawn where."""
 
+from functools import cache
 from itertools import combinations
 
 import numpy as np
@@ -31,6 +32,12 @@ def draw(contenders: list[Contender]) -> tuple[Figure, Axes]:
     figure = accuracy_against_latency(contenders, split=Split.TEST, subject="pets")
     (axes,) = figure.axes
     return figure, axes
+
+
+@cache
+def draw_all() -> tuple[Figure, Axes]:
+    """One drawing for the tests that only read it."""
+    return draw(ALL)
 
 
 def notes(axes: Axes) -> list[Annotation]:
@@ -67,7 +74,7 @@ def test_front_equals_its_definition_on_random_points() -> None:
 
 
 def test_words_and_units() -> None:
-    figure, axes = draw(ALL)
+    figure, axes = draw_all()
     assert heading(figure) == "Accuracy against inference time: pets"
     assert axes.get_xlabel() == "Inference time (ms per image, log scale)"
     assert axes.get_ylabel() == "Test accuracy (%, log scale of errors)"
@@ -76,12 +83,12 @@ def test_words_and_units() -> None:
 
 
 def test_validation_is_called_so() -> None:
-    figure = accuracy_against_latency(ALL, split=Split.VAL, subject="pets")
+    figure = accuracy_against_latency([MIDDLE], split=Split.VAL, subject="pets")
     assert figure.axes[0].get_ylabel().startswith("Validation accuracy (%")
 
 
 def test_points_intervals_and_front_stand_where_the_numbers_say() -> None:
-    _, axes = draw(ALL)
+    _, axes = draw_all()
     default, tuned, ensemble, front = axes.lines
     assert points(default) == [(0.5, pytest.approx(80))]
     assert points(ensemble) == [(2.0, pytest.approx(90))]
@@ -94,7 +101,7 @@ def test_points_intervals_and_front_stand_where_the_numbers_say() -> None:
 
 
 def test_everything_lies_inside_the_axes_and_up_is_better() -> None:
-    _, axes = draw(ALL)
+    _, axes = draw_all()
     assert axes.get_xscale() == "log"
     assert axes.get_xlim()[0] < 0.1
     assert axes.get_xlim()[1] > 2.0
@@ -106,8 +113,7 @@ def test_everything_lies_inside_the_axes_and_up_is_better() -> None:
 
 
 def test_ticks_are_plain_numbers() -> None:
-    figure, axes = draw(ALL)
-    figure.draw_without_rendering()
+    _, axes = draw_all()
     across = [label.get_text() for label in axes.get_xticklabels()]
     assert [text for text in across if float(text) <= 2][-5:] == ["0.1", "0.2", "0.5", "1", "2"]
     up = [label.get_text() for label in axes.get_yticklabels()]
@@ -118,7 +124,7 @@ def test_ticks_are_plain_numbers() -> None:
 
 def test_a_kind_looks_the_same_whichever_others_there_are() -> None:
     _, few = draw([BEST])
-    _, many = draw(ALL)
+    _, many = draw_all()
     assert few.lines[0].get_marker() == many.lines[2].get_marker()
     assert few.lines[0].get_color() == many.lines[2].get_color()
     figure, axes = draw([*ALL, contender("anew", 1.0, 0.85, kind="_refit")])
@@ -127,7 +133,7 @@ def test_a_kind_looks_the_same_whichever_others_there_are() -> None:
 
 
 def test_names_of_the_front_with_their_parameters() -> None:
-    _, axes = draw(ALL)
+    _, axes = draw_all()
     assert [note.get_text() for note in notes(axes)] == [
         "fast\n1.97 M parameters", "middle\n1.97 M parameters", "best\n1.97 M parameters",
     ]  # fmt: skip
@@ -155,7 +161,7 @@ def test_label_close_to_its_point_has_no_line_to_it() -> None:
 
 
 def test_names_are_never_markup() -> None:
-    figure, axes = draw([contender(name, 0.1 * 2**n, 0.7 + 0.05 * n, name) for n, name in enumerate(TRICKY)])
+    figure, axes = draw([contender(name, 0.1 * 2**n, 0.65 + 0.05 * n, name) for n, name in enumerate(TRICKY)])
     assert [note.get_text().splitlines()[0] for note in notes(axes)] == list(TRICKY_SHOWN)
     assert not any(note.get_parse_math() for note in notes(axes))
     assert legend(figure) == [*TRICKY_SHOWN, "Pareto front"]
@@ -178,13 +184,15 @@ def test_names_are_never_markup() -> None:
 )  # fmt: skip
 def test_odd_cases_stay_in_the_picture(contenders: list[Contender]) -> None:
     figure, axes = draw(contenders)
-    figure.draw_without_rendering()
     assert_nothing_is_cut_off(figure)
     for one in contenders:
         x, y = axes.transData.transform((one.inference_ms, 100 * one.accuracy.value))
         assert axes.bbox.x0 < x < axes.bbox.x1
         assert axes.bbox.y0 - 0.01 <= y <= axes.bbox.y1 + 0.01
-    assert len(axes.get_xticks()) >= 1
+    low, high = axes.get_xlim()
+    # One number at an axis gives no scale.
+    assert len([tick for tick in axes.get_xticks() if low <= tick <= high]) >= 2
+    assert len(axes.get_yticks()) >= 1
 
 
 @pytest.mark.parametrize("ms", [0.0, -1.0, float("nan"), float("inf")])

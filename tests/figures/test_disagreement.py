@@ -1,6 +1,8 @@
 """The heat map of disagreement: its cells, numbers, names and scale."""
 
 import re
+from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,6 +24,12 @@ def draw(shares: np.ndarray, names: tuple[str, ...] | None = None) -> tuple[Figu
     return figure, axes, bar
 
 
+@cache
+def draw_shares() -> tuple[Figure, Axes, Axes]:
+    """One drawing for the tests that only read it."""
+    return draw(SHARES)
+
+
 def cells(axes: Axes) -> QuadMesh:
     (mesh,) = [part for part in axes.collections if isinstance(part, QuadMesh)]
     return mesh
@@ -33,14 +41,14 @@ def random_shares(members: int) -> np.ndarray:
 
 
 def test_words_and_units() -> None:
-    figure, axes, bar = draw(SHARES)
+    figure, axes, bar = draw_shares()
     assert heading(figure) == "Disagreement of members: pets"
     assert bar.get_ylabel() == "Disagreement (% of validation rows)"
     assert axes.get_xlabel() == axes.get_ylabel() == "Member (model)"
 
 
 def test_cells_are_percents_from_zero_to_the_largest() -> None:
-    _, axes, _ = draw(SHARES)
+    _, axes, _ = draw_shares()
     assert np.asarray(cells(axes).get_array()) == pytest.approx(100 * SHARES)
     assert cells(axes).get_clim() == (0, 25)
     # The first member is at the top.
@@ -49,7 +57,7 @@ def test_cells_are_percents_from_zero_to_the_largest() -> None:
 
 
 def test_numbers_stand_in_their_cells_but_on_the_diagonal() -> None:
-    _, axes, _ = draw(SHARES)
+    _, axes, _ = draw_shares()
     numbers = {text.get_position(): text.get_text() for text in axes.texts}
     assert numbers == {
         (1.5, 0.5): "10.0", (2.5, 0.5): "25.0",
@@ -75,6 +83,15 @@ def test_too_many_members_for_numbers() -> None:
     assert_nothing_is_cut_off(figure)
 
 
+def test_upright_names_of_many_members_do_not_overlap() -> None:
+    figure, axes, _ = draw(random_shares(30), tuple(f"efficientnet, trial {n}" for n in range(30)))
+    extents = [label.get_window_extent() for label in axes.get_xticklabels()]
+    assert not any(one.overlaps(other) for one, other in pairwise(extents))
+    middles = axes.transData.transform([(n + 0.5, 0.0) for n in range(30)])[:, 0]
+    assert [(extent.x0 + extent.x1) / 2 for extent in extents] == pytest.approx(middles.tolist(), abs=2)
+    assert_nothing_is_cut_off(figure)
+
+
 def test_numbers_contrast_with_their_cells() -> None:
     _, axes, _ = draw(random_shares(8))
     colors = cells(axes).to_rgba(np.asarray(cells(axes).get_array()))
@@ -91,7 +108,7 @@ def test_numbers_contrast_with_their_cells() -> None:
 
 
 def test_scale_is_readable_without_colour() -> None:
-    _, axes, _ = draw(SHARES)
+    _, axes, _ = draw_shares()
     shades = cells(axes).to_rgba(np.linspace(0, 25, 30))[:, :3] @ [0.299, 0.587, 0.114]
     assert (np.diff(shades) < 0).all()
 

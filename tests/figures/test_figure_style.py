@@ -5,10 +5,11 @@ import sys
 
 import matplotlib
 import pytest
-from drawn import TRICKY, TRICKY_SHOWN, heading
+from drawn import TRICKY, TRICKY_SHOWN, assert_nothing_is_cut_off, heading
 from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
 
-from benchmark.figures.style import look, new_figure, shown
+from benchmark.figures.style import add_legend, look, new_figure, shown
 
 
 def test_looks_differ_without_colour_and_with() -> None:
@@ -61,6 +62,20 @@ def test_settings_of_matplotlib_are_as_before_and_do_not_matter() -> None:
         assert dict(matplotlib.rcParams) == mine
     assert to_rgb(axes.get_facecolor()) == (1.0, 1.0, 1.0)
     assert axes.xaxis.label.get_size() == 10.0
+
+
+@pytest.mark.parametrize(
+    ("names", "columns"),
+    [(["a"], 1), (["a", "b", "c"], 3), (["i" * 32] * 3, 3), (["W" * 32] * 3, 1), (["a", "b", "c", "W" * 40], 3)],
+    ids=["one", "short", "narrow", "wide", "one of them long"],
+)
+def test_legend_has_as_many_columns_as_fit(names: list[str], columns: int) -> None:
+    with new_figure("Something", "x", height=3.0) as figure:
+        figure.subplots()
+        add_legend(figure, [Line2D([], []) for _ in names], names)
+    (found,) = figure.legends
+    assert len({round(text.get_window_extent().x0) for text in found.get_texts()}) == columns
+    assert_nothing_is_cut_off(figure)
 
 
 def test_settings_are_as_before_after_a_failure() -> None:
