@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,8 @@ class Row:
     """A letter; entrants that share it are not told from the best of them by test."""
     versus_single: Comparison
     """On test, with the single model that is first by validation; no difference where it is that one."""
+    over_seeds: tuple[float, ...] = ()
+    """Test accuracies of all runs of its configuration; empty where there is only this one."""
 
 
 class Section(enum.StrEnum):
@@ -80,9 +83,9 @@ class Column:
         return {self.key: None if isinstance(value, float) and not math.isfinite(value) else value}
 
 
-def percent(share: float) -> str:
-    """A share in [0, 1] as a percentage with two decimals, without the sign."""
-    return f"{100 * share:.2f}"
+def percent(share: float | None) -> str:
+    """A share in [0, 1] as a percentage with two decimals, without the sign; a dash where it is not known."""
+    return "–" if share is None else f"{100 * share:.2f}"
 
 
 def percent_with_interval(estimate: Estimate) -> str:
@@ -144,7 +147,8 @@ def size(size_bytes: int | None) -> str:
 
 COLUMNS: tuple[Column, ...] = (
     Column("name", "Entrant", "a single model, or an ensemble of several", lambda row: row.entrant.name),
-    Column("kind", "Kind", "the expert's default, tuned by search, or an ensemble", lambda row: row.entrant.kind),
+    Column("kind", "Kind", "the expert's default, tuned by search, confirmed with other seeds, or an ensemble",
+           lambda row: row.entrant.kind),
     Column("group", "Group", "entrants of one letter are not told from the best of them on test",
            lambda row: row.group),
     Column("val_accuracy", "Val. acc.", "validation accuracy: it ranks the rows; out-of-fold for ensembles",
@@ -168,6 +172,14 @@ COLUMNS: tuple[Column, ...] = (
            lambda row: row.test.macro_recall, percent, "%", True, Section.SCORES),
     Column("macro_f1", "F1", "mean over classes of F1 on test",
            lambda row: row.test.macro_f1, percent, "%", True, Section.SCORES),
+    Column("seeds", "Seeds", "training runs of this configuration with different seeds; the row is the median one by "
+           "validation", lambda row: max(1, len(row.over_seeds)), count, section=Section.SCORES),
+    Column("seeds_mean", "Mean over seeds", "test accuracy, mean over these runs",
+           lambda row: statistics.fmean(row.over_seeds) if row.over_seeds else None, percent, "%", True,
+           Section.SCORES),
+    Column("seeds_sd", "S.d. over seeds", "standard deviation of test accuracy over these runs",
+           lambda row: statistics.stdev(row.over_seeds) if len(row.over_seeds) > 1 else None, percent, "%", None,
+           Section.SCORES),
     Column("gap", "Val. − test", "validation accuracy minus test accuracy",
            lambda row: row.val.accuracy.value - row.test.accuracy.value, points, "points", None, Section.SCORES),
     Column("p_value", "McNemar's p", "of test, against the single model that validation prefers; not corrected for the "
@@ -182,8 +194,6 @@ COLUMNS: tuple[Column, ...] = (
            lambda row: row.calibrated.ece, decimals, "", False, Section.SCORES),
     Column("temperature", "Temperature", "the one fitted on validation; below 1 it sharpens",
            lambda row: row.temperature, significant, "", None, Section.SCORES),
-    Column("seeds", "Seeds", "training runs of different seeds behind the number",
-           lambda row: row.entrant.seeds, count, section=Section.COSTS),
     Column("macs", "MACs", "multiply-accumulates to predict one image, all views included; a sum for an ensemble",
            lambda row: row.entrant.cost.macs, count, "", False, Section.COSTS),
     Column("train_seconds", "Training", "seconds of training; a sum for an ensemble",

@@ -272,6 +272,20 @@ class Cost:
         )
 
 
+@dataclass(frozen=True)
+class PlannedRun:
+    """A training run that is known before it is claimed: another seed, perhaps another budget, of a trial."""
+
+    trial: int
+    """The trial whose parameters it has."""
+    replicate: int
+    """Which of several runs of that trial, from 0."""
+    seed: int
+    parameters: Parameters
+    images: int | None = None
+    """Training images; None has the budget decide."""
+
+
 class TrialState(enum.StrEnum):
     """A trial's outcome. Failure is a state with a reason, never a score."""
 
@@ -323,6 +337,10 @@ class TrialRecord:
     """Whether it failed for no reason of its own, so that it takes no place and may be continued."""
     continues: int | None = None
     """The interrupted trial that it went on with."""
+    confirms: int | None = None
+    """The trial of the search that it trains again, where it was planned."""
+    images: int | None = None
+    """Training images that its budget bought; None where it was not known before it ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -334,7 +352,7 @@ class Entrant:
 
     name: str
     kind: str
-    """default, tuned or ensemble."""
+    """default, tuned, confirmed or ensemble."""
     family: str
     members: tuple[int, ...]
     weights: tuple[float, ...] | None
@@ -342,8 +360,10 @@ class Entrant:
     val: Predictions
     test: Predictions
     cost: Cost
-    seeds: int = 1
-    """Training runs of different seeds that stand behind its scores."""
+    replicates: tuple[Predictions, ...] = ()
+    """Test predictions of all runs of its configuration with different seeds, of which it is one; empty without."""
+    part: str = ""
+    """Where its members were trained: empty is the search, else the study's part that holds confirming runs."""
     method: str = ""
     """The registered ensemble method; empty for a single model."""
     contributions: tuple[float, ...] | None = None

@@ -10,13 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmark.artifacts import Artifacts, Place, beside_database, on_this_machine, place_at
+from benchmark.confirmation import ConfirmSpec, add_to_plan, confirmed_models, plan_runs, runs_by_part
 from benchmark.datasets import DATASETS, Say
 from benchmark.definition import StudySpec, load_study, stored_study
 from benchmark.ensemble import (
     EnsembleSpec,
     SizePoint,
     build_ensembles,
+    combine,
     contributions,
     recommend,
     size_curve,
@@ -26,10 +31,12 @@ from benchmark.errors import BenchError, MissingStudyError
 from benchmark.leaderboard import Leaderboard, SizeScore, make_board, select_singles
 from benchmark.metrics import Estimate, score
 from benchmark.origin import running_versions, source_commit
-from benchmark.records import Entrant, Origin, Predictions, Split, as_jsonable, digest_of_labels
+from benchmark.records import Entrant, Origin, PlannedRun, Predictions, Split, as_jsonable, digest_of_labels
 from benchmark.splits import stratified_split
 from benchmark.store import StudyLocation, StudyStore, create_study, open_study, retried
 
+_OVER_RUNS = ("soft_voting", "greedy_selection", "log_linear_pooling")
+"""Methods that combine confirming runs of several configurations."""
 _COMPARED_VERSIONS = ("ensemble-bench", "torch", "torchvision", "timm", "optuna")
 """Versions that have to stay the same within a study; the others are noted only."""
 
@@ -84,6 +91,31 @@ def open_to_join(location: StudyLocation, data_folder: Path | None, say: Say) ->
     return spec, store
 
 
+def open_to_confirm(
+    store: StudyStore, asked: ConfirmSpec, data_folder: Path | None, say: Say
+) -> tuple[StudySpec, StudyStore, list[PlannedRun]]:
+    """Plan the runs of a confirmation and open the part of the study that holds them; definition, part and plan.
+
+    What was planned before stays planned. Raises BenchError where the search has too few complete trials, or was made
+    by another version of a library.
+    """
+    stored = store.fact("spec")
+    if stored is None:
+        raise BenchError(f"study {store.location.name!r} was made by an earlier version and cannot be confirmed")
+    spec = stored_study(store.location.name, stored)
+    runs = plan_runs(store, asked, spec.seed)
+    budget = spec.budget
+    if asked.is_longer:
+        budget = replace(budget, epochs=asked.epochs, seconds=asked.seconds)
+    spec = replace(spec, budget=budget, search=replace(spec.search, pruner="none"))
+    part = open_for_search(spec, replace(store.location, part=asked.part), data_folder, say)
+    if store.fact("artifacts") is not None and part.fact("artifacts") is None:
+        part.set_fact("artifacts", store.fact("artifacts"))
+    plan = add_to_plan(part, runs)
+    set_total(part, len(plan))
+    return spec, part, plan
+
+
 def _stored_definition(location: StudyLocation) -> StudySpec | None:
     """The definition that the study's database holds; None where there is no such study yet. Raises BenchError."""
     try:
@@ -108,15 +140,15 @@ def place_of_files(store: StudyStore, artifacts: str | None = None) -> Place:
     location = store.location
     if artifacts is not None:
         # Before trials are trained whose files nobody would keep.
-        Artifacts(place_at(artifacts, location.name)).try_out()
+        Artifacts(place_at(artifacts, location.key)).try_out()
         # Workers run in folders of their own.
         told = artifacts if artifacts.startswith("s3:") else str(Path(artifacts).absolute())
         if store.fact("artifacts") != told:
             store.set_fact("artifacts", told)
     told = store.fact("artifacts")
     if told is not None:
-        return place_at(told, location.name)
-    folder = location.folder / "weights"
+        return place_at(told, location.key)
+    folder = location.folder / (location.part or "weights")
     return beside_database(folder) if location.storage is None else on_this_machine(folder)
 
 
@@ -141,11 +173,13 @@ def ensembles_of(
     spec = replace(spec, seed=store.fact("definition")["seed"])
     for sentence in warnings_of(spec, len(labels), len(store.fact("classes"))):
         say(f"note: {sentence}")
-    built = build_ensembles(singles, labels, spec)
-    entrants = [*select_singles(singles, labels), *built]
+    built = [*build_ensembles(singles, labels, spec), *_ensembles_of_runs(store, labels, spec)]
+    entrants = [*select_singles(singles, labels), *confirmed_models(store), *built]
     name = recommend(entrants, labels, metric=spec.metric, folds=spec.folds, seed=spec.seed).name
     built = [
-        replace(one, contributions=contributions(one, singles, labels, spec)) if one.name == name else one
+        replace(one, contributions=contributions(one, _with_runs(store, singles), labels, spec))
+        if one.name == name
+        else one
         for one in built
     ]
     store.save_ensembles(built)
@@ -159,7 +193,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
     """Every family's default and best tuned model and every stored ensemble, scored. Raises BenchError."""
     singles = _single_models(store)
     val_labels = store.labels(Split.VAL)
-    entrants = [*select_singles(singles, val_labels), *store.ensembles()]
+    entrants = [*select_singles(singles, val_labels), *confirmed_models(store), *store.ensembles()]
     asked = store.fact("ensembles") or {}
     board = make_board(
         entrants,
@@ -169,6 +203,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
         store.trials(),
         _origin(store),
         singles=singles,
+        runs=_with_runs(store, ()),
         recommendation=recommend(entrants, val_labels, **asked),
         sizes=_stored_sizes(store),
     )
@@ -182,6 +217,25 @@ def _single_models(store: StudyStore) -> list[Entrant]:
     if not singles:
         raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
     return singles
+
+
+def _ensembles_of_runs(store: StudyStore, labels: NDArray[np.int64], spec: EnsembleSpec) -> list[Entrant]:
+    """Ensembles over confirming runs: of each configuration over its seeds, and over all of them."""
+    built = []
+    for part, by_title in runs_by_part(store).items():
+        for title, runs in by_title.items():
+            if len(runs) > 1:
+                built.append(combine(f"{title}, ensembled", "soft_voting", runs, labels, spec))
+        everything = [run for runs in by_title.values() for run in runs]
+        if len(by_title) > 1:
+            for name in _OVER_RUNS:
+                built.append(combine(f"{name.replace('_', ' ')}, {part} runs", name, everything, labels, spec))
+    return built
+
+
+def _with_runs(store: StudyStore, singles: Sequence[Entrant]) -> list[Entrant]:
+    """Single models of the search, and all confirming runs."""
+    return [*singles, *(run for by_title in runs_by_part(store).values() for runs in by_title.values() for run in runs)]
 
 
 def _store_sizes(store: StudyStore, points: Sequence[SizePoint]) -> None:

@@ -36,9 +36,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sampling", "workers"),
     # The stages of the pipeline.
     ("display", "ensemble", "explore", "figures", "search", "speed"),
-    ("leaderboard",),
+    ("confirmation", "leaderboard"),
     ("study", "verify"),
-    ("ray_engine",),
+    ("deadline", "ray_engine"),
     ("cli",),
 )
 """A module imports from earlier rows, and from its own package where it is one. Later rows know more."""

@@ -36,7 +36,9 @@ def say_what_next(console: Console, store: StudyStore) -> None:
     if complete < 2:
         return
     at = store.location
-    words = ["bench", "ensemble", at.name, "--top", str(min(5, complete)), *where(at.root, at.storage)]
+    # A part tells nothing of how many models the search has.
+    top = [] if at.part else ["--top", str(min(5, complete))]
+    words = ["bench", "ensemble", at.name, *top, *where(at.root, at.storage)]
     teller(console)(f"next: {shlex.join(words)}")
 
 

@@ -76,7 +76,7 @@ def ensemble(
     )
     ensembles_of(store, spec, sizes if len(sizes) > 1 else (), teller(console))
     note_command(store, command())
-    _write_leaderboard(store, root, console)
+    write_leaderboard(store, root, console)
 
 
 @app.command()
@@ -110,7 +110,7 @@ def leaderboard(
     for name in names:
         # What is not JSON goes elsewhere, so that the output can be piped on.
         store = open_named(name, root, storage, Console(stderr=True) if as_json else console, to_read=True)
-        texts.append(to_json(_write_leaderboard(store, root, console, columns, is_shown=not as_json)))
+        texts.append(to_json(write_leaderboard(store, root, console, columns, is_shown=not as_json)))
     if as_json:
         typer.echo(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
     elif len(texts) > 1:
@@ -130,26 +130,29 @@ def verify(
     from benchmark.study import place_of_files
     from benchmark.verify import verify as verify_study
 
-    console = Console()
-    store = open_named(study, root, storage, console, to_read=True)
-    place = place_of_files(store)
-    # Studies of earlier versions do not have it, and kept no files either.
-    spec = store.fact("spec") or {"search": {"keep_weights": 0}}
-    found = verify_study(store, place, spec["search"]["keep_weights"])
+    store = open_named(study, root, storage, console := Console(), to_read=True)
     say = teller(console)
-    say(f"{found.complete} complete trials and their predictions, {found.files} files in {place.label}")
-    if found.elsewhere:
-        say(f"{found.elsewhere} files at places that this machine does not see were not read")
-    if found.stray:
-        say(f"unknown to the database, of no use: {', '.join(found.stray)}")
-    for sentence in found.damage:
+    damage = []
+    for part in (store, *map(store.part, store.parts())):
+        place = place_of_files(part)
+        # Studies of earlier versions do not have it, and kept no files either.
+        spec = part.fact("spec") or {"search": {"keep_weights": 0}}
+        found = verify_study(part, place, spec["search"]["keep_weights"])
+        of_part = f"{part.location.part}: " if part.location.part else ""
+        say(f"{of_part}{found.complete} complete trials and their predictions, {found.files} files in {place.label}")
+        if found.elsewhere:
+            say(f"{of_part}{found.elsewhere} files at places that this machine does not see were not read")
+        if found.stray:
+            say(f"{of_part}unknown to the database, of no use: {', '.join(found.stray)}")
+        damage += [f"{of_part}{sentence}" for sentence in found.damage]
+    for sentence in damage:
         say(f"damaged: {sentence}")
-    if found.damage:
-        raise BenchError(f"{len(found.damage)} damaged in {store}; restore them from a copy, or search on without them")
+    if damage:
+        raise BenchError(f"{len(damage)} damaged in {store}; restore them from a copy, or search on without them")
     say("everything is whole")
 
 
-def _write_leaderboard(
+def write_leaderboard(
     store: StudyStore, root: Path, console: Console, columns: str | None = None, *, is_shown: bool = True
 ) -> Leaderboard:
     """Print a study's leaderboard, write its files and figures and the index of all."""

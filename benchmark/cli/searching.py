@@ -11,15 +11,26 @@ import typer
 from rich.console import Console
 
 from benchmark.cli.app import app
-from benchmark.cli.options import ArtifactsPlace, DataFolder, Root, Storage, StudyToSearch, Timeout, Workers, seconds_of
+from benchmark.cli.options import (
+    ArtifactsPlace,
+    DataFolder,
+    Root,
+    Storage,
+    StudyToRead,
+    StudyToSearch,
+    Timeout,
+    Workers,
+    seconds_of,
+)
 from benchmark.cli.output import command, done, say_what_next, teller, where
-from benchmark.cli.studies import default_study, location
+from benchmark.cli.studies import default_study, location, open_named, read_definition
 from benchmark.errors import BenchError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmark.definition import StudySpec
+    from benchmark.records import PlannedRun
     from benchmark.store import StudyStore
 
 _INTERRUPTED = 130
@@ -111,6 +122,85 @@ def worker(
 
 
 @app.command()
+def confirm(
+    study: StudyToRead = None,
+    top: Annotated[int, typer.Option(min=1, help="How many of the best single models, by validation.")] = 5,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each, with seeds of their own.")] = 3,
+    epochs: Annotated[
+        float | None,
+        typer.Option(min=0, help="Passes over the training rows; default: as many images as in the search."),
+    ] = None,
+    timeout: Timeout = None,
+    workers: Workers = None,
+    storage: Storage = None,
+    data: DataFolder = None,
+    root: Root = Path(),
+) -> None:
+    """Train the best models of a study again with other seeds; the same command again continues.
+
+    They have rows of their own on the leaderboard, and bench ensemble combines them as well.
+
+    Example: bench confirm cifar10-cpu --top 5 --seeds 3
+    """
+    from benchmark.confirmation import ConfirmSpec
+    from benchmark.study import note_command, open_to_confirm
+    from benchmark.training import check_libraries
+    from benchmark.workers import devices
+
+    console = Console()
+    check_libraries()
+    asked = ConfirmSpec(top, seeds, epochs=epochs)
+    seconds = None if timeout is None else seconds_of(timeout)
+    store = open_named(study, root, storage, console)
+    spec, part, plan = open_to_confirm(store, asked, data, teller(console))
+    note_command(store, command())
+    _search_here(console, spec, part, devices(), workers, None, seconds, data, plan)
+
+
+@app.command()
+def run(
+    study: StudyToSearch = None,
+    timeout: Annotated[str, typer.Option(help="The deadline: 90s, 10m, 2h from now.")] = "10m",
+    workers: Workers = None,
+    data: DataFolder = None,
+    root: Root = Path(),
+) -> None:
+    """Do it all under one deadline: search, long runs of the best, ensembles, leaderboard.
+
+    It searches a study of its own, STUDY-in-600-s, since its trials are shorter than those of bench search.
+
+    Example: bench run cifar10-cpu --timeout 10m
+    """
+    from benchmark.cli.reading import write_leaderboard
+    from benchmark.deadline import run_until, within_deadline
+    from benchmark.display import SearchDisplay
+    from benchmark.ensemble import EnsembleSpec
+    from benchmark.study import ensembles_of, note_command
+    from benchmark.training import check_libraries
+    from benchmark.workers import devices, worker_setups
+
+    console, seconds = Console(), seconds_of(timeout)
+    check_libraries()
+    found = devices()
+    spec = within_deadline(read_definition(study or default_study(found, console), root), seconds)
+    setups = worker_setups(found, workers, spec, data)
+    say = teller(console)
+    say(f"study {spec.name}: {seconds:g} s, trials of {spec.budget.seconds:g} s at first; {len(setups)} workers")
+
+    def observed(part: StudyStore, total: int, left: float) -> SearchDisplay:
+        return SearchDisplay(console, part.location.key, part.trials(), total, left)
+
+    store, why = run_until(spec, location(spec.name, root, None), setups, seconds, data, observed, say)
+    note_command(store, command())
+    if why == "interrupted":
+        say("interrupted; the same command again goes on")
+        raise typer.Exit(_INTERRUPTED)
+    if (complete := len(store.single_models())) > 1:
+        ensembles_of(store, EnsembleSpec(top=min(EnsembleSpec.top, complete)), say=say)
+    write_leaderboard(store, root, console)
+
+
+@app.command()
 def init(
     name: Annotated[str, typer.Argument(help="Name of the new study.")],
     root: Root = Path(),
@@ -134,8 +224,9 @@ def _search_here(
     total: int | None,
     timeout: float | None,
     data: Path | None,
+    plan: Sequence[PlannedRun] | None = None,
 ) -> None:
-    """Search with workers of this machine, and say how it ended; `total` None is the study's own."""
+    """Search, or train what was planned, with workers of this machine; `total` None is the study's own."""
     from benchmark.display import SearchDisplay
     from benchmark.search import Search, SearchLimits
     from benchmark.space import Space
@@ -145,9 +236,11 @@ def _search_here(
     setups = worker_setups(found, workers, spec, data)
     before, wanted = store.trials(), total or int(store.fact("trials"))
     names = f"{len(setups)} worker{'s' if len(setups) > 1 else ''} on {', '.join(found)}"
-    console.print(f"study {spec.name}: {done(before)} of {wanted} trials done; {names}", soft_wrap=True)
-    with SearchDisplay(console, spec.name, before, wanted, timeout) as display:
-        end = Search(store, Space(spec), setups, place_of_files(store), display).run(SearchLimits(total, timeout))
+    told = store.location.key
+    console.print(f"study {told}: {done(before)} of {wanted} trials done; {names}", soft_wrap=True)
+    with SearchDisplay(console, told, before, wanted, timeout) as display:
+        search = Search(store, Space(spec), setups, place_of_files(store), display, plan)
+        end = search.run(SearchLimits(total, timeout))
     _say_how_it_ended(console, end.why, store)
     if end.why == "interrupted":
         raise typer.Exit(_INTERRUPTED)

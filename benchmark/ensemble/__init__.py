@@ -1,19 +1,21 @@
 """Trials into ensembles: every method cross-fitted on validation, scored once on test; trains and stores nothing.
 
-`build_ensembles` makes the entrants that an `EnsembleSpec` asks for, `recommend` names the one to take and the smallest
-that is as good, `contributions` says what each member is worth, and `size_curve` what every further member brings.
+`build_ensembles` makes the entrants that an `EnsembleSpec` asks for, and `combine` one over given members; `recommend`
+names the one to take and the smallest that is as good, `contributions` says what each member is worth, and `size_curve`
+what every further member brings.
 """
 
 from benchmark.ensemble.building import (
     METRICS,
     EnsembleSpec,
     build_ensembles,
+    combine,
     default_methods,
     methods_named,
     warnings_of,
 )
 from benchmark.ensemble.crossfit import Fitted, cross_fit
-from benchmark.ensemble.pools import Limits, top_candidates
+from benchmark.ensemble.pools import Limits, cheapest_first, ranked, top_candidates
 from benchmark.ensemble.recommending import Recommendation, contributions, recommend
 from benchmark.ensemble.sizes import SizePoint, size_curve
 from benchmark.ensemble.wrappers import TEMPERATURES
@@ -27,10 +29,13 @@ __all__ = [
     "Recommendation",
     "SizePoint",
     "build_ensembles",
+    "cheapest_first",
+    "combine",
     "contributions",
     "cross_fit",
     "default_methods",
     "methods_named",
+    "ranked",
     "recommend",
     "size_curve",
     "top_candidates",

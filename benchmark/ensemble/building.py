@@ -110,6 +110,16 @@ def build_ensembles(
     return built
 
 
+def combine(
+    title: str, name: str, members: Sequence[Entrant], labels: NDArray[np.int64], spec: EnsembleSpec = EnsembleSpec()
+) -> Entrant:
+    """One method over these single models, called `title`; `labels` (N,) are those of validation. Without limits."""
+    assignment = folds_of(labels, spec.folds, spec.seed)
+    pool = _Pool("", cheapest_first(members))
+    order = {entrant.members[0]: place for place, entrant in enumerate(ranked(members, labels))}
+    return _entrant(title, name, ENSEMBLE, pool, refit(name, members, labels, assignment, spec), order)
+
+
 def refit(
     name: str,
     members: Sequence[Entrant],
@@ -216,4 +226,5 @@ def _entrant(name: str, method: str, family: str, pool: _Pool, fitted: Fitted, o
         test=fitted.test,
         cost=reduce(add, (pool.members[index].cost for index in voting)),
         method=method,
+        part=pool.members[0].part,
     )

@@ -84,7 +84,7 @@ def contributions(
     """
     if not 1 < len(entrant.members) <= MOST_LEFT_OUT:
         return None
-    by_number = {candidate.members[0]: candidate for candidate in candidates}
+    by_number = {candidate.members[0]: candidate for candidate in candidates if candidate.part == entrant.part}
     members = [by_number[number] for number in entrant.members]
     assignment = folds_of(labels, spec.folds, spec.seed)
 

@@ -165,13 +165,15 @@ def make_board(
     origin: Origin,
     *,
     singles: Sequence[Entrant] = (),
+    runs: Sequence[Entrant] = (),
     recommendation: Recommendation | None = None,
     sizes: Sequence[SizeScore] = (),
     scored: int = 0,
 ) -> Leaderboard:
     """Score and rank entrants: validation accuracy, then validation log loss, then name.
 
-    `singles` are all single models, those without a row included. Without a recommendation the first row is the winner.
+    `singles` are all single models of the search, those without a row included, and `runs` all confirming runs. Without
+    a recommendation the first row is the winner.
 
     Raises BenchError without entrants; ValueError where the origin has gaps or its row counts are not those of the
     labels, since a number without its origin is not shown.
@@ -193,7 +195,7 @@ def make_board(
         # Origin stays as frozen as it looks: the caller's mapping of versions may change later.
         origin=replace(origin, versions=MappingProxyType(dict(origin.versions))),
         recommendation=recommendation,
-        members=None if recommended is None else _members(recommended, singles, labels_val),
+        members=None if recommended is None else _members(recommended, [*singles, *runs], labels_val),
         chosen=_chosen(singles, labels_val),
         sizes=tuple(sizes),
         peer=None if peer is None else peer.name,
@@ -252,13 +254,14 @@ def _rows(ranked: Sequence[Entrant], labels_val: NDArray[np.int64], labels_test:
                 temperature,
                 group,
                 compare(entrant.test.log_probs, single.test.log_probs, labels_test),
+                tuple(accuracy(replicate.log_probs, labels_test) for replicate in entrant.replicates),
             )
         )
     return tuple(rows)
 
 
 def _members(ensemble: Entrant, singles: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Members | None:
-    by_number = {single.members[0]: single for single in singles}
+    by_number = {single.members[0]: single for single in singles if single.part == ensemble.part}
     if len(ensemble.members) < 2 or not by_number.keys() >= set(ensemble.members):
         return None
     members = [by_number[number] for number in ensemble.members]

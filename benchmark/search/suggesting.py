@@ -15,7 +15,10 @@ from benchmark.store import Claim
 
 
 def configure(claim: Claim, space: Space, sampler: PerFamilySampler) -> TrialConfig:
-    """Suggest all parameters of a claimed trial; one that continues another has its parameters and its seed."""
+    """Suggest all parameters of a claimed trial.
+
+    One that continues another, or was planned, has its parameters already, and a seed.
+    """
     trial = claim.trial
     if "default" not in trial.user_attrs:
         # Has the sampler decide about the trial: for a study of a single family, Optuna would not ask it before.
@@ -23,6 +26,8 @@ def configure(claim: Claim, space: Space, sampler: PerFamilySampler) -> TrialCon
         trial.set_user_attr("default", sampler.is_default)
     family = trial.suggest_categorical("family", space.spec.families)
     seed = derived_seed(space.spec.seed, "training", trial.number)
+    if claim.planned is not None:
+        seed = claim.planned.seed
     if claim.checkpoint is not None:
         seed = claim.checkpoint.record["seed"]
     return space.configure(family, suggest_from(trial), seed)

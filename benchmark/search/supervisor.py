@@ -16,7 +16,7 @@ import optuna
 
 from benchmark.artifacts import Place
 from benchmark.errors import BenchError
-from benchmark.records import ProgressRecord, TrialConfig, TrialState, as_jsonable
+from benchmark.records import PlannedRun, ProgressRecord, TrialConfig, TrialState, as_jsonable
 from benchmark.sampling import PerFamilyPruner, PerFamilySampler
 from benchmark.search.keeping import FileKeeper
 from benchmark.search.observer import SearchEnd, SearchLimits, SearchObserver
@@ -89,12 +89,15 @@ class Search:
         setups: Sequence[WorkerSetup],
         place: Place,
         observer: SearchObserver,
+        plan: Sequence[PlannedRun] | None = None,
     ) -> None:
+        """`plan`: the runs to train, and no others; without one, trials are sampled."""
         spec = space.spec
         self._store = store
         self._queue = store.queue
         self._space = space
         self._observer = observer
+        self._plan = plan
         self._sampler = PerFamilySampler(space, spec.search.sampler, spec.seed)
         store.study.sampler = self._sampler
         store.study.pruner = PerFamilyPruner(spec.search.pruner, spec.budget.reports, spec.search.prune_after)
@@ -208,13 +211,14 @@ class Search:
             for step, value in [] if claim.checkpoint is None else claim.checkpoint.values:
                 claim.trial.report(value, step)
 
-        claim = self._queue.claim(total, prepare)
+        claim = self._queue.claim(total, prepare, self._plan)
         if isinstance(claim, NoTrial):
             return claim
         config, trial, checkpoint = configs[-1], claim.trial, claim.checkpoint
         weights, plan = self._keeper.announce(trial.number)
         facts: dict[str, Any] = {"device": slot.device, "seed": config.seed}
-        job = Job(config, weights, keep_from=self._keeper.keep_from(), checkpoints=plan)
+        images = None if claim.planned is None else claim.planned.images
+        job = Job(config, weights, keep_from=self._keeper.keep_from(), images=images, checkpoints=plan)
         if checkpoint is not None:
             record = checkpoint.record
             config = replace(config, accumulation=record["accumulation"])

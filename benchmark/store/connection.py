@@ -63,12 +63,19 @@ _SECRET_OPTIONS = ("password", "sslpassword", "passfile")
 
 @dataclass(frozen=True)
 class StudyLocation:
-    """Where a study lives: its database URL, and the folder for its weights."""
+    """Where a study, or a part of it, lives: its database URL, and the folder for its weights."""
 
     name: str
     root: Path
     storage: str | None = field(default=None, repr=False)
     """A database URL, perhaps with a password; None is the SQLite file `root/studies/NAME.db`."""
+    part: str = ""
+    """Empty for the search itself; else what else is trained for the study and kept beside it: confirmations."""
+
+    @property
+    def key(self) -> str:
+        """What the database calls it: `+` is in no study's name, so that parts meet no other study."""
+        return f"{self.name}+{self.part}" if self.part else self.name
 
     @property
     def database(self) -> Path | None:

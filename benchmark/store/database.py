@@ -24,8 +24,8 @@ class Database:
 
     @property
     def name(self) -> str:
-        """The study's name, under which rows of our tables are its."""
-        return self.location.name
+        """The study's key, under which rows of our tables are its."""
+        return self.location.key
 
     def begin(self) -> AbstractContextManager[Connection]:
         """A transaction: committed at the end, rolled back on an error."""

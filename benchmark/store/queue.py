@@ -7,6 +7,7 @@ whoever makes it: a running trial without a living lease fails, and its place is
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 from sqlalchemy import delete, insert, select, update
 
-from benchmark.records import Predictions, as_jsonable
+from benchmark.records import PlannedRun, Predictions, as_jsonable
 from benchmark.store.database import Database
 from benchmark.store.files import Checkpoint, FileTable
 from benchmark.store.owner import is_gone, this_process
@@ -31,6 +32,10 @@ CONTINUES = "continues"
 """Attribute of a trial that goes on where the trial of that number was interrupted."""
 INTERRUPTED = "interrupted"
 """Attribute of a failed trial that ended for no reason of its own, and may be continued."""
+PLANNED = "planned"
+"""Attribute of a trial that is a planned run: everything of it but the parameters (records.PlannedRun)."""
+_ATTEMPTS = 3
+"""A planned run that failed so often by itself is given up."""
 _STALLS = 5
 """A trial that was interrupted so often without another checkpoint is not continued: it may be what breaks machines."""
 _ENDED_WELL = (OptunaState.COMPLETE, OptunaState.PRUNED)
@@ -51,6 +56,12 @@ class Claim:
     checkpoint: Checkpoint | None = None
     """Where the trial goes on, and what was known of it by then; None for a new one."""
 
+    @property
+    def planned(self) -> PlannedRun | None:
+        """The run that it was planned as; None for a trial of a search."""
+        facts = self.trial.user_attrs.get(PLANNED)
+        return None if facts is None else PlannedRun(**facts, parameters=self.trial.params)
+
 
 class TrialQueue:
     """The trials of one study, as a process that runs some of them sees them."""
@@ -61,8 +72,13 @@ class TrialQueue:
         self.owner = this_process()
 
     @retried
-    def claim(self, total: int, prepare: Callable[[Claim], None]) -> Claim | NoTrial:
+    def claim(
+        self, total: int, prepare: Callable[[Claim], None], plan: Sequence[PlannedRun] | None = None
+    ) -> Claim | NoTrial:
         """Take a trial, lease it and `prepare` it, unless `total` trials are complete, pruned or running.
+
+        With a `plan` the trial is the first of its runs that is neither done nor running, and that did not fail three
+        times by itself.
 
         Trials whose lease has ended are failed first, so that their places are free; an interrupted trial that left a
         checkpoint is continued, as a new trial with its parameters, before any other begins. Preparing (suggesting
@@ -76,7 +92,8 @@ class TrialQueue:
                 return NoTrial.SPENT
             if ended + states.count(OptunaState.RUNNING) >= total:
                 return NoTrial.TAKEN
-            self._enqueue_interrupted()
+            if not self._enqueue_interrupted() and plan is not None and not self._enqueue_planned(plan):
+                return NoTrial.TAKEN if OptunaState.RUNNING in states else NoTrial.SPENT
             trial = self._db.study.ask()
             expires_at = self._db.now() + LEASE_SECONDS
             lease = {"study": self._db.name, "trial": trial.number, "owner": self.owner, "expires_at": expires_at}
@@ -142,7 +159,7 @@ class TrialQueue:
                 connection.execute(delete(PREDICTIONS).where(*of_trial))
                 connection.execute(insert(PREDICTIONS), rows)
                 # With another candidate, they are no longer those of the best.
-                connection.execute(delete(ENTRANTS).where(ENTRANTS.c.study == self._db.name))
+                connection.execute(delete(ENTRANTS).where(ENTRANTS.c.study == self._db.location.name))
 
         return self._end(trial, OptunaState.COMPLETE, facts, value=val_accuracy, first=store_predictions)
 
@@ -187,18 +204,42 @@ class TrialQueue:
             with self._db.begin() as connection:
                 connection.execute(delete(LEASES).where(LEASES.c.study == self._db.name, LEASES.c.trial.in_(ended)))
 
-    def _enqueue_interrupted(self) -> None:
-        """Let the next trial be one that goes on from a checkpoint, where there is one that nobody continues yet."""
+    def _enqueue_interrupted(self) -> bool:
+        """Let the next trial be one that goes on from a checkpoint; whether there was one that nobody continues yet."""
         left = {number for number, found in self._files.checkpoints().items() if found.stalls < _STALLS}
         if not left:
-            return
+            return False
         trials = self._db.study.get_trials(deepcopy=False)
         left -= {trial.user_attrs.get(CONTINUES) for trial in trials if trial.state is OptunaState.WAITING}
         for trial in trials:
             if trial.number in left and trial.state is OptunaState.FAIL and trial.user_attrs.get(INTERRUPTED):
-                attributes = {CONTINUES: trial.number, "default": trial.user_attrs["default"]}
-                self._db.study.enqueue_trial(trial.params, user_attrs=attributes)
-                return
+                attributes = {key: trial.user_attrs[key] for key in ("default", PLANNED) if key in trial.user_attrs}
+                self._db.study.enqueue_trial(trial.params, user_attrs=attributes | {CONTINUES: trial.number})
+                return True
+        return False
+
+    def _enqueue_planned(self, plan: Sequence[PlannedRun]) -> bool:
+        """Let the next trial be the first planned run that is open; whether there was one."""
+        taken: set[tuple[int, int]] = set()
+        failures: Counter[tuple[int, int]] = Counter()
+        for trial in self._db.study.get_trials(deepcopy=False):
+            if (facts := trial.user_attrs.get(PLANNED)) is None:
+                continue
+            key = (facts["trial"], facts["replicate"])
+            if trial.state is OptunaState.WAITING:
+                # Its process was cut off between planning it and taking it.
+                return True
+            if trial.state is not OptunaState.FAIL:
+                taken.add(key)
+            elif not trial.user_attrs.get(INTERRUPTED):
+                failures[key] += 1
+        for run in plan:
+            key = (run.trial, run.replicate)
+            if key not in taken and failures[key] < _ATTEMPTS:
+                facts = {"trial": run.trial, "replicate": run.replicate, "seed": run.seed, "images": run.images}
+                self._db.study.enqueue_trial(dict(run.parameters), user_attrs={"default": False, PLANNED: facts})
+                return True
+        return False
 
     def _end(
         self,

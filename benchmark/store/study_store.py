@@ -38,7 +38,7 @@ from benchmark.store.connection import (
 )
 from benchmark.store.database import Database
 from benchmark.store.files import FileTable
-from benchmark.store.queue import CONTINUES, INTERRUPTED, TrialQueue
+from benchmark.store.queue import CONTINUES, INTERRUPTED, PLANNED, TrialQueue
 from benchmark.store.retrying import retried
 from benchmark.store.tables import ENTRANTS, LABELS, LEASES, METADATA, PREDICTIONS
 
@@ -49,7 +49,7 @@ _STATES = {
     OptunaState.PRUNED: TrialState.PRUNED,
     OptunaState.FAIL: TrialState.FAILED,
 }
-_ENTRANT_KEYS = ("kind", "family", "members", "weights", "cost", "seeds", "method", "contributions")
+_ENTRANT_KEYS = ("kind", "family", "members", "weights", "cost", "method", "contributions", "part")
 
 
 @retried
@@ -57,9 +57,7 @@ def create_study(location: StudyLocation) -> StudyStore:
     """Open the study, making database, tables and study where they are missing. Raises BenchError."""
     with making(location):
         storage = connect(location)
-        study = optuna.create_study(
-            study_name=location.name, storage=storage, direction="maximize", load_if_exists=True
-        )
+        study = optuna.create_study(study_name=location.key, storage=storage, direction="maximize", load_if_exists=True)
         if _is_foreign(study, storage.engine):
             raise BenchError(
                 f"study {location.name!r} in {visible_url(location.url)} is of another program; nothing was changed:"
@@ -88,7 +86,7 @@ def open_study(location: StudyLocation, *, to_read: bool = False) -> StudyStore:
 
 def _existing(location: StudyLocation, storage: RDBStorage, missing: str) -> StudyStore:
     try:
-        study = optuna.load_study(study_name=location.name, storage=storage)
+        study = optuna.load_study(study_name=location.key, storage=storage)
     except KeyError:
         raise MissingStudyError(missing) from None
     METADATA.create_all(storage.engine)
@@ -162,6 +160,19 @@ class StudyStore:
             if connection.execute(there).first() is None:
                 connection.execute(insert(LABELS).values(row))
 
+    @retried
+    def parts(self) -> list[StudyLocation]:
+        """What else was trained for this study and is kept beside it, by name."""
+        name = f"{self.location.name}+"
+        keys = optuna.get_all_study_names(storage=self.study._storage)
+        found = sorted(key.removeprefix(name) for key in keys if key.startswith(name))
+        return [replace(self.location, part=part) for part in found]
+
+    def part(self, location: StudyLocation) -> StudyStore:
+        """A part that `parts` lists, on the same connection."""
+        study = optuna.load_study(study_name=location.key, storage=self.study._storage)
+        return StudyStore(Database(location, study, self._db.engine))
+
     def check(self) -> list[str]:
         """What is damaged in the database itself, as far as it can tell; empty where nothing is. Reads all of it."""
         with self._db.begin() as connection:
@@ -205,6 +216,7 @@ class StudyStore:
                 val=self.predictions(trial.number, Split.VAL),
                 test=self.predictions(trial.number, Split.TEST),
                 cost=trial.cost,
+                part=self.location.part,
             )
             for trial in self.trials()
             if trial.state is TrialState.COMPLETE and trial.cost is not None
@@ -284,6 +296,8 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         evaluation_seconds=facts.get("evaluation_seconds", reported.get("evaluation_seconds", 0.0)),
         interrupted=bool(facts.get(INTERRUPTED)),
         continues=facts.get(CONTINUES),
+        confirms=facts[PLANNED]["trial"] if PLANNED in facts else None,
+        images=facts.get("images"),
     )
 
 
@@ -301,8 +315,8 @@ def _entrant(row: Any) -> Entrant:
         val=Predictions(Split.VAL, _matrix(row.val_log_probs, row.classes)),
         test=Predictions(Split.TEST, _matrix(row.test_log_probs, row.classes)),
         cost=Cost(**record["cost"]),
-        seeds=record.get("seeds", 1),
         method=record.get("method", ""),
+        part=record.get("part", ""),
         contributions=None if record.get("contributions") is None else tuple(record["contributions"]),
     )
     return entrant if record["weights"] is None else replace(entrant, weights=tuple(record["weights"]))

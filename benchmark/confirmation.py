@@ -1,0 +1,138 @@
+"""Confirmation: the finalists of a search trained again with other seeds; plans and reads runs, trains none itself.
+
+The runs are a part of the study with trials of its own, in the same database, so that they are claimed, leased,
+resumed and verified as trials of a search are. How much of a search's result is the luck of one seed: Bouthillier et
+al. 2021, arXiv:2103.03098.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from benchmark.ensemble import ranked
+from benchmark.errors import BenchError
+from benchmark.metrics import standing
+from benchmark.records import Budget, Entrant, PlannedRun, Split, as_jsonable
+from benchmark.seeds import derived_seed
+from benchmark.store import StudyStore
+
+CONFIRMED = "confirmed"
+
+
+@dataclass(frozen=True)
+class ConfirmSpec:
+    """What to train again: the `top` best single models by validation, `seeds` runs of each."""
+
+    top: int = 5
+    seeds: int = 3
+    epochs: float | None = None
+    """Budget of a run in passes over the training rows."""
+    seconds: float | None = None
+    """Budget of a run in seconds of training steps; with neither, it is as many images as the trial had."""
+    trials: tuple[int, ...] = ()
+    """These trials instead of the best."""
+
+    def __post_init__(self) -> None:
+        if self.top < 1 or self.seeds < 1:
+            raise BenchError("a confirmation takes at least one model and one seed")
+        if self.is_longer:
+            Budget(self.epochs, self.seconds)
+
+    @property
+    def is_longer(self) -> bool:
+        """Whether runs have a budget of their own."""
+        return self.epochs is not None or self.seconds is not None
+
+    @property
+    def part(self) -> str:
+        """The part of the study that holds such runs: runs of one budget compare, and are kept together."""
+        if self.epochs is not None:
+            return f"confirm-{self.epochs:g}-epochs"
+        return "confirm" if self.seconds is None else f"confirm-{self.seconds:g}-seconds"
+
+
+def plan_runs(store: StudyStore, asked: ConfirmSpec, seed: int) -> list[PlannedRun]:
+    """One run of each finalist, the best first, then a second of each, and so on; `seed` is the study's.
+
+    Raises BenchError where the search has fewer complete trials than are asked for.
+    """
+    singles = store.single_models()
+    if not singles:
+        raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
+    if not asked.trials and asked.top > len(singles):
+        raise BenchError(f"top {asked.top} asks for more than the {len(singles)} completed trials; lower it")
+    trials = {trial.number: trial for trial in store.trials()}
+    best = [one.members[0] for one in ranked(singles, store.labels(Split.VAL))]
+    return [
+        PlannedRun(
+            trial=number,
+            replicate=replicate,
+            seed=derived_seed(seed, f"confirm {number}", replicate),
+            parameters=trials[number].parameters,
+            images=None if asked.is_longer else trials[number].images,
+        )
+        for replicate in range(asked.seeds)
+        for number in asked.trials or best[: asked.top]
+    ]
+
+
+def add_to_plan(part: StudyStore, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    """Store what is to be trained in a part, after what was planned before; the whole plan."""
+    with part.exclusive():
+        stored = [PlannedRun(**one) for one in part.fact("plan") or ()]
+        known = {(run.trial, run.replicate) for run in stored}
+        whole = [*stored, *(run for run in runs if (run.trial, run.replicate) not in known)]
+        part.set_fact("plan", as_jsonable(whole))
+    return whole
+
+
+def confirmed_models(store: StudyStore) -> list[Entrant]:
+    """Every configuration that was trained again, as one entrant: its median run by validation, with all runs' scores.
+
+    In the order of parts and trials.
+    """
+    labels = store.labels(Split.VAL)
+    found = []
+    for location in store.parts():
+        for trial, runs in sorted(_by_trial(store.part(location)).items()):
+            by_standing = sorted(runs, key=lambda run: (*standing(run.val, labels), run.members))
+            # Of an even number, the better of the two in the middle.
+            median = by_standing[(len(runs) - 1) // 2]
+            found.append(
+                replace(
+                    median,
+                    name=_title(median.family, trial, len(runs), location.part),
+                    kind=CONFIRMED,
+                    replicates=tuple(run.test for run in runs),
+                )
+            )
+    return found
+
+
+def runs_by_part(store: StudyStore) -> Mapping[str, Mapping[str, list[Entrant]]]:
+    """All confirming runs by part, and within it by the title of their configuration."""
+    return {
+        location.part: {
+            _title(runs[0].family, trial, len(runs), location.part): runs
+            for trial, runs in sorted(_by_trial(store.part(location)).items())
+        }
+        for location in store.parts()
+    }
+
+
+def _by_trial(part: StudyStore) -> dict[int, list[Entrant]]:
+    """Complete runs by the trial that they confirm, in order of their numbers."""
+    confirms = {trial.number: trial.confirms for trial in part.trials()}
+    runs: defaultdict[int, list[Entrant]] = defaultdict(list)
+    for run in part.single_models():
+        trial = confirms[run.members[0]]
+        if trial is not None:
+            runs[trial].append(run)
+    return dict(runs)
+
+
+def _title(family: str, trial: int, runs: int, part: str) -> str:
+    budget = part.removeprefix("confirm").strip("-").replace("-", " ")
+    return ", ".join(filter(None, (family, f"trial {trial}", f"{runs} seed{'s' if runs > 1 else ''}", budget)))

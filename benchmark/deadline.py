@@ -1,0 +1,133 @@
+"""One deadline for everything: short trials first, then long runs of the best; trains and stores nothing itself.
+
+Short trials tell configurations apart at a small part of the cost of a long run (Li et al. 2018, arXiv:1603.06560), and
+what is trained last is trained longest, as in successive halving with a single cut. The long runs are of the
+configurations that greedy selection adds first: the best, and those that mend its mistakes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmark.confirmation import ConfirmSpec
+from benchmark.datasets import Say
+from benchmark.definition import StudySpec
+from benchmark.ensemble import cheapest_first, ranked
+from benchmark.ensemblers.greedy_selection import select
+from benchmark.records import Split, TrialState, deciding
+from benchmark.search import Search, SearchLimits, SearchObserver
+from benchmark.space import Space
+from benchmark.store import StudyLocation, StudyStore
+from benchmark.study import open_for_search, open_to_confirm, place_of_files, set_total
+from benchmark.workers import WorkerSetup
+
+_SEARCH_SHARE = 0.3
+"""Share of the time for short trials."""
+_TRIAL_SHARE = 0.05
+"""Share of the time that one short trial trains for: with less, networks that need longer are told for bad ones."""
+_MOST_REPORTS = 2
+"""Reports of a short trial: in such a trial they cost as much as its steps."""
+_LEAST_TRIAL_SECONDS, _LEAST_FINAL_SECONDS = 2.0, 5.0
+_READING_SHARE, _MOST_READING_SECONDS = 0.05, 15.0
+"""Time that is left at the end for ensembles and leaderboard."""
+_CARE = 0.87
+"""A long run plans for this share of the time there is: its first steps tell its speed to a tenth."""
+_STARTING_SECONDS = 5.0
+"""From the last short trial to the first step of a long run: processes, the part, the data and the network."""
+
+Observed = Callable[[StudyStore, int, float], AbstractContextManager[SearchObserver]]
+"""Follows one phase: a study or a part of it, the trials wanted in total, and the seconds there are."""
+
+
+@dataclass(frozen=True)
+class Timetable:
+    """What happens when, in seconds from the start."""
+
+    trial_seconds: float
+    """Training steps of one short trial."""
+    search_until: float
+    """No short trial runs on after this."""
+    train_until: float
+    """Nor does a long run after this."""
+
+
+def timetable(seconds: float, most_trial_seconds: float | None) -> Timetable:
+    """Divide a deadline; `most_trial_seconds` is the study's own budget of a trial, where it has one in seconds."""
+    trial = max(_LEAST_TRIAL_SECONDS, _TRIAL_SHARE * seconds)
+    return Timetable(
+        trial_seconds=trial if most_trial_seconds is None else min(trial, most_trial_seconds),
+        search_until=_SEARCH_SHARE * seconds,
+        train_until=seconds - min(_MOST_READING_SECONDS, _READING_SHARE * seconds),
+    )
+
+
+def within_deadline(spec: StudySpec, seconds: float) -> StudySpec:
+    """The study that such a run searches: under a name of its own, since its trials are shorter."""
+    budget = replace(
+        spec.budget,
+        epochs=None,
+        seconds=timetable(seconds, spec.budget.seconds).trial_seconds,
+        reports=min(_MOST_REPORTS, spec.budget.reports),
+    )
+    return replace(spec, name=f"{spec.name}-in-{seconds:g}-s", budget=budget)
+
+
+def run_until(
+    spec: StudySpec,
+    location: StudyLocation,
+    setups: Sequence[WorkerSetup],
+    seconds: float,
+    data: Path | None,
+    observed: Observed,
+    say: Say,
+) -> tuple[StudyStore, str]:
+    """Search, then train the best longer, until `seconds` from now; the study, and why it ended.
+
+    `spec` is what `within_deadline` gave. The end is "timeout" where all went its way, "spent" where the study's number
+    of trials was reached before, or "interrupted". Raises BenchError.
+    """
+    began = time.monotonic()
+    plan = timetable(seconds, spec.budget.seconds)
+    store = open_for_search(spec, location, data, say)
+    set_total(store, spec.search.trials)
+    left = plan.search_until - (time.monotonic() - began)
+    with observed(store, spec.search.trials, left) as observer:
+        search = Search(store, Space(spec), setups, place_of_files(store), observer)
+        why = search.run(SearchLimits(spec.search.trials, left)).why
+    finalists = complementary(store, len(setups))
+    left = plan.train_until - (time.monotonic() - began)
+    final_seconds = _CARE * (left - _STARTING_SECONDS - _seconds_beside_training(store, finalists))
+    if why == "interrupted" or not finalists or final_seconds < _LEAST_FINAL_SECONDS:
+        return store, why
+    asked = ConfirmSpec(seeds=1, seconds=round(final_seconds), trials=tuple(finalists))
+    say(f"now the best and what complements it for {asked.seconds:g} s each: trials {', '.join(map(str, finalists))}")
+    longer, part, runs = open_to_confirm(store, asked, data, say)
+    with observed(part, len(runs), left) as observer:
+        search = Search(part, Space(longer), setups, place_of_files(part), observer, runs)
+        why = search.run(SearchLimits(None, left)).why
+    return store, why
+
+
+def complementary(store: StudyStore, count: int) -> list[int]:
+    """Numbers of so many trials: in the order in which greedy selection adds them, then by validation accuracy."""
+    singles = store.single_models()
+    if not singles:
+        return []
+    labels = store.labels(Split.VAL)
+    pool = cheapest_first(singles)
+    path = select(np.stack([deciding(one.val) for one in pool]), labels)
+    chosen = dict.fromkeys(pool[index].members[0] for index in path.chosen)
+    chosen |= dict.fromkeys(one.members[0] for one in ranked(singles, labels))
+    return list(chosen)[:count]
+
+
+def _seconds_beside_training(store: StudyStore, trials: Sequence[int]) -> float:
+    """The most that one of these trials took for anything but training steps: evaluation, views, saving."""
+    by_number = {trial.number: trial for trial in store.trials() if trial.state is TrialState.COMPLETE}
+    return max((by_number[number].seconds - by_number[number].train_seconds for number in trials), default=0.0)

@@ -1,0 +1,83 @@
+"""The division of a deadline, by hand, and one whole run on the digits of scikit-learn."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from filled_study import fill, spec
+from typer.testing import CliRunner
+
+from benchmark.cli import app
+from benchmark.deadline import complementary, timetable, within_deadline
+from benchmark.ensemble import ranked
+from benchmark.records import Budget, Split
+
+
+def test_ten_minutes_are_divided() -> None:
+    plan = timetable(600, None)
+    assert plan.trial_seconds == pytest.approx(30)
+    assert plan.search_until == pytest.approx(180)
+    assert plan.train_until == pytest.approx(585)
+
+
+def test_little_time_is_left_to_read_what_took_little() -> None:
+    plan = timetable(60, None)
+    assert plan.trial_seconds == 3
+    assert plan.train_until == pytest.approx(57)
+
+
+def test_a_short_trial_is_never_longer_than_the_study_has_it() -> None:
+    assert timetable(6000, 60).trial_seconds == 60
+    assert timetable(600, 60).trial_seconds == pytest.approx(30)
+
+
+@pytest.mark.parametrize("seconds", [20, 60, 600, 7200])
+def test_phases_follow_each_other(seconds: float) -> None:
+    plan = timetable(seconds, None)
+    assert plan.trial_seconds < plan.search_until < plan.train_until < seconds
+
+
+def test_the_study_of_a_deadline_is_one_of_its_own() -> None:
+    given = spec()
+    short = within_deadline(given, 600)
+    assert short.name == f"{given.name}-in-600-s"
+    assert short.budget.per_trial == Budget(None, timetable(600, given.budget.seconds).trial_seconds)
+    assert short.budget.reports <= given.budget.reports
+    assert within_deadline(short, 600).families == given.families
+
+
+def test_finalists_are_those_that_a_selection_adds_first_then_the_best(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=4)
+    best = [one.members[0] for one in ranked(store.single_models(), store.labels(Split.VAL))]
+    assert complementary(store, 1) == [0]
+    assert sorted(complementary(store, 4)) == [0, 1, 2, 3]
+    assert len(complementary(store, 9)) == 4
+    # The second is none of those that the selection left out, whatever their order by validation.
+    assert complementary(store, 2)[1] in best[1:]
+    assert complementary(store, 4)[:2] == complementary(store, 2)
+
+
+def test_a_study_without_complete_trials_has_no_finalists(tmp_path: Path) -> None:
+    assert complementary(fill(tmp_path, complete=0), 2) == []
+
+
+@pytest.mark.slow
+def test_one_command_ends_before_its_deadline_with_a_leaderboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    seconds = 60
+    began = time.monotonic()
+    ended = CliRunner().invoke(app, ["run", "digits", "--timeout", f"{seconds}s", "--workers", "1"])
+    took = time.monotonic() - began
+    assert ended.exit_code == 0, ended.output
+    assert took < seconds + 20
+    found = json.loads((tmp_path / "results" / f"digits-in-{seconds}-s.json").read_text())
+    kinds = {row["kind"] for row in found["rows"]}
+    assert {"default", "confirmed", "ensemble"} <= kinds
+    longest = max(row["train_seconds"] for row in found["rows"] if row["kind"] == "confirmed")
+    assert longest > 3 * max(row["train_seconds"] for row in found["rows"] if row["kind"] == "default")
+    assert found["recommendation"]["name"] in {row["name"] for row in found["rows"]}
