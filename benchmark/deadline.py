@@ -54,7 +54,7 @@ class Timetable:
     search_until: float
     """No short trial runs on after this."""
     train_until: float
-    """Nor does a long run after this."""
+    """The time that long runs are planned for."""
 
 
 def timetable(seconds: float, most_trial_seconds: float | None) -> Timetable:
@@ -110,7 +110,8 @@ def run_until(
     longer, part, runs = open_to_confirm(store, asked, data, say)
     with observed(part, len(runs), left) as observer:
         search = Search(part, Space(longer), setups, place_of_files(part), observer, runs)
-        why = search.run(SearchLimits(None, left)).why
+        # One that is slower than it promised has until the deadline itself.
+        why = search.run(SearchLimits(None, seconds - (time.monotonic() - began))).why
     return store, why
 
 

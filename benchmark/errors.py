@@ -24,5 +24,9 @@ class SealedTestError(BenchError):
     """Something that decides was handed test data (rule: VAL decides, TEST reports)."""
 
 
+class UnreachableError(BenchError):
+    """A database server that does not answer now, as while it restarts."""
+
+
 class MissingStudyError(BenchError):
     """A study that its database does not hold."""

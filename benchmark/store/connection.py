@@ -8,7 +8,6 @@ import os
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from filelock import FileLock
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, UnreachableError
 
 _BUSY_SECONDS = 60
 _LOCK_POLL_SECONDS = 0.01
@@ -36,7 +35,6 @@ _PATIENT_CONNECTION = {
 """libpq's: a server that no longer answers is noticed within a minute, also where no word comes that it is gone."""
 _IDLE_TRANSACTION_SECONDS = 60.0
 """A PostgreSQL server ends a transaction that says nothing for so long, and the locks of a process that was paused."""
-_OPENING_SECONDS, _OPENING_PAUSE = 10.0, 0.2
 _PASSING_WORDS = (
     "refused",
     "starting up",
@@ -227,7 +225,7 @@ def making(location: StudyLocation) -> Iterator[None]:
     with _told_without_url(location):
         engine = sqlalchemy.create_engine(location.url, poolclass=sqlalchemy.NullPool)
         _tune_postgresql(engine)
-        connection = _connected(engine)
+        connection = engine.connect()
     try:
         with _told_without_url(location):
             connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(_SCHEMA_LOCK)})
@@ -238,19 +236,6 @@ def making(location: StudyLocation) -> Iterator[None]:
         # Where the server went away, giving up the lock fails too, and says less than what failed first.
         with suppress(sqlalchemy.exc.SQLAlchemyError):
             connection.close()
-
-
-def _connected(engine: sqlalchemy.Engine) -> sqlalchemy.Connection:
-    """A connection, waited for while a server is just starting or stopping; not so long as while trials run."""
-    deadline = time.monotonic() + _OPENING_SECONDS
-    while True:
-        try:
-            return engine.connect()
-        except sqlalchemy.exc.OperationalError as error:
-            is_passing = any(words in str(error.orig) for words in _PASSING_WORDS)
-            if not is_passing or time.monotonic() > deadline:
-                raise
-        time.sleep(_OPENING_PAUSE)
 
 
 def can_write(location: StudyLocation) -> bool:
@@ -284,14 +269,19 @@ def connect_to_copy(location: StudyLocation) -> RDBStorage:
 
 @contextmanager
 def _told_without_url(location: StudyLocation) -> Iterator[None]:
-    """What goes wrong with opening a database as BenchError: the error itself may quote the URL with its password."""
+    """What goes wrong with opening a database as BenchError: the error itself may quote the URL with its password.
+
+    It is an UnreachableError where a server may be starting or stopping.
+    """
     try:
         yield
     except ImportError as error:
         driver = f"the driver {error.name!r} is missing; for PostgreSQL: pip install 'ensemble-bench[postgresql]'"
         raise BenchError(f"cannot open {visible_url(location.url)}: {driver}") from None
     except Exception as error:
-        raise BenchError(f"cannot open {visible_url(location.url)}: {_cleaned(error, location.url)}") from None
+        told = _cleaned(error, location.url)
+        kind = UnreachableError if any(words in told for words in _PASSING_WORDS) else BenchError
+        raise kind(f"cannot open {visible_url(location.url)}: {told}") from None
 
 
 def lock_key(name: str) -> int:

@@ -11,8 +11,12 @@ from typing import Concatenate, ParamSpec, TypeVar, cast
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
 
+from benchmark.errors import UnreachableError
+
 PATIENCE_SECONDS = 60.0
 """So long a database server may be away."""
+OPENING_SECONDS = 10.0
+"""So long it may be away when a study is opened: one that restarts is back by then, and a wrong port is told."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _SERVER_AWAY = ("08", "57P", "25P03", "40001", "40P01", "53300")
 """SQLSTATE: connection exceptions, operator intervention, a transaction that was idle for too long, serialization
@@ -29,21 +33,25 @@ R = TypeVar("R")
 def retried(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[Self, P], R]:
     """The method, called again while the database cannot be reached; it has to bear being cut off anywhere.
 
-    Raises the last error once PATIENCE_SECONDS have passed, and any other error at once. Of calls within calls only
-    the outermost is repeated, so that patience does not add up and a broken lock is taken again.
+    Raises the last error once PATIENCE_SECONDS have passed, or OPENING_SECONDS where it could not be opened, and any
+    other error at once. Of calls within calls only the outermost is repeated, so that patience does not add up and a
+    broken lock is taken again.
     """
 
     @functools.wraps(method)
     def patiently(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         if getattr(_CALLS, "within", False):
             return method(self, *args, **kwargs)
-        deadline, pause = time.monotonic() + PATIENCE_SECONDS, _FIRST_PAUSE
+        began, pause = time.monotonic(), _FIRST_PAUSE
         while True:
             try:
                 _CALLS.within = True
                 return method(self, *args, **kwargs)
             except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
-                if not is_passing(error) or time.monotonic() + pause > deadline:
+                if not is_passing(error) or time.monotonic() + pause > began + PATIENCE_SECONDS:
+                    raise
+            except UnreachableError:
+                if time.monotonic() + pause > began + OPENING_SECONDS:
                     raise
             finally:
                 _CALLS.within = False

@@ -350,6 +350,19 @@ def test_a_server_that_goes_away_while_a_study_is_opened_is_told_in_words(
         opening(store.location)
 
 
+@pytest.mark.parametrize("opening", [create_study, open_study])
+def test_a_study_is_opened_while_the_server_restarts(
+    store: StudyStore, postgres: PostgresServer, opening: Callable[[StudyLocation], StudyStore]
+) -> None:
+    postgres.stop()
+    back = threading.Timer(1.0, postgres.start)
+    back.start()
+    try:
+        assert opening(store.location).trials() == store.trials()
+    finally:
+        back.join()
+
+
 # The password ---------------------------------------------------------------------------------------------------------
 
 
