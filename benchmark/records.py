@@ -10,6 +10,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -341,6 +342,10 @@ class TrialRecord:
     """The trial of the search that it trains again, where it was planned."""
     images: int | None = None
     """Training images that its budget bought; None where it was not known before it ended."""
+    started: datetime | None = None
+    """When it began, by the clock of the machine that ran it, without a zone; None where it has not yet."""
+    reports: tuple[tuple[int, float], ...] = ()
+    """Step and validation accuracy in [0, 1] of each of its reports, in order."""
 
 
 @dataclass(frozen=True, eq=False)

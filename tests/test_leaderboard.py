@@ -5,6 +5,7 @@ import io
 import json
 import os
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -429,14 +430,38 @@ def test_a_single_model_of_the_same_cost_is_the_best_that_there_is() -> None:
 
 def test_figures_are_those_that_there_are_numbers_for(tmp_path: Path) -> None:
     paths = draw(advised(), tmp_path)
-    names_drawn = ["accuracy-latency", "reliability", "ensemble-size", "disagreement"]
+    names_drawn = ["accuracy-latency", "reliability", "confusion", "ensemble-size", "disagreement"]
     assert paths == [tmp_path / "pets" / f"{name}{suffix}" for name in names_drawn for suffix in (".png", ".svg")]
     assert all(path.stat().st_size > 1000 for path in paths)
     page = to_markdown(advised())
-    assert [f"(pets/{name}.png)" in page for name in names_drawn] == [True] * 4
-    assert [picture.name for picture in pictures_of(board())] == ["accuracy-latency", "reliability"]
+    assert [f"(pets/{name}.png)" in page for name in names_drawn] == [True] * 5
+    assert [picture.name for picture in pictures_of(board())] == ["accuracy-latency", "reliability", "confusion"]
     untimed = replace(BEST_ON_VAL, cost=replace(COST, inference_ms=0.0))
-    assert [picture.name for picture in pictures_of(board(untimed))] == ["reliability"]
+    assert [picture.name for picture in pictures_of(board(untimed))] == ["reliability", "confusion"]
+
+
+def test_figures_of_the_search_need_times_and_reports(tmp_path: Path) -> None:
+    noon = datetime(2026, 1, 1, 12)
+
+    def drawn(*trials: TrialRecord) -> list[str]:
+        found = make_board([BEST_ON_VAL], LABELS_VAL, LABELS_TEST, CLASSES, trials, ORIGIN)
+        return [
+            picture.name for picture in pictures_of(found) if picture.name in ("search-progress", "training-curves")
+        ]
+
+    complete, pruned = TRIALS[0], TRIALS[3]
+    assert drawn(complete, pruned) == []
+    assert drawn(replace(complete, started=noon), pruned) == ["search-progress"]
+    # No best so far without a score, and no curve through one report.
+    assert drawn(complete, replace(pruned, started=noon, reports=((1, 0.5),))) == []
+    assert drawn(complete, replace(pruned, reports=((1, 0.5), (2, 0.6)))) == ["training-curves"]
+    whole = [replace(one, started=noon, reports=((1, 0.2), (2, 0.3))) for one in TRIALS]
+    searched = make_board([BEST_ON_VAL], LABELS_VAL, LABELS_TEST, CLASSES, whole, ORIGIN)
+    assert searched.trials == tuple(whole)
+    paths = [path.name for path in draw(searched, tmp_path)]
+    assert {"search-progress.png", "search-progress.svg", "training-curves.png", "training-curves.svg"} <= set(paths)
+    assert "(pets/search-progress.png)" in to_markdown(searched)
+    assert "(pets/training-curves.png)" in to_markdown(searched)
 
 
 def test_json_carries_what_was_found() -> None:

@@ -5,10 +5,13 @@ setting of matplotlib changed. They share one style (`style`); `save` writes a f
 """
 
 from benchmark.figures.accuracy_latency import Contender, accuracy_against_latency, pareto_front
+from benchmark.figures.confusion import confusion_map
 from benchmark.figures.disagreement import disagreement_map
 from benchmark.figures.ensemble_size import SingleModel, SizeCurve, accuracy_against_size
 from benchmark.figures.files import save
 from benchmark.figures.reliability import CalibrationBins, Confidences, calibration_bins, reliability_diagram
+from benchmark.figures.search_progress import search_progress
+from benchmark.figures.training_curves import training_curves
 
 __all__ = [
     "CalibrationBins",
@@ -19,8 +22,11 @@ __all__ = [
     "accuracy_against_latency",
     "accuracy_against_size",
     "calibration_bins",
+    "confusion_map",
     "disagreement_map",
     "pareto_front",
     "reliability_diagram",
     "save",
+    "search_progress",
+    "training_curves",
 ]

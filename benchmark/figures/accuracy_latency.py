@@ -15,6 +15,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from benchmark.columns import count
+from benchmark.figures.error_scale import ERROR_SCALE, set_error_scale
 from benchmark.figures.labels import place
 from benchmark.figures.style import DPI, GREY, SMALL, SPLIT_NAMES, add_legend, draw_estimates, look, new_figure, shown
 from benchmark.metrics import Estimate
@@ -79,9 +80,10 @@ def accuracy_against_latency(contenders: Sequence[Contender], *, split: Split, s
         axes = figure.subplots()
         axes.set_title("Vertical bars: 95 % intervals. The line is the best accuracy that a time buys.")
         axes.set_xlabel("Inference time (ms per image, log scale)")
-        axes.set_ylabel(f"{measure} (%, log scale of errors)")
+        axes.set_ylabel(f"{measure} ({ERROR_SCALE})")
         _set_latency_axis(axes, contenders)
-        _set_accuracy_axis(axes, contenders)
+        accuracies = [contender.accuracy for contender in contenders]
+        set_error_scale(axes, (share for one in accuracies for share in (one.low, one.value, one.high)))
         kinds = _draw_kinds(axes, contenders)
         add_legend(figure, [*kinds.values(), _draw_front(axes, front)], [*map(shown, kinds), "Pareto front"])
         _label_front(figure, axes, contenders, front)
@@ -100,35 +102,6 @@ def _set_latency_axis(axes: Axes, contenders: Sequence[Contender]) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-
-
-class _ErrorLocator(LogLocator):
-    """Ticks at accuracies, in percent, whose errors are round on a log scale."""
-
-    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
-        ticks = (100 - error for error in super().tick_values(100 - vmax, 100 - vmin))
-        return [tick for tick in ticks if vmin <= tick <= vmax]
-
-
-def _set_accuracy_axis(axes: Axes, contenders: Sequence[Contender]) -> None:
-    """Equal steps up divide the error by equal factors: a weak model does not squeeze the good ones together."""
-    errors = [
-        100 * (1 - share)
-        for contender in contenders
-        for share in (contender.accuracy.low, contender.accuracy.value, contender.accuracy.high)
-    ]
-    # No error at all has no place on a log scale: it stands at the upper edge.
-    least = min((error for error in errors if error > 0), default=1.0)
-    most = max(*errors, least)
-    room = max(most / least, 1.5) ** 0.18
-    floor = least / room
-    axes.set_yscale(
-        "function",
-        functions=(lambda percent: -np.log(np.maximum(100 - percent, floor)), lambda place: 100 - np.exp(-place)),
-    )
-    axes.set_ylim(100 - min(most * room**0.5, 100.0), 100 - floor)
-    axes.yaxis.set_major_locator(_ErrorLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _draw_kinds(axes: Axes, contenders: Sequence[Contender]) -> dict[str, Line2D]:

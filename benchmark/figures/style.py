@@ -7,7 +7,7 @@ read without colour. The background is white whatever the page behind it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -107,6 +107,11 @@ def look(index: int) -> Look:
     )
 
 
+def looks_of(names: Iterable[str]) -> dict[str, Look]:
+    """The look of each name, by its place in the order of letters: the same in every figure of the same names."""
+    return {name: look(index) for index, name in enumerate(sorted(set(names)))}
+
+
 @contextmanager
 def settings() -> Iterator[None]:
     """Matplotlib's defaults with this style on top, whatever the user's matplotlibrc says; afterwards as before.
@@ -167,8 +172,9 @@ def draw_estimates(
 
 
 def add_legend(figure: Figure, lines: Sequence[Line2D], names: Sequence[str]) -> None:
-    """A legend below everything, in as many columns as there is room for side by side."""
-    for columns in range(len(names), 0, -1):
+    """A legend below everything, in as few rows as there is room for, of columns as long as each other."""
+    for rows in range(1, len(names) + 1):
+        columns = -(-len(names) // rows)
         legend = figure.legend(lines, names, loc="outside lower left", ncols=columns)
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return

@@ -148,6 +148,8 @@ class Leaderboard:
     """The single model that costs about what the recommended ensemble costs."""
     scored: int = 0
     """How many different sets of predictions were scored on test in this study, so far."""
+    trials: tuple[TrialRecord, ...] = ()
+    """All trials of the search, whatever became of them; `summary` counts them."""
     interval: str = INTERVAL_METHOD
 
     @property
@@ -200,6 +202,7 @@ def make_board(
         sizes=tuple(sizes),
         peer=None if peer is None else peer.name,
         scored=scored,
+        trials=tuple(trials),
     )
 
 

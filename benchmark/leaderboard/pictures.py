@@ -26,7 +26,10 @@ class Picture:
 
 
 LATENCY = Picture("accuracy-latency", "Test accuracy against inference time, with the Pareto front")
+PROGRESS = Picture("search-progress", "Best validation accuracy so far, against trials and against time")
+CURVES = Picture("training-curves", "Validation accuracy of every trial while it trained")
 RELIABILITY = Picture("reliability", "Reliability of the recommended entrant, before and after temperature")
+CONFUSION = Picture("confusion", "What the recommended entrant takes each class for, on test")
 SIZES = Picture("ensemble-size", "Accuracy against the number of members")
 DISAGREEMENT = Picture("disagreement", "How often two members of the recommended ensemble disagree")
 
@@ -34,7 +37,9 @@ DISAGREEMENT = Picture("disagreement", "How often two members of the recommended
 def pictures_of(board: Leaderboard) -> list[Picture]:
     """The figures that the board has the numbers for, in the order of the page."""
     found = [LATENCY] if any(_has_a_time(board)) else []
-    found.append(RELIABILITY)
+    found += [PROGRESS] if any(trial.started and trial.val_accuracy is not None for trial in board.trials) else []
+    found += [CURVES] if any(len(trial.reports) > 1 for trial in board.trials) else []
+    found += [RELIABILITY, CONFUSION]
     found += [SIZES] if board.sizes else []
     found += [DISAGREEMENT] if board.members is not None else []
     return found
@@ -44,7 +49,15 @@ def draw(board: Leaderboard, folder: Path) -> list[Path]:
     """Write every figure as PNG and SVG into `folder`/STUDY; the paths. Raises BenchError where that cannot be."""
     from benchmark.figures import save
 
-    drawings = {LATENCY: _latency, RELIABILITY: _reliability, SIZES: _sizes, DISAGREEMENT: _disagreement}
+    drawings = {
+        LATENCY: _latency,
+        PROGRESS: _progress,
+        CURVES: _curves,
+        RELIABILITY: _reliability,
+        CONFUSION: _confusion,
+        SIZES: _sizes,
+        DISAGREEMENT: _disagreement,
+    }
     inside = folder / board.origin.study
     return [path for picture in pictures_of(board) for path in save(drawings[picture](board), inside, picture.name)]
 
@@ -71,6 +84,18 @@ def _latency(board: Leaderboard) -> Figure:
     return accuracy_against_latency(contenders, split=Split.TEST, subject=board.origin.study)
 
 
+def _progress(board: Leaderboard) -> Figure:
+    from benchmark.figures import search_progress
+
+    return search_progress(board.trials, subject=board.origin.study)
+
+
+def _curves(board: Leaderboard) -> Figure:
+    from benchmark.figures import training_curves
+
+    return training_curves(board.trials, subject=board.origin.study)
+
+
 def _reliability(board: Leaderboard) -> Figure:
     from benchmark.figures import Confidences, reliability_diagram
 
@@ -81,6 +106,14 @@ def _reliability(board: Leaderboard) -> Figure:
         Confidences(after, winner.confidence_calibrated, winner.correct),
     ]
     return reliability_diagram(series, split=Split.TEST, subject=f"{winner.name}, {board.origin.study}")
+
+
+def _confusion(board: Leaderboard) -> Figure:
+    from benchmark.figures import confusion_map
+
+    winner = board.winner
+    subject = f"{winner.name}, {board.origin.study}"
+    return confusion_map(winner.classes, winner.confusion, split=Split.TEST, subject=subject)
 
 
 def _sizes(board: Leaderboard) -> Figure:

@@ -298,6 +298,8 @@ def _record(trial: FrozenTrial) -> TrialRecord:
         continues=facts.get(CONTINUES),
         confirms=facts[PLANNED]["trial"] if PLANNED in facts else None,
         images=facts.get("images"),
+        started=trial.datetime_start,
+        reports=tuple(sorted(trial.intermediate_values.items())),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,19 @@ def test_a_pruned_trial_has_no_score(store: StudyStore) -> None:
     store.queue.prune(trial, {"device": "abacus"})
     record = store.trials()[0]
     assert (record.state, record.val_accuracy, record.reason) == (TrialState.PRUNED, None, None)
+
+
+def test_a_trial_comes_back_with_its_start_and_its_reports(store: StudyStore) -> None:
+    before = datetime.now()
+    trial = claimed(store)
+    assert store.trials()[0].reports == ()
+    # In the order of steps, whatever the order of the rows.
+    for step, accuracy in ((2, 0.5), (1, 0.25)):
+        assert store.queue.report(trial, step, accuracy)
+    record = store.trials()[0]
+    assert record.reports == ((1, 0.25), (2, 0.5))
+    assert record.started is not None
+    assert before <= record.started <= datetime.now()
 
 
 def test_missing_predictions_are_an_error(store: StudyStore) -> None:
