@@ -1,4 +1,4 @@
-"""What a data set looks like: counts, channel statistics and a picture of samples; trains nothing, knows no torch."""
+"""What a data set looks like: counts, channel statistics, pictures of samples and duplicates; knows no torch."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.table import Table
 
 from benchmark.errors import BenchError
+from benchmark.preflight import Pair, nearness_in_words, parts_of, place_in_words
 from benchmark.records import Dataset, Images, ImageShape, Split, SplitRows
 
 CHUNK_ROWS = 2048
@@ -50,12 +51,7 @@ def describe(dataset: Dataset, split_rows: SplitRows | None = None) -> Descripti
 
     Exact, in one pass of `CHUNK_ROWS` images at a time, so that memory-mapped pixels are never all in memory.
     """
-    train, test = dataset.train, dataset.test
-    if split_rows is None:
-        parts = [(Split.TRAIN, train, np.arange(len(train)))]
-    else:
-        parts = [(Split.TRAIN, train, split_rows.train), (Split.VAL, train, split_rows.val)]
-    parts.append((Split.TEST, test, np.arange(len(test))))
+    parts = parts_of(dataset, split_rows)
     return Description(
         dataset.name,
         dataset.fingerprint,
@@ -136,8 +132,7 @@ def sample_grid(dataset: Dataset, per_class: int = 10, seed: int = 0) -> Image.I
     shape, labels = dataset.image_shape, dataset.train.labels
     title = f"{dataset.name}: training images, {shape.height} x {shape.width} pixels"
     counts = [_plural(int(count), "image") for count in np.bincount(labels, minlength=len(dataset.classes))]
-    factor = max(1, -(-TILE // shape.height))
-    tile = (shape.width * factor, shape.height * factor)
+    tile = _tile(shape)
     row_height = max(tile[1], LEAST_ROW) + GAP
     left = MARGIN + max(_width(dataset.classes, NAME_SIZE), _width(counts, COUNT_SIZE)) + MARGIN
     top = MARGIN + TITLE_SIZE + MARGIN
@@ -155,6 +150,50 @@ def sample_grid(dataset: Dataset, per_class: int = 10, seed: int = 0) -> Image.I
             enlarged = _as_image(dataset.train.pixels[row]).resize(tile, Image.Resampling.NEAREST)
             picture.paste(enlarged, (left + column * (tile[0] + GAP), y))
     return picture
+
+
+PAIR_GAP = 2
+PAIRS_A_ROW = 4
+
+
+def pair_grid(dataset: Dataset, pairs: Sequence[Pair]) -> Image.Image:
+    """A picture of pairs of images, `PAIRS_A_ROW` a row, with their places, classes and correlation below each.
+
+    What is written below is darker where the labels contradict. Mirrored images are shown as they are. Raises
+    BenchError where there is no pair.
+    """
+    if not pairs:
+        raise BenchError("a picture of duplicates needs at least one pair")
+    captions = [_caption(pair, dataset.classes) for pair in pairs]
+    tile = _tile(dataset.image_shape)
+    cell_width = max(2 * tile[0] + PAIR_GAP, *(_width(lines, COUNT_SIZE) for lines in captions)) + MARGIN
+    cell_height = tile[1] + 3 * (COUNT_SIZE + GAP) + MARGIN
+    title = f"{dataset.name}: identical and nearly identical images"
+    columns, top = min(PAIRS_A_ROW, len(pairs)), MARGIN + TITLE_SIZE + MARGIN
+    width = max(MARGIN + columns * cell_width, 2 * MARGIN + _width([title], TITLE_SIZE))
+    picture = Image.new("RGB", (width, top + -(-len(pairs) // columns) * cell_height), PAPER)
+    draw = ImageDraw.Draw(picture)
+    draw.text((MARGIN, MARGIN), title, INK, ImageFont.load_default(TITLE_SIZE), anchor="lt")
+    for number, (pair, caption) in enumerate(zip(pairs, captions, strict=True)):
+        x, y = MARGIN + number % columns * cell_width, top + number // columns * cell_height
+        for place, left in ((pair.first, x), (pair.second, x + tile[0] + PAIR_GAP)):
+            images = dataset.test if place.split is Split.TEST else dataset.train
+            picture.paste(_as_image(images.pixels[place.row]).resize(tile, Image.Resampling.NEAREST), (left, y))
+        colour = INK if pair.conflicting else FAINT
+        for line, text in enumerate(caption):
+            at = (x, y + tile[1] + GAP + line * (COUNT_SIZE + GAP))
+            draw.text(at, text, colour, ImageFont.load_default(COUNT_SIZE), anchor="lt")
+    return picture
+
+
+def _caption(pair: Pair, classes: Sequence[str]) -> tuple[str, str, str]:
+    first, second = (place_in_words(place, classes) for place in (pair.first, pair.second))
+    return first, second, nearness_in_words(pair)
+
+
+def _tile(shape: ImageShape) -> tuple[int, int]:
+    factor = max(1, -(-TILE // shape.height))
+    return shape.width * factor, shape.height * factor
 
 
 def _width(texts: Sequence[str], size: int) -> int:

@@ -8,7 +8,8 @@ from PIL import Image, ImageChops
 from rich.console import Console
 
 from benchmark.errors import BenchError
-from benchmark.explore import CHUNK_ROWS, GAP, PAPER, TILE, describe, sample_grid, to_table
+from benchmark.explore import CHUNK_ROWS, GAP, PAIR_GAP, PAPER, TILE, describe, pair_grid, sample_grid, to_table
+from benchmark.preflight import Pair, Place
 from benchmark.records import Dataset, Images, Split
 from benchmark.splits import stratified_split
 
@@ -107,3 +108,29 @@ def test_other_channels_are_shown_in_gray(channels: int) -> None:
 def test_no_images_per_class_is_refused() -> None:
     with pytest.raises(BenchError, match="at least one"):
         sample_grid(_dataset(), per_class=0)
+
+
+def test_the_images_of_a_pair_stand_side_by_side() -> None:
+    dataset = _plain(2)
+    dataset.test.pixels[5] = (0, 9, 200)
+    pairs = [
+        Pair(Place(Split.TRAIN, 0, 0), Place(Split.TEST, 2, 1), 0.97),
+        Pair(Place(Split.VAL, 4, 2), Place(Split.TEST, 5, 2), 1.0, identical=True),
+    ]
+    picture = np.asarray(pair_grid(dataset, pairs))
+    places = []
+    for colour in ((200, 0, 0), (0, 200, 0), (0, 0, 200), (0, 9, 200)):
+        ys, xs = np.nonzero((picture == colour).all(axis=-1))
+        assert len(ys) == TILE * 2 * TILE
+        places.append((xs.min(), ys.min()))
+    (red, y), (green, _), (blue, _), (last, _) = places
+    assert {place[1] for place in places} == {y}
+    assert (green - red, last - blue) == (2 * TILE + PAIR_GAP, 2 * TILE + PAIR_GAP)
+    below = picture[y + TILE + GAP :]
+    assert (below[:, red:blue] < 60).all(axis=-1).any(), "contradicting labels are in ink"
+    assert not (below[:, blue:] < 60).all(axis=-1).any(), "others are faint"
+
+
+def test_a_picture_of_no_pairs_is_refused() -> None:
+    with pytest.raises(BenchError, match="at least one pair"):
+        pair_grid(_dataset(), [])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from benchmark.cli.options import DataFolder, Root, StudyToSearch
 from benchmark.cli.output import teller
 from benchmark.cli.studies import default_study, read_definition
 from benchmark.errors import BenchError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 data_app = typer.Typer(no_args_is_help=True, help="Fetch and look at data sets.")
 app.add_typer(data_app, name="data")
@@ -69,20 +72,38 @@ def data_show(
     data: DataFolder = None,
     root: Root = Path(),
 ) -> None:
-    """Show counts and channel statistics, and write a picture with sample images of every class.
+    """Show counts, channel statistics, duplicates within and between the parts, and classes without images.
+
+    Writes a picture with sample images of every class, and one of the duplicates.
 
     Example: bench data show cifar10
     """
     from benchmark.datasets import DATASETS
-    from benchmark.explore import describe, sample_grid, to_table
+    from benchmark.explore import describe, pair_grid, sample_grid, to_table
+    from benchmark.preflight import preflight, to_sentences
 
     console = Console()
-    found = DATASETS[dataset].build(data, teller(console))
+    say = teller(console)
+    found = DATASETS[dataset].build(data, say)
     console.print(to_table(describe(found)))
-    path = root / "results" / "data" / f"{found.name}.png"
+    folder = root / "results" / "data"
+    samples, duplicates = folder / f"{found.name}.png", folder / f"{found.name}-duplicates.png"
+    _save(sample_grid(found), samples)
+    say(f"sample images: {samples}")
+    say("comparing every image with every other")
+    findings = preflight(found)
+    for sentence in to_sentences(findings, found.classes):
+        say(sentence)
+    if findings.exhibits:
+        _save(pair_grid(found, findings.exhibits), duplicates)
+        say(f"duplicates: {duplicates}")
+    else:
+        duplicates.unlink(missing_ok=True)
+
+
+def _save(picture: Image, path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        sample_grid(found).save(path)
+        picture.save(path)
     except OSError as error:
         raise BenchError(f"cannot write {path}: {error.strerror}; choose another folder with --root") from error
-    teller(console)(f"sample images: {path}")

@@ -1,0 +1,52 @@
+"""`bench data show`: what a preflight finds stands after the table, and a picture of it beside the other."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image
+from planted import noise
+
+from benchmark import cli
+from benchmark.records import Dataset
+
+
+def show(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> str:
+    found = {"planted": SimpleNamespace(build=lambda folder, say: dataset)}
+    monkeypatch.setattr("benchmark.datasets.DATASETS", found)
+    monkeypatch.setattr(sys, "argv", ["bench", "data", "show", "planted"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    output = capfd.readouterr().out
+    assert not end.value.code, output
+    return output
+
+
+def test_duplicates_are_told_and_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dataset = noise()
+    dataset.test.pixels[4] = dataset.train.pixels[6] + 1
+    output = show(dataset, monkeypatch, capfd)
+    table, _, sentences = output.partition("No two images are identical.")
+    assert "mean ± std" in table
+    assert "train 6 cat and test 4 dog" in sentences
+    assert "duplicates: results/data/planted-duplicates.png" in sentences
+    for name in ("planted.png", "planted-duplicates.png"):
+        with Image.open(tmp_path / "results" / "data" / name) as picture:
+            assert picture.size > (0, 0)
+
+
+def test_without_duplicates_there_is_no_picture_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "results" / "data"
+    folder.mkdir(parents=True)
+    (folder / "planted-duplicates.png").write_bytes(b"from an earlier state of the data")
+    assert "duplicates.png" not in show(noise(), monkeypatch, capfd)
+    assert [path.name for path in folder.iterdir()] == ["planted.png"]
