@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from benchmark.leaderboard.pieces import table
 from studies.speed.parts import PARTS
 from studies.speed.results import Measured
-from studies.speed.tables import TABLES, table
+from studies.speed.tables import TABLES
 
 _KINDS = {"cpu": "CPU", "cuda": "GPU"}
 _HOW_TO_READ = """\

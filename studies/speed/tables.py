@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmark.columns import percent, significant
+from benchmark.leaderboard.pieces import table
 from studies.speed.spread import MeanAndDeviation, Spread, best_of, mean_and_deviation, ratios, spread
 
 Numbers = Mapping[str, Any]
@@ -150,12 +151,6 @@ TABLES: Mapping[str, Callable[[Numbers, str], list[str]]] = {
     "hundred": hundred,
     "workers-per-gpu": workers_per_gpu,
 }
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[bool] = ()) -> str:
-    """A table in pipe form; `right` says which columns align right, none by default."""
-    rules = ["---:" if at_right else ":---" for at_right in right] or [":---"] * len(headings)
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in (headings, rules, *rows))
 
 
 def _rates(rates: Mapping[str, Sequence[float]], aim: float) -> str:
