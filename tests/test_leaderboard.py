@@ -518,14 +518,14 @@ def test_write_again_replaces(tmp_path: Path) -> None:
 
 def test_failed_write_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = [path.read_text() for path in write(board(), tmp_path)]
-    original = Path.write_text
+    original = Path.write_bytes
 
-    def full(self: Path, *args: object, **kwargs: object) -> int:
+    def full(self: Path, data: bytes) -> int:
         if ".json" in self.name:
             raise OSError(28, os.strerror(28))
-        return original(self, *args, **kwargs)
+        return original(self, data)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(BenchError, match="No space left on device"):
         write(board(LAST), tmp_path)
     assert [(tmp_path / f"pets{suffix}").read_text() for suffix in (".md", ".csv", ".json")] == before

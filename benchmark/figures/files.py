@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -11,6 +10,7 @@ from PIL import Image
 
 from benchmark.errors import BenchError
 from benchmark.figures.style import settings
+from benchmark.files import replace_files
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
@@ -23,23 +23,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     if not name or Path(name).name != name:
         raise BenchError(f"{name!r} cannot name a file: a figure's name has no path in it")
     contents = {".png": _png(figure), ".svg": _svg(figure)}
-    finals = [folder / f"{name}{suffix}" for suffix in contents]
-    drafts = [folder / f".{final.name}.{os.getpid()}.tmp" for final in finals]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for draft, content in zip(drafts, contents.values(), strict=True):
-            draft.write_bytes(content)
-        for draft, final in zip(drafts, finals, strict=True):
-            draft.replace(final)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BenchError(
-            f"cannot write the figure into {folder}: {reason}; name a folder that can be written"
-        ) from error
-    finally:
-        for draft in drafts:
-            _discard(draft)
-    return finals
+    return replace_files({folder / f"{name}{suffix}": content for suffix, content in contents.items()}, "the figure")
 
 
 def _png(figure: Figure) -> bytes:
@@ -63,11 +47,3 @@ def _svg(figure: Figure) -> bytes:
         # Neither the time nor a version: a picture changes in git when its data do.
         figure.savefig(content, format="svg", metadata={"Creator": "bench", "Date": None})
     return content.getvalue()
-
-
-def _discard(draft: Path) -> None:
-    try:
-        draft.unlink(missing_ok=True)
-    except OSError:
-        # The folder refuses; the error that matters is already on its way.
-        return

@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from benchmark.columns import COLUMNS, Column, Plain, Row
 from benchmark.errors import BenchError
+from benchmark.files import replace_files
 from benchmark.leaderboard.across import index_page, result_of
 from benchmark.leaderboard.board import Leaderboard
 from benchmark.leaderboard.markdown import to_markdown
 from benchmark.records import as_jsonable
+
+_CALLED = "the leaderboard"
 
 
 def to_csv(board: Leaderboard) -> str:
@@ -74,7 +76,7 @@ def write(board: Leaderboard, folder: Path, columns: Sequence[Column] = ()) -> l
     if Path(study).name != study:
         raise BenchError(f"{study!r} cannot name a file: a study's name has no path in it")
     texts = {".md": to_markdown(board, columns), ".csv": to_csv(board), ".json": to_json(board)}
-    return _replace({folder / f"{study}{suffix}": text for suffix, text in texts.items()})
+    return replace_files({folder / f"{study}{suffix}": text.encode() for suffix, text in texts.items()}, _CALLED)
 
 
 def write_index(folder: Path) -> Path:
@@ -86,29 +88,8 @@ def write_index(folder: Path) -> Path:
     for path in sorted(folder.glob("*.json")):
         with suppress(BenchError, ValueError, OSError):
             results.append(result_of(json.loads(path.read_text(encoding="utf-8"))))
-    (index,) = _replace({folder / "README.md": index_page(results)})
+    (index,) = replace_files({folder / "README.md": index_page(results).encode()}, _CALLED)
     return index
-
-
-def _replace(texts: Mapping[Path, str]) -> list[Path]:
-    """Write the files of one folder, each whole or not at all, and none before all are on disk; their paths."""
-    folder = next(iter(texts)).parent
-    drafts = {path: folder / f".{path.name}.{os.getpid()}.tmp" for path in texts}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, draft in drafts.items():
-            draft.write_text(texts[path], encoding="utf-8", newline="\n")
-        for path, draft in drafts.items():
-            draft.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BenchError(
-            f"cannot write the leaderboard into {folder}: {reason}; name a folder that can be written"
-        ) from error
-    finally:
-        for draft in drafts.values():
-            _discard(draft)
-    return list(texts)
 
 
 def _ranked(board: Leaderboard) -> list[tuple[Row, dict[str, Plain]]]:
@@ -120,11 +101,3 @@ def _ranked(board: Leaderboard) -> list[tuple[Row, dict[str, Plain]]]:
             cells |= column.plain(row)
         ranked.append((row, cells))
     return ranked
-
-
-def _discard(draft: Path) -> None:
-    try:
-        draft.unlink(missing_ok=True)
-    except OSError:
-        # The folder refuses; the error that matters is already on its way.
-        return
