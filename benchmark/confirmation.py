@@ -11,14 +11,19 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmark.ensemble import ranked
 from benchmark.errors import BenchError
-from benchmark.metrics import standing
 from benchmark.records import Budget, Entrant, PlannedRun, Split, as_jsonable
 from benchmark.seeds import derived_seed
 from benchmark.store import StudyStore
 
 CONFIRMED = "confirmed"
+
+RunsByPart = Mapping[str, Mapping[str, list[Entrant]]]
+"""Confirming runs by the study's part that holds them, and within it by the title of their configuration."""
 
 
 @dataclass(frozen=True)
@@ -88,31 +93,8 @@ def add_to_plan(part: StudyStore, runs: Sequence[PlannedRun]) -> list[PlannedRun
     return whole
 
 
-def confirmed_models(store: StudyStore) -> list[Entrant]:
-    """Every configuration that was trained again, as one entrant: its median run by validation, with all runs' scores.
-
-    In the order of parts and trials.
-    """
-    labels = store.labels(Split.VAL)
-    found = []
-    for location in store.parts():
-        for trial, runs in sorted(_by_trial(store.part(location)).items()):
-            by_standing = sorted(runs, key=lambda run: (*standing(run.val, labels), run.members))
-            # Of an even number, the better of the two in the middle.
-            median = by_standing[(len(runs) - 1) // 2]
-            found.append(
-                replace(
-                    median,
-                    name=_title(median.family, trial, len(runs), location.part),
-                    kind=CONFIRMED,
-                    replicates=tuple(run.test for run in runs),
-                )
-            )
-    return found
-
-
-def runs_by_part(store: StudyStore) -> Mapping[str, Mapping[str, list[Entrant]]]:
-    """All confirming runs by part, and within it by the title of their configuration."""
+def runs_by_part(store: StudyStore) -> RunsByPart:
+    """All confirming runs with their predictions, in the order of parts and trials. Reads them all."""
     return {
         location.part: {
             _title(runs[0].family, trial, len(runs), location.part): runs
@@ -120,6 +102,29 @@ def runs_by_part(store: StudyStore) -> Mapping[str, Mapping[str, list[Entrant]]]
         }
         for location in store.parts()
     }
+
+
+def all_runs(runs: RunsByPart) -> list[Entrant]:
+    """Every confirming run, one after the other."""
+    return [run for by_title in runs.values() for of_one in by_title.values() for run in of_one]
+
+
+def confirmed_models(runs: RunsByPart, labels: NDArray[np.int64]) -> list[Entrant]:
+    """Every configuration that was trained again, as one entrant: its median run by validation, with all runs' scores.
+
+    `labels` (N,) are those of validation.
+    """
+    return [
+        replace(
+            # Of an even number, the better of the two in the middle.
+            ranked(of_one, labels)[(len(of_one) - 1) // 2],
+            name=title,
+            kind=CONFIRMED,
+            replicates=tuple(run.test for run in of_one),
+        )
+        for by_title in runs.values()
+        for title, of_one in by_title.items()
+    ]
 
 
 def _by_trial(part: StudyStore) -> dict[int, list[Entrant]]:

@@ -98,17 +98,26 @@ def brier(log_probs: FloatArray, labels: NDArray[np.int64]) -> float:
 def expected_calibration_error(log_probs: FloatArray, labels: NDArray[np.int64], bins: int = ECE_BINS) -> float:
     """Mean gap between confidence and accuracy over equal-width bins of confidence; [0, 1], lower is better.
 
-    Confidence is the probability of the predicted class. Bins are (lower, upper], so that a confidence of exactly 1
-    falls into the last one. Naeini et al. 2015, AAAI, "Obtaining well calibrated probabilities using Bayesian binning";
-    Guo et al. 2017, arXiv:1706.04599, equation 3, with 15 bins.
+    Confidence is the probability of the predicted class; bins are those of `confidence_bin`. Naeini et al. 2015, AAAI,
+    "Obtaining well calibrated probabilities using Bayesian binning"; Guo et al. 2017, arXiv:1706.04599, equation 3,
+    with 15 bins.
     """
     _check(log_probs, labels)
     claimed = confidence(log_probs)
     correct = (predicted(log_probs) == labels).astype(np.float64)
-    which = np.ceil(claimed * bins).astype(np.int64) - 1
+    which = confidence_bin(claimed, bins)
     # n_b / N * |acc_b - conf_b| is |sum of correct - sum of confidence| / N: empty bins need no special case.
     gaps = np.bincount(which, weights=correct - claimed, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def confidence_bin(confidence: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
+    """(N,) the bin, 0..bins-1, of each confidence in (0, 1].
+
+    Bins are of equal width and (lower, upper], so that a confidence of exactly 1 falls into the last one.
+    """
+    which: NDArray[np.int64] = np.ceil(confidence * bins).astype(np.int64) - 1
+    return which
 
 
 def confusion_matrix(log_probs: FloatArray, labels: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -169,6 +178,12 @@ def wilson_interval(hits: int, rows: int, confidence: float = CONFIDENCE) -> tup
     return (0.0 if hits == 0 else centre - half, 1.0 if hits == rows else centre + half)
 
 
+def estimated_share(hits: int, rows: int) -> Estimate:
+    """A share of `hits` in `rows`, in [0, 1], with its 95 % Wilson interval. Raises ValueError where it is none."""
+    low, high = wilson_interval(hits, rows)
+    return Estimate(hits / rows, low, high)
+
+
 def score(log_probs: FloatArray, labels: NDArray[np.int64]) -> Scores:
     """Every score at once; accuracy with its 95 % Wilson interval."""
     confusion = confusion_matrix(log_probs, labels)
@@ -176,7 +191,7 @@ def score(log_probs: FloatArray, labels: NDArray[np.int64]) -> Scores:
     hits, rows = int(np.trace(confusion)), len(labels)
     return Scores(
         rows=rows,
-        accuracy=Estimate(hits / rows, *wilson_interval(hits, rows)),
+        accuracy=estimated_share(hits, rows),
         macro_precision=float(by_class.precision.mean()),
         macro_recall=float(by_class.recall.mean()),
         macro_f1=float(by_class.f1.mean()),

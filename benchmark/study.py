@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.artifacts import Artifacts, Place, beside_database, on_this_machine, place_at
-from benchmark.confirmation import ConfirmSpec, add_to_plan, confirmed_models, plan_runs, runs_by_part
+from benchmark.comparisons import correct_rows
+from benchmark.confirmation import (
+    ConfirmSpec,
+    RunsByPart,
+    add_to_plan,
+    all_runs,
+    confirmed_models,
+    plan_runs,
+    runs_by_part,
+)
 from benchmark.datasets import DATASETS, Say
 from benchmark.definition import StudySpec, load_study, stored_study
 from benchmark.ensemble import (
@@ -23,13 +32,14 @@ from benchmark.ensemble import (
     build_ensembles,
     combine,
     contributions,
+    of_least_loss,
     recommend,
     size_curve,
     warnings_of,
 )
 from benchmark.errors import BenchError, MissingStudyError
 from benchmark.leaderboard import Leaderboard, SizeScore, make_board, select_singles
-from benchmark.metrics import Estimate, score
+from benchmark.metrics import Estimate, estimated_share
 from benchmark.origin import running_versions, source_commit
 from benchmark.records import Entrant, Origin, PlannedRun, Predictions, Split, as_jsonable, digest_of_labels
 from benchmark.splits import stratified_split
@@ -173,12 +183,13 @@ def ensembles_of(
     spec = replace(spec, seed=store.fact("definition")["seed"])
     for sentence in warnings_of(spec, len(labels), len(store.fact("classes"))):
         say(f"note: {sentence}")
-    built = [*build_ensembles(singles, labels, spec), *_ensembles_of_runs(store, labels, spec)]
-    entrants = [*select_singles(singles, labels), *confirmed_models(store), *built]
-    name = recommend(entrants, labels, metric=spec.metric, folds=spec.folds, seed=spec.seed).name
+    runs = runs_by_part(store)
+    built = [*build_ensembles(singles, labels, spec), *_ensembles_of_runs(runs, labels, spec)]
+    entrants = [*select_singles(singles, labels), *confirmed_models(runs, labels), *built]
+    best = of_least_loss(entrants, labels, metric=spec.metric, folds=spec.folds, seed=spec.seed)
     built = [
-        replace(one, contributions=contributions(one, _with_runs(store, singles), labels, spec))
-        if one.name == name
+        replace(one, contributions=contributions(one, [*singles, *all_runs(runs)], labels, spec))
+        if one is best
         else one
         for one in built
     ]
@@ -193,7 +204,8 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
     """Every family's default and best tuned model and every stored ensemble, scored. Raises BenchError."""
     singles = _single_models(store)
     val_labels = store.labels(Split.VAL)
-    entrants = [*select_singles(singles, val_labels), *confirmed_models(store), *store.ensembles()]
+    runs = runs_by_part(store)
+    entrants = [*select_singles(singles, val_labels), *confirmed_models(runs, val_labels), *store.ensembles()]
     asked = store.fact("ensembles") or {}
     board = make_board(
         entrants,
@@ -203,7 +215,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
         store.trials(),
         _origin(store),
         singles=singles,
-        runs=_with_runs(store, ()),
+        runs=all_runs(runs),
         recommendation=recommend(entrants, val_labels, **asked),
         sizes=_stored_sizes(store),
     )
@@ -219,10 +231,10 @@ def _single_models(store: StudyStore) -> list[Entrant]:
     return singles
 
 
-def _ensembles_of_runs(store: StudyStore, labels: NDArray[np.int64], spec: EnsembleSpec) -> list[Entrant]:
+def _ensembles_of_runs(by_part: RunsByPart, labels: NDArray[np.int64], spec: EnsembleSpec) -> list[Entrant]:
     """Ensembles over confirming runs: of each configuration over its seeds, and over all of them."""
     built = []
-    for part, by_title in runs_by_part(store).items():
+    for part, by_title in by_part.items():
         for title, runs in by_title.items():
             if len(runs) > 1:
                 built.append(combine(f"{title}, ensembled", "soft_voting", runs, labels, spec))
@@ -233,22 +245,20 @@ def _ensembles_of_runs(store: StudyStore, labels: NDArray[np.int64], spec: Ensem
     return built
 
 
-def _with_runs(store: StudyStore, singles: Sequence[Entrant]) -> list[Entrant]:
-    """Single models of the search, and all confirming runs."""
-    return [*singles, *(run for by_title in runs_by_part(store).values() for runs in by_title.values() for run in runs)]
-
-
 def _store_sizes(store: StudyStore, points: Sequence[SizePoint]) -> None:
     labels = {split: store.labels(split) for split in (Split.VAL, Split.TEST)}
     found = []
     for point in points:
         val, test = (
-            score(predictions.log_probs, labels[predictions.split]).accuracy
-            for predictions in (point.fitted.val, point.fitted.test)
+            _accuracy(predictions, labels[predictions.split]) for predictions in (point.fitted.val, point.fitted.test)
         )
         found.append(SizeScore(point.curve, point.members, val, test))
     store.set_fact("sizes", as_jsonable(found))
     _note_scored(store, (point.fitted.test for point in points))
+
+
+def _accuracy(predictions: Predictions, labels: NDArray[np.int64]) -> Estimate:
+    return estimated_share(int(np.count_nonzero(correct_rows(predictions.log_probs, labels))), len(labels))
 
 
 def _stored_sizes(store: StudyStore) -> list[SizeScore]:

@@ -155,7 +155,7 @@ def confirmed(store: StudyStore, noises: list[int]) -> StudyStore:
 def test_a_confirmed_model_is_its_median_run_with_all_runs_scores(store: StudyStore) -> None:
     # Runs of trial 0 with noise 0, 9 and 4: the median is the last; of trial 1 with 1, 1 and 1.
     part = confirmed(store, [0, 1, 9, 1, 4, 1])
-    first, second = confirmed_models(store)
+    first, second = confirmed_models(runs_by_part(store), store.labels(Split.VAL))
     assert (first.kind, first.family, first.part) == ("confirmed", store.trials()[0].family, "confirm")
     assert first.name == f"{first.family}, trial 0, 3 seeds"
     assert second.name == f"{second.family}, trial 1, 3 seeds"

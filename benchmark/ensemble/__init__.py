@@ -14,9 +14,9 @@ from benchmark.ensemble.building import (
     methods_named,
     warnings_of,
 )
-from benchmark.ensemble.crossfit import Fitted, cross_fit
-from benchmark.ensemble.pools import Limits, cheapest_first, ranked, top_candidates
-from benchmark.ensemble.recommending import Recommendation, contributions, recommend
+from benchmark.ensemble.crossfit import Fitted, cross_fits
+from benchmark.ensemble.pools import Limits, cheapest_first, members_of, ranked, top_candidates
+from benchmark.ensemble.recommending import Recommendation, contributions, of_least_loss, recommend
 from benchmark.ensemble.sizes import SizePoint, size_curve
 from benchmark.ensemble.wrappers import TEMPERATURES
 
@@ -32,9 +32,11 @@ __all__ = [
     "cheapest_first",
     "combine",
     "contributions",
-    "cross_fit",
+    "cross_fits",
     "default_methods",
+    "members_of",
     "methods_named",
+    "of_least_loss",
     "ranked",
     "recommend",
     "size_curve",

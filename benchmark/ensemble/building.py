@@ -12,7 +12,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.ensemble.crossfit import Fitted, cross_fit, folds_of
+from benchmark.ensemble.crossfit import Fitted, cross_fits, folds_of
 from benchmark.ensemble.pools import Limits, cheapest_first, ranked, top_candidates
 from benchmark.ensemble.wrappers import TEMPERATURES, Calibrated, Preselected
 from benchmark.ensemblers import ENSEMBLERS, Ensembler
@@ -201,7 +201,7 @@ def _fit(
     build: Callable[[], Ensembler], pool: _Pool, labels: NDArray[np.int64], assignment: NDArray[np.int64]
 ) -> Fitted:
     val, test = [entrant.val for entrant in pool.members], [entrant.test for entrant in pool.members]
-    return cross_fit(build, val, test, labels, assignment)
+    return cross_fits(build, val, test, labels, assignment).fitted()
 
 
 def _title(name: str, pool: str, spec: EnsembleSpec) -> str:

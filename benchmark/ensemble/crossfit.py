@@ -83,17 +83,6 @@ def cross_fits(
     )
 
 
-def cross_fit(
-    build: Callable[[], Ensembler],
-    val: Sequence[Predictions],
-    test: Sequence[Predictions],
-    labels: NDArray[np.int64],
-    assignment: NDArray[np.int64],
-) -> Fitted:
-    """Fit a method as `cross_fits` does and predict: validation out-of-fold, test from the fit on all of validation."""
-    return cross_fits(build, val, test, labels, assignment).fitted()
-
-
 def folds_of(labels: NDArray[np.int64], folds: int, seed: int) -> NDArray[np.int64]:
     """The fold of every validation row (N,). Raises BenchError where there are fewer rows than folds."""
     if folds > len(labels):

@@ -88,6 +88,13 @@ def top_candidates(
     return chosen
 
 
+def members_of(ensemble: Entrant, singles: Sequence[Entrant]) -> list[Entrant] | None:
+    """The single models that an ensemble consists of, in its order; None where not all of them are among `singles`."""
+    by_number = {single.members[0]: single for single in singles if single.part == ensemble.part}
+    found = [by_number[number] for number in ensemble.members if number in by_number]
+    return found if len(found) == len(ensemble.members) else None
+
+
 def cheapest_first(pool: Sequence[Entrant]) -> list[Entrant]:
     """By multiply-accumulates, parameters and trial: methods give ties to the earlier member, so to the cheaper."""
     return sorted(pool, key=lambda entrant: (entrant.cost.macs, entrant.cost.parameters, entrant.members))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from benchmark.comparisons import paired_bootstrap
 from benchmark.ensemble.building import METRICS, EnsembleSpec, refit
 from benchmark.ensemble.crossfit import folds_of
+from benchmark.ensemble.pools import members_of
 from benchmark.errors import BenchError, UnknownNameError
 from benchmark.metrics import LOG_FLOOR, Estimate, predicted
 from benchmark.records import Entrant, deciding
@@ -46,20 +47,50 @@ def recommend(
 
     Raises BenchError without entrants, SealedTestError where anything but validation would decide.
     """
+    judged = _judged(entrants, labels, metric, folds, seed)
+    best = _of_least_loss(judged)
+    for one in judged:
+        difference = paired_bootstrap(one.losses - best.losses, seed=seed)
+        if one is best or difference.low <= 0:
+            return Recommendation(best.entrant.name, metric, best.loss, one.entrant.name, difference)
+    raise AssertionError("the best is among those looked at")
+
+
+def of_least_loss(
+    entrants: Sequence[Entrant], labels: NDArray[np.int64], *, metric: str = "log_loss", folds: int = 5, seed: int = 0
+) -> Entrant:
+    """The entrant that `recommend` names, without looking for a smaller one. Raises what `recommend` raises."""
+    return _of_least_loss(_judged(entrants, labels, metric, folds, seed)).entrant
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """An entrant and its loss of every validation row, (N,)."""
+
+    entrant: Entrant
+    losses: NDArray[np.float64]
+
+    @property
+    def loss(self) -> float:
+        return float(self.losses.mean())
+
+
+def _judged(
+    entrants: Sequence[Entrant], labels: NDArray[np.int64], metric: str, folds: int, seed: int
+) -> list[_Judged]:
+    """All entrants, the smallest first."""
     if metric not in METRICS:
         raise UnknownNameError("metric", metric, METRICS)
     if not entrants:
         raise BenchError("there is nothing to recommend: no trial of this study is complete")
     assignment = folds_of(labels, folds, seed)
     by_size = sorted(entrants, key=lambda one: (len(one.members), one.cost.parameters, one.name))
-    losses = [row_losses(deciding(one.val), labels, assignment, metric) for one in by_size]
-    means = [float(loss.mean()) for loss in losses]
-    best = means.index(min(means))
-    for one, loss in zip(by_size, losses, strict=True):
-        difference = paired_bootstrap(loss - losses[best], seed=seed)
-        if one is by_size[best] or difference.low <= 0:
-            return Recommendation(by_size[best].name, metric, means[best], one.name, difference)
-    raise AssertionError("the best is among those looked at")
+    return [_Judged(one, row_losses(deciding(one.val), labels, assignment, metric)) for one in by_size]
+
+
+def _of_least_loss(judged: Sequence[_Judged]) -> _Judged:
+    """The first of equals, hence the smallest."""
+    return min(judged, key=lambda one: one.loss)
 
 
 def row_losses(
@@ -82,10 +113,9 @@ def contributions(
     The cross-fitted loss of the entrant's method over its other members, minus the one over all of them: nats, or a
     share of errors. Below 0 the ensemble would do better without. `candidates` are the single models.
     """
-    if not 1 < len(entrant.members) <= MOST_LEFT_OUT:
+    members = members_of(entrant, candidates)
+    if members is None or not 1 < len(members) <= MOST_LEFT_OUT:
         return None
-    by_number = {candidate.members[0]: candidate for candidate in candidates if candidate.part == entrant.part}
-    members = [by_number[number] for number in entrant.members]
     assignment = folds_of(labels, spec.folds, spec.seed)
 
     def loss(chosen: Sequence[Entrant]) -> float:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from benchmark.columns import decimals
 from benchmark.figures.style import GREY, SPLIT_NAMES, add_legend, draw_estimates, look, new_figure, shown
-from benchmark.metrics import ECE_BINS, Estimate, FloatArray, predicted, wilson_interval
+from benchmark.metrics import ECE_BINS, FloatArray, confidence, confidence_bin, estimated_share, predicted
 from benchmark.records import Split
 
 
@@ -42,8 +42,7 @@ class Confidences:
     @classmethod
     def of(cls, name: str, log_probs: FloatArray, labels: NDArray[np.int64]) -> Confidences:
         """From natural log-probabilities (N, K) and labels (N,)."""
-        confidence = np.minimum(np.exp(log_probs.astype(np.float64).max(axis=1)), 1.0)
-        return cls(name, confidence, predicted(log_probs) == labels)
+        return cls(name, confidence(log_probs), predicted(log_probs) == labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +65,7 @@ class CalibrationBins:
 
 def calibration_bins(confidences: Confidences, bins: int = ECE_BINS) -> CalibrationBins:
     """Sort rows into bins of confidence; one of exactly 1 falls into the last."""
-    which = np.ceil(confidences.confidence * bins).astype(np.int64) - 1
+    which = confidence_bin(confidences.confidence, bins)
     rows = np.bincount(which, minlength=bins)
     sums = np.bincount(which, weights=confidences.confidence, minlength=bins)
     return CalibrationBins(
@@ -102,11 +101,10 @@ def reliability_diagram(series: Sequence[Confidences], *, split: Split, subject:
 def _draw_curve(axes: Axes, bins: CalibrationBins, index: int) -> Line2D:
     filled = np.flatnonzero(bins.rows)
     estimates = [
-        Estimate(hits / rows, *wilson_interval(hits, rows))
+        estimated_share(hits, rows)
         for hits, rows in zip(bins.hits[filled].tolist(), bins.rows[filled].tolist(), strict=True)
     ]
-    confidence = (100 * bins.confidence[filled]).tolist()
-    return draw_estimates(axes, confidence, estimates, look(index))
+    return draw_estimates(axes, (100 * bins.confidence[filled]).tolist(), estimates, look(index))
 
 
 def _draw_counts(axes: Axes, binned: Sequence[CalibrationBins]) -> None:

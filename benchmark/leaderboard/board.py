@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmark.columns import Row
 from benchmark.comparisons import compare, correct_rows, rank_groups, selection_optimism
 from benchmark.diversity import disagreement, error_correlation
-from benchmark.ensemble import Recommendation
+from benchmark.ensemble import Recommendation, members_of, ranked
 from benchmark.errors import BenchError
 from benchmark.metrics import (
     ClassScores,
@@ -187,9 +187,9 @@ def make_board(
     peer = None if recommended is None else peer_of(recommended, singles, labels_val)
     if peer is not None and all(one.name != peer.name for one in entrants):
         entrants = [*entrants, peer]
-    ranked = sorted(entrants, key=lambda entrant: (*standing(entrant.val, labels_val), entrant.name))
-    first = recommended or ranked[0]
-    rows = _rows(ranked, labels_val, labels_test)
+    ordered = sorted(entrants, key=lambda entrant: (*standing(entrant.val, labels_val), entrant.name))
+    first = recommended or ordered[0]
+    rows = _rows(ordered, labels_val, labels_test)
     return Leaderboard(
         rows=rows,
         winner=_winner(next(row for row in rows if row.entrant is first), labels_test, class_names),
@@ -221,8 +221,7 @@ def peer_of(ensemble: Entrant, singles: Sequence[Entrant], labels_val: NDArray[n
         )
         return any(0.5 <= share <= 2 for share in shares)
 
-    near = [single for single in singles if is_near(single)]
-    return min(near, key=lambda single: (*standing(single.val, labels_val), single.members), default=None)
+    return next(iter(ranked([single for single in singles if is_near(single)], labels_val)), None)
 
 
 def _winner(row: Row, labels_test: NDArray[np.int64], class_names: Sequence[str]) -> Winner:
@@ -241,12 +240,12 @@ def _winner(row: Row, labels_test: NDArray[np.int64], class_names: Sequence[str]
     )
 
 
-def _rows(ranked: Sequence[Entrant], labels_val: NDArray[np.int64], labels_test: NDArray[np.int64]) -> tuple[Row, ...]:
-    right = np.stack([correct_rows(entrant.test.log_probs, labels_test) for entrant in ranked])
+def _rows(ordered: Sequence[Entrant], labels_val: NDArray[np.int64], labels_test: NDArray[np.int64]) -> tuple[Row, ...]:
+    right = np.stack([correct_rows(entrant.test.log_probs, labels_test) for entrant in ordered])
     # The first single model of the ranking: the one that validation would have picked without ensembles.
-    single = next((entrant for entrant in ranked if len(entrant.members) == 1), ranked[0])
+    single = next((entrant for entrant in ordered if len(entrant.members) == 1), ordered[0])
     rows = []
-    for entrant, group in zip(ranked, rank_groups(right), strict=True):
+    for entrant, group in zip(ordered, rank_groups(right), strict=True):
         temperature = temperature_of(deciding(entrant.val), labels_val)
         rows.append(
             Row(
@@ -264,10 +263,9 @@ def _rows(ranked: Sequence[Entrant], labels_val: NDArray[np.int64], labels_test:
 
 
 def _members(ensemble: Entrant, singles: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Members | None:
-    by_number = {single.members[0]: single for single in singles if single.part == ensemble.part}
-    if len(ensemble.members) < 2 or not by_number.keys() >= set(ensemble.members):
+    members = members_of(ensemble, singles)
+    if members is None or len(members) < 2:
         return None
-    members = [by_number[number] for number in ensemble.members]
     log_probs = np.stack([deciding(member.val) for member in members])
     return Members(
         name=ensemble.name,
@@ -284,7 +282,7 @@ def _members(ensemble: Entrant, singles: Sequence[Entrant], labels_val: NDArray[
 def _chosen(singles: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Chosen | None:
     if len(singles) < 2:
         return None
-    ordered = sorted(singles, key=lambda single: (*standing(single.val, labels_val), single.members))
+    ordered = ranked(singles, labels_val)
     found = selection_optimism(np.stack([correct_rows(deciding(one.val), labels_val) for one in ordered]), seed=0)
     successor = None if found.successor is None else ordered[found.successor].name
     return Chosen(ordered[found.chosen].name, len(ordered), found.displaced, successor, found.optimism)
@@ -293,9 +291,8 @@ def _chosen(singles: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Chosen
 def select_singles(entrants: Sequence[Entrant], labels_val: NDArray[np.int64]) -> list[Entrant]:
     """Each family's best default and best tuned model by validation accuracy (ties: log loss, then earlier trial)."""
     best: dict[tuple[str, str], Entrant] = {}
-    for entrant in sorted(entrants, key=lambda entrant: (*standing(entrant.val, labels_val), entrant.members)):
-        if entrant.kind in ("default", "tuned"):
-            best.setdefault((entrant.family, entrant.kind), entrant)
+    for entrant in ranked([one for one in entrants if one.kind in ("default", "tuned")], labels_val):
+        best.setdefault((entrant.family, entrant.kind), entrant)
     return [best[key] for key in sorted(best)]
 
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from candidates import CANDIDATES, LABELS, LABELS_VAL, VAL
 
-from benchmark.ensemble import cross_fit
 from benchmark.ensemble.crossfit import cross_fits, folds_of
 from benchmark.ensemblers import ENSEMBLERS
 from benchmark.errors import BenchError, SealedTestError
@@ -19,7 +18,7 @@ FOLDS = stratified_folds(LABELS_VAL, 5, 0)
 
 
 def out_of_fold(name: str, labels: np.ndarray) -> np.ndarray:
-    return cross_fit(ENSEMBLERS[name].build, VALS, TESTS, labels, FOLDS).val.log_probs
+    return cross_fits(ENSEMBLERS[name].build, VALS, TESTS, labels, FOLDS).fitted().val.log_probs
 
 
 @pytest.mark.parametrize("name", list(ENSEMBLERS))
@@ -51,7 +50,7 @@ def test_temperatures_of_a_fold_come_from_the_others() -> None:
 @pytest.mark.parametrize("val", [TESTS, [VALS[0], TESTS[1]]], ids=["all", "one"])
 def test_test_predictions_cannot_be_fitted_on(val: list[Predictions]) -> None:
     with pytest.raises(SealedTestError):
-        cross_fit(ENSEMBLERS["soft_voting"].build, val, TESTS, LABELS[VAL:], stratified_folds(LABELS[VAL:], 5, 0))
+        cross_fits(ENSEMBLERS["soft_voting"].build, val, TESTS, LABELS[VAL:], stratified_folds(LABELS[VAL:], 5, 0))
 
 
 def test_a_view_of_the_fits_predicts_with_every_one_of_them() -> None:
