@@ -95,18 +95,6 @@ def paired_bootstrap(
     return Estimate(float(differences.mean(dtype=np.float64)), float(low), float(high))
 
 
-def within_noise(first: FloatArray, second: FloatArray, *, seed: int) -> bool:
-    """Whether two losses by row, (N,) each, have a mean difference whose paired bootstrap interval (95 %) contains 0.
-
-    To take the cheaper of two models where the rows do not tell them apart. Raises ValueError where the shapes do not
-    fit or a loss is not finite.
-    """
-    if first.shape != second.shape:
-        raise ValueError(f"losses are compared on the same rows, not {first.shape} and {second.shape}")
-    difference = paired_bootstrap(first.astype(np.float64) - second, seed=seed)
-    return difference.low <= 0 <= difference.high
-
-
 def mcnemar(first_only: int, second_only: int) -> float:
     """Two-sided p-value, in [0, 1], that two classifiers are equally accurate: McNemar's test in its exact form.
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from rich.table import Table
 
 from benchmark.errors import BenchError
-from benchmark.preflight import Pair, nearness_in_words, parts_of, place_in_words
+from benchmark.preflight import Pair, nearness_in_words, parts_of, place_in_words, plural
 from benchmark.records import Dataset, Images, ImageShape, Split, SplitRows
 
 CHUNK_ROWS = 2048
@@ -85,7 +85,7 @@ def to_table(description: Description) -> Table:
     """The description for a terminal: one column per part; classes and their counts, then channel statistics."""
     shape = description.image_shape
     table = Table(
-        title=f"{description.dataset}: {shape.height} x {shape.width} pixels, {_plural(shape.channels, 'channel')}",
+        title=f"{description.dataset}: {shape.height} x {shape.width} pixels, {plural(shape.channels, 'channel')}",
         caption=f"fingerprint {description.fingerprint[:16]}",
     )
     table.add_column("class")
@@ -109,10 +109,6 @@ def _channel_names(channels: int) -> tuple[str, ...]:
     return known.get(channels, tuple(f"channel {number}" for number in range(channels)))
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 PAPER, INK, FAINT = (252, 252, 250), (32, 33, 36), (112, 115, 120)
 TITLE_SIZE, NAME_SIZE, COUNT_SIZE = 22, 17, 12
 MARGIN, GAP = 24, 6
@@ -131,7 +127,7 @@ def sample_grid(dataset: Dataset, per_class: int = 10, seed: int = 0) -> Image.I
         raise BenchError(f"a picture needs at least one image per class, not {per_class}")
     shape, labels = dataset.image_shape, dataset.train.labels
     title = f"{dataset.name}: training images, {shape.height} x {shape.width} pixels"
-    counts = [_plural(int(count), "image") for count in np.bincount(labels, minlength=len(dataset.classes))]
+    counts = [plural(int(count), "image") for count in np.bincount(labels, minlength=len(dataset.classes))]
     tile = _tile(shape)
     row_height = max(tile[1], LEAST_ROW) + GAP
     left = MARGIN + max(_width(dataset.classes, NAME_SIZE), _width(counts, COUNT_SIZE)) + MARGIN

@@ -30,14 +30,19 @@ def done(trials: Sequence[TrialRecord]) -> int:
     return sum(trial.state in ("complete", "pruned") for trial in trials)
 
 
+def complete(store: StudyStore) -> int:
+    """Trials of a study that ended with predictions."""
+    return sum(trial.state == "complete" for trial in store.trials())
+
+
 def say_what_next(console: Console, store: StudyStore) -> None:
     """The next command, whole: it names the folder and the database where they are not the usual ones."""
-    complete = sum(trial.state == "complete" for trial in store.trials())
-    if complete < 2:
+    models = complete(store)
+    if models < 2:
         return
     at = store.location
     # A part tells nothing of how many models the search has.
-    top = [] if at.part else ["--top", str(min(5, complete))]
+    top = [] if at.part else ["--top", str(min(5, models))]
     words = ["bench", "ensemble", at.name, *top, *where(at.root, at.storage)]
     teller(console)(f"next: {shlex.join(words)}")
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from benchmark.cli.app import app
 from benchmark.cli.options import Root, Storage, StudyToRead, sizes_of
-from benchmark.cli.output import command, teller
+from benchmark.cli.output import command, complete, teller
 from benchmark.cli.studies import open_named, searched_here
 from benchmark.errors import BenchError
 
@@ -64,11 +64,11 @@ def ensemble(
 
     console = Console()
     store = open_named(study, root, storage, console)
-    complete = sum(trial.state == "complete" for trial in store.trials())
-    sizes = sizes_of(top) or [min(EnsembleSpec.top, max(complete, 2))]
+    most = max(complete(store), 2)
+    sizes = sizes_of(top) or [min(EnsembleSpec.top, most)]
     spec = EnsembleSpec(
         # The end of a range may lie beyond what there is; a single number means what it says.
-        top=sizes[0] if len(sizes) == 1 else min(sizes[-1], max(complete, 2)),
+        top=sizes[0] if len(sizes) == 1 else min(sizes[-1], most),
         methods=tuple(method or ("auto",)),
         metric=cast("Metric", metric),  # the spec refuses others
         temperature=temperature,

@@ -22,7 +22,7 @@ from benchmark.cli.options import (
     Workers,
     seconds_of,
 )
-from benchmark.cli.output import command, done, say_what_next, teller, where
+from benchmark.cli.output import command, complete, done, say_what_next, teller, where
 from benchmark.cli.studies import default_study, location, open_named, read_definition
 from benchmark.errors import BenchError, UnknownNameError
 
@@ -174,7 +174,6 @@ def run(
     from benchmark.cli.reading import write_leaderboard
     from benchmark.deadline import run_until, within_deadline
     from benchmark.display import SearchDisplay
-    from benchmark.ensemble import EnsembleSpec
     from benchmark.study import ensembles_of, note_command
     from benchmark.training import check_libraries
     from benchmark.workers import devices, worker_setups
@@ -195,8 +194,8 @@ def run(
     if why == "interrupted":
         say("interrupted; the same command again goes on")
         raise typer.Exit(_INTERRUPTED)
-    if (complete := len(store.single_models())) > 1:
-        ensembles_of(store, EnsembleSpec(top=min(EnsembleSpec.top, complete)), say=say)
+    if complete(store) > 1:
+        ensembles_of(store, say=say)
     write_leaderboard(store, root, console)
 
 

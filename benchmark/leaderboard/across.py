@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from benchmark.columns import percent
+from benchmark.columns import percent, percent_with_interval
 from benchmark.errors import BenchError
 from benchmark.leaderboard.pieces import cell, table
 from benchmark.metrics import Estimate
@@ -107,7 +107,7 @@ def index_page(results: Sequence[StudyResult]) -> str:
                 f"[{result.study}]({result.study}.md)",
                 result.dataset,
                 result.recommended,
-                f"{percent(told.value)} ({percent(told.low)}–{percent(told.high)})",
+                percent_with_interval(told),
                 f"{result.trials:,}",
                 result.device,
             ]

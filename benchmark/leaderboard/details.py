@@ -6,7 +6,7 @@ from benchmark.columns import percent
 from benchmark.diversity import mean_over_pairs
 from benchmark.leaderboard.board import Leaderboard, Members, Winner
 from benchmark.leaderboard.pictures import pictures_of
-from benchmark.leaderboard.pieces import cell, duration, table
+from benchmark.leaderboard.pieces import cell, duration, signed, table
 from benchmark.records import Entrant, TrialState
 
 WIDEST_CONFUSION = 20
@@ -37,7 +37,7 @@ def inside_part(members: Members | None) -> list[str]:
                 percent(members.accuracies[index]),
                 percent(float(members.disagreement[index, others].mean())),
                 f"{members.error_correlation[index, others].mean():.2f}",
-                "–" if members.contributions is None else f"{members.contributions[index]:+.4f}".replace("-", "−"),
+                "–" if members.contributions is None else signed(members.contributions[index]),
             ]
         )
     headings = ["Member", "Family", "Vote %", "Val. acc. %", "Disagrees with others on %", "Errors correlate", "Worth"]
@@ -94,7 +94,7 @@ def study_part(board: Leaderboard) -> list[str]:
             ["Family", "Trials", *(state.value.capitalize() for state in TrialState), "Best val. acc. %", "Time"],
             [
                 [name, str(trials), *(str(states[state]) for state in TrialState),
-                 "–" if best is None else percent(best), duration(seconds)]
+                 percent(best), duration(seconds)]
                 for name, trials, states, best, seconds in [*families, total]
             ],
             right=[False] + [True] * (len(TrialState) + 3),

@@ -16,7 +16,7 @@ from benchmark.leaderboard.details import (
     study_part,
     votes_part,
 )
-from benchmark.leaderboard.pieces import cell, duration, table
+from benchmark.leaderboard.pieces import cell, duration, signed, table
 from benchmark.metrics import Estimate
 
 
@@ -113,7 +113,7 @@ def _findings(board: Leaderboard) -> str:
         if found.smallest != found.name:
             lines.append(
                 f"- The smallest that validation does not tell from it: **{cell(found.smallest)}** "
-                f"({_signed(found.difference)} {unit}, paired 95 % interval)."
+                f"({_signed_with_interval(found.difference)} {unit}, paired 95 % interval)."
             )
         elif len(board.recommended.entrant.members) > 1:
             lines.append("- Every smaller entrant is worse on validation, by more than noise (paired 95 % interval).")
@@ -168,10 +168,9 @@ def _reading(board: Leaderboard) -> str:
     )
 
 
-def _signed(estimate: Estimate) -> str:
+def _signed_with_interval(estimate: Estimate) -> str:
     """`+0.0021 (−0.0004 to +0.0047)`."""
-    value, low, high = (f"{part:+.4f}".replace("-", "−") for part in (estimate.value, estimate.low, estimate.high))
-    return f"{value} ({low} to {high})"
+    return f"{signed(estimate.value)} ({signed(estimate.low)} to {signed(estimate.high)})"
 
 
 def _strong(text: str, strong: bool) -> str:

@@ -17,6 +17,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
 
 
+def signed(value: float) -> str:
+    """Four decimals with a sign: `+0.0021`, `−0.0004`."""
+    return f"{value:+.4f}".replace("-", "−")
+
+
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[bool] = ()) -> str:
     """A table in pipe form; `right` says which columns align right, none by default."""
     rules = ["---:" if at_right else ":---" for at_right in right] or [":---"] * len(headings)

@@ -16,7 +16,7 @@ is meant for photographs.
 from benchmark.preflight._pool import parts_of
 from benchmark.preflight.checks import NEAR_DUPLICATE, preflight
 from benchmark.preflight.findings import ClassRows, Duplicates, Findings, Pair, Place
-from benchmark.preflight.sentences import nearness_in_words, place_in_words, to_sentences
+from benchmark.preflight.sentences import nearness_in_words, place_in_words, plural, to_sentences
 
 __all__ = [
     "NEAR_DUPLICATE",
@@ -28,6 +28,7 @@ __all__ = [
     "nearness_in_words",
     "parts_of",
     "place_in_words",
+    "plural",
     "preflight",
     "to_sentences",
 ]

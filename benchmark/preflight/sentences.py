@@ -17,7 +17,7 @@ def to_sentences(findings: Findings, classes: Sequence[str]) -> tuple[str, ...]:
     criteria = f"correlation {findings.least:g} or more, of differences between neighbouring pixels {LEAST_DETAIL:g}"
     sentences = []
     if findings.identical:
-        sentences.append(f"Identical images: {_plural(findings.groups, 'group')}.")
+        sentences.append(f"Identical images: {plural(findings.groups, 'group')}.")
         sentences += [_about(found, sizes[found.splits[1]], classes) for found in findings.identical]
     else:
         sentences.append("No two images are identical.")
@@ -37,7 +37,7 @@ def _about(found: Duplicates, size: int, classes: Sequence[str]) -> str:
     share = f"{found.images:,} of {size:,} {second} images ({100 * found.images / size:.2f} %)"
     conflicts = f"{found.conflicting:,} of them with contradicting labels"
     examples = "; ".join(_in_words(pair, classes) for pair in found.examples)
-    return f"- {where} {_plural(found.pairs, 'pair')}, {conflicts}; {share}; such as {examples}."
+    return f"- {where} {plural(found.pairs, 'pair')}, {conflicts}; {share}; such as {examples}."
 
 
 def _in_words(pair: Pair, classes: Sequence[str]) -> str:
@@ -62,7 +62,7 @@ def _about_constants(constant: Sequence[Place]) -> str:
         return "No image is of a single colour."
     listed = ", ".join(f"{place.split} {place.row}" for place in constant[:LISTED])
     more = f" and {len(constant) - LISTED:,} more" if len(constant) > LISTED else ""
-    return f"Of a single colour: {_plural(len(constant), 'image')}, {listed}{more}."
+    return f"Of a single colour: {plural(len(constant), 'image')}, {listed}{more}."
 
 
 def _about_classes(findings: Findings) -> list[str]:
@@ -75,5 +75,6 @@ def _about_classes(findings: Findings) -> list[str]:
     return sentences or ["Every class has its images in every part."]
 
 
-def _plural(count: int, noun: str) -> str:
+def plural(count: int, noun: str) -> str:
+    """Such as `1 pair` and `1,200 pairs`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
