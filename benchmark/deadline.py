@@ -99,7 +99,10 @@ def run_until(
     left = plan.search_until - (time.monotonic() - began)
     with observed(store, spec.search.trials, left) as observer:
         search = Search(store, Space(spec), setups, place_of_files(store), observer)
-        why = search.run(SearchLimits(spec.search.trials, left)).why
+        # A slow machine has no complete trial by then, and without one there is nothing to show.
+        has_one = any(trial.state is TrialState.COMPLETE for trial in store.trials())
+        first_within = 0.0 if has_one else plan.train_until - (time.monotonic() - began)
+        why = search.run(SearchLimits(spec.search.trials, left, first_within)).why
     finalists = complementary(store, len(setups))
     left = plan.train_until - (time.monotonic() - began)
     final_seconds = _CARE * (left - _STARTING_SECONDS - _seconds_beside_training(store, finalists))

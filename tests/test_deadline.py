@@ -8,13 +8,18 @@ from pathlib import Path
 
 import pytest
 from filled_study import fill, spec
+from rich.console import Console
 from typer.testing import CliRunner
 
+from benchmark import deadline
 from benchmark.cli import app
-from benchmark.deadline import complementary, timetable, within_deadline
+from benchmark.deadline import Timetable, complementary, run_until, timetable, within_deadline
+from benchmark.definition import load_study
+from benchmark.display import SearchDisplay
 from benchmark.ensemble import ranked
 from benchmark.records import Budget, Split, TrialState
-from benchmark.store import StudyLocation, open_study
+from benchmark.store import StudyLocation, StudyStore
+from benchmark.workers import worker_setups
 
 
 def test_ten_minutes_are_divided() -> None:
@@ -78,8 +83,22 @@ def test_one_command_ends_before_its_deadline_with_a_leaderboard(
     assert took < seconds + 20
     found = json.loads((tmp_path / "results" / f"digits-in-{seconds}-s.json").read_text())
     assert found["recommendation"]["name"] in {row["name"] for row in found["rows"]}
-    store = open_study(StudyLocation(f"digits-in-{seconds}-s", tmp_path))
+
+
+@pytest.mark.slow
+def test_the_best_is_trained_longer_however_slow_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The search may end as soon as it has one trial, and the long run has 200 s for what is planned to take some five.
+    monkeypatch.setattr(deadline, "timetable", lambda *_: Timetable(2.0, search_until=0.0, train_until=150.0))
+    monkeypatch.setattr(deadline, "_CARE", 0.05)
+    given = within_deadline(load_study("digits", tmp_path), 200)
+
+    def observed(part: StudyStore, total: int, left: float) -> SearchDisplay:
+        return SearchDisplay(Console(quiet=True), part.location.key, part.trials(), total, left)
+
+    setups = worker_setups(["cpu"], 1, given, None)
+    store, why = run_until(given, StudyLocation(given.name, tmp_path), setups, 200, None, observed, lambda _: None)
+    assert why == "spent"
     (part,) = store.parts()
     (long_run,) = store.part(part).trials()
-    # A machine that slows down in the midst of it may not leave it the time that it was promised.
-    assert long_run.state is TrialState.COMPLETE or long_run.interrupted
+    assert long_run.state is TrialState.COMPLETE
+    assert long_run.family == ranked(store.single_models(), store.labels(Split.VAL))[0].family

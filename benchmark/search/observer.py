@@ -41,6 +41,8 @@ class SearchLimits:
     trials: int | None = None
     """None is the number that the study has stored, read anew before every trial."""
     timeout: float | None = None
+    first_within: float = 0.0
+    """Seconds from now that it goes on for, past `timeout`, while this process has completed no trial."""
 
 
 @dataclass(frozen=True)

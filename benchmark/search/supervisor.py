@@ -118,12 +118,12 @@ class Search:
 
         Raises BenchError where a worker cannot start, the disk is full, or trial after trial fails.
         """
-        deadline = None if limits.timeout is None else time.monotonic() + limits.timeout
+        began = time.monotonic()
         with self._stopping_on_signals():
             self._keeper.tidy()
             self._slots = [_Slot(setup, start_child(setup)) for setup in self._setups]
             try:
-                end = self._loop(limits, deadline)
+                end = self._loop(limits, began)
             except BaseException:
                 self._end_children()
                 # The error counts, not what it makes impossible: a trial that cannot be given back is lost in time.
@@ -134,10 +134,10 @@ class Search:
             self._give_back()
             return end
 
-    def _loop(self, limits: SearchLimits, deadline: float | None) -> SearchEnd:
+    def _loop(self, limits: SearchLimits, began: float) -> SearchEnd:
         renewed = time.monotonic()
         self._tell_standing(limits)
-        while (why := self._reason_to_end(deadline)) is None:
+        while (why := self._reason_to_end(deadline := self._deadline(limits, began))) is None:
             if self._pause_requested:
                 self._pause()
             self._start_trials(limits, deadline)
@@ -154,6 +154,12 @@ class Search:
             self._observer.tick()
         self._tell_standing(limits)
         return SearchEnd(why)
+
+    def _deadline(self, limits: SearchLimits, began: float) -> float | None:
+        """When it ends; later while no trial of this process is complete, where the limits say so."""
+        if limits.timeout is None:
+            return None
+        return began + (limits.timeout if self._durations else max(limits.timeout, limits.first_within))
 
     def _reason_to_end(self, deadline: float | None) -> str | None:
         running = any(slot.work is not None for slot in self._slots)

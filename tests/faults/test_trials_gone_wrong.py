@@ -61,13 +61,14 @@ def test_a_trial_that_diverges_is_told_with_its_step(tmp_path: Path) -> None:
 
 
 def test_a_hung_trial_is_ended_at_its_time_limit(tmp_path: Path) -> None:
+    # A busy machine may take 20 s for what an idle one does in one, and that is no hang.
     # The second process of this study, and every later one, has the mark of the first.
     patch = gone_wrong("not __import__('os').path.exists(MARK)", "open(MARK, 'w').close(); time.sleep(1000)")
     patch = f"    MARK = {str(tmp_path / 'hung')!r}\n{patch}"
-    with crowd(tmp_path / "root", trials=2, patch=patch, search="trial_timeout = 20") as found:
+    with crowd(tmp_path / "root", trials=2, patch=patch, search="trial_timeout = 45") as found:
         found.start("search", "mine", "--workers", "1")
         found.finish()
         first, *rest = assert_whole(found).trials()
-        assert (first.state, first.reason) == (TrialState.FAILED, "timed out after 20 s")
-        assert first.seconds < 30
+        assert (first.state, first.reason) == (TrialState.FAILED, "timed out after 45 s")
+        assert first.seconds < 90
         assert [trial.state for trial in rest] == [TrialState.COMPLETE] * 2

@@ -152,6 +152,17 @@ def test_a_timeout_ends_the_search(store: StudyStore, scripts: list[Script]) -> 
     assert states(store) == {"complete": 1, "failed": 1}
 
 
+def test_a_timeout_waits_for_the_first_complete_trial_where_asked(store: StudyStore, scripts: list[Script]) -> None:
+    def late(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        time.sleep(1.5)
+        succeed(connection, job, artifacts)
+
+    scripts += [fail, late, late]
+    limits = SearchLimits(9, timeout=0.5, first_within=60)
+    assert searching(store, Observer()).run(limits).why == "timeout"
+    assert states(store) == {"complete": 1, "failed": 1}
+
+
 def test_a_worker_that_cannot_start_is_an_error(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def stillborn(setup: WorkerSetup) -> Child:
         process = ScriptedProcess(fail, setup)
