@@ -373,6 +373,8 @@ class Entrant:
     """The registered ensemble method; empty for a single model."""
     contributions: tuple[float, ...] | None = None
     """By member, what validation loses without it (ensemble.contributions); None where that was not computed."""
+    recipe: Mapping[str, Any] | None = None
+    """What an ensemble was fitted from, to fit it again (ensemble.refitted); None for a single model."""
 
     def __post_init__(self) -> None:
         if self.val.split is not Split.VAL or self.test.split is not Split.TEST:

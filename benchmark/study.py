@@ -33,11 +33,12 @@ from benchmark.ensemble import (
     combine,
     contributions,
     of_least_loss,
+    ranked,
     recommend,
     size_curve,
     warnings_of,
 )
-from benchmark.errors import BenchError, MissingStudyError
+from benchmark.errors import BenchError, MissingStudyError, UnknownNameError
 from benchmark.leaderboard import Leaderboard, SizeScore, make_board, select_singles
 from benchmark.metrics import Estimate, estimated_share
 from benchmark.origin import running_versions, source_commit
@@ -198,6 +199,36 @@ def ensembles_of(
     if sizes:
         _store_sizes(store, size_curve(singles, labels, sizes, spec))
     return built
+
+
+def entrants_of(store: StudyStore) -> list[Entrant]:
+    """What competes on the leaderboard: single models, confirmed ones and stored ensembles. Raises BenchError."""
+    labels = store.labels(Split.VAL)
+    return [
+        *select_singles(_single_models(store), labels),
+        *confirmed_models(runs_by_part(store), labels),
+        *store.ensembles(),
+    ]
+
+
+def find_entrant(store: StudyStore, name: str) -> Entrant:
+    """The entrant of that name on the leaderboard, or any complete trial of the search by its number.
+
+    "recommended" is the one that `bench ensemble` recommends, and "best" the single model of the search that is first
+    by validation. Raises UnknownNameError.
+    """
+    labels = store.labels(Split.VAL)
+    if name == "best":
+        return ranked(_single_models(store), labels)[0]
+    entrants = entrants_of(store)
+    if name == "recommended":
+        return of_least_loss(entrants, labels, **(store.fact("ensembles") or {}))
+    number = name.removeprefix("trial ").strip()
+    by_name = {one.name: one for one in entrants}
+    by_number = {str(one.members[0]): one for one in store.single_models()}
+    if name not in by_name and number not in by_number:
+        raise UnknownNameError("entrant", name, ["recommended", "best", *by_name, "a trial's number"])
+    return by_name.get(name) or by_number[number]
 
 
 def leaderboard_of(store: StudyStore) -> Leaderboard:

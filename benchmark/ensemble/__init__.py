@@ -8,10 +8,12 @@ what every further member brings.
 from benchmark.ensemble.building import (
     METRICS,
     EnsembleSpec,
+    RefittedEnsemble,
     build_ensembles,
     combine,
     default_methods,
     methods_named,
+    refitted,
     warnings_of,
 )
 from benchmark.ensemble.crossfit import Fitted, cross_fits
@@ -27,6 +29,7 @@ __all__ = [
     "Fitted",
     "Limits",
     "Recommendation",
+    "RefittedEnsemble",
     "SizePoint",
     "build_ensembles",
     "cheapest_first",
@@ -39,6 +42,7 @@ __all__ = [
     "of_least_loss",
     "ranked",
     "recommend",
+    "refitted",
     "size_curve",
     "top_candidates",
     "warnings_of",

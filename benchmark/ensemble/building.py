@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from operator import add
@@ -17,8 +17,8 @@ from benchmark.ensemble.pools import Limits, cheapest_first, ranked, top_candida
 from benchmark.ensemble.wrappers import TEMPERATURES, Calibrated, Preselected
 from benchmark.ensemblers import ENSEMBLERS, Ensembler
 from benchmark.ensemblers.greedy_selection import GreedySelection, Metric
-from benchmark.errors import UnknownNameError
-from benchmark.records import Entrant
+from benchmark.errors import BenchError, UnknownNameError
+from benchmark.records import Entrant, as_jsonable, deciding
 
 ENSEMBLE = "ensemble"
 GREEDY = "greedy_selection"
@@ -62,6 +62,20 @@ class _Pool:
     members: list[Entrant]
 
 
+@dataclass(frozen=True, eq=False)
+class RefittedEnsemble:
+    """A fitted method, and the trials that it was fitted with, in their order."""
+
+    method: Ensembler
+    pool: tuple[int, ...]
+
+    def predict(self, by_trial: Mapping[int, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Log-probabilities (N, K) from those of the members, by trial; who has no vote need not be among them."""
+        known = next(iter(by_trial.values()))
+        silent = np.full_like(known, -np.log(known.shape[1]))
+        return self.method.predict(np.stack([by_trial.get(number, silent) for number in self.pool]))
+
+
 def default_methods() -> list[str]:
     """Every registered ensemble method but the baselines."""
     return [name for name in ENSEMBLERS if not ENSEMBLERS[name].tags.get("baseline")]
@@ -101,12 +115,12 @@ def build_ensembles(
         for pool in (top, *_wider_pools(name, best, spec, len(labels))):
             if len(pool.members) > 1:
                 fitted = _fit(_builder(name, pool, spec), pool, labels, assignment)
-                built.append(_entrant(_title(name, pool.title, spec), name, ENSEMBLE, pool, fitted, order))
+                built.append(_entrant(_title(name, pool.title, spec), name, ENSEMBLE, pool, fitted, order, spec))
     if GREEDY in methods_named(spec.methods):
         for pool in _families([entrant for entrant in best if spec.limits.allow([entrant])]):
             fitted = _fit(_builder(GREEDY, pool, spec), pool, labels, assignment)
             family = pool.members[0].family
-            built.append(_entrant(_title("", pool.title, spec), GREEDY, family, pool, fitted, order))
+            built.append(_entrant(_title("", pool.title, spec), GREEDY, family, pool, fitted, order, spec))
     return built
 
 
@@ -117,7 +131,8 @@ def combine(
     assignment = folds_of(labels, spec.folds, spec.seed)
     pool = _Pool("", cheapest_first(members))
     order = {entrant.members[0]: place for place, entrant in enumerate(ranked(members, labels))}
-    return _entrant(title, name, ENSEMBLE, pool, refit(name, members, labels, assignment, spec), order)
+    spec = replace(spec, limits=Limits())
+    return _entrant(title, name, ENSEMBLE, pool, refit(name, members, labels, assignment, spec), order, spec)
 
 
 def refit(
@@ -130,6 +145,30 @@ def refit(
     """One method over exactly these single models, without limits; `assignment` (N,) is the fold of every row."""
     pool = _Pool("", cheapest_first(members))
     return _fit(_builder(name, pool, replace(spec, limits=Limits())), pool, labels, assignment)
+
+
+def refitted(ensemble: Entrant, candidates: Sequence[Entrant], labels: NDArray[np.int64]) -> RefittedEnsemble:
+    """The stored ensemble's method fitted again on all of validation, as it was: every method is deterministic.
+
+    `candidates` are the study's single models, `labels` (N,) those of validation. Raises BenchError where the ensemble
+    was stored by a version that did not note its recipe, or a model of its pool is not among the candidates.
+    """
+    if ensemble.recipe is None:
+        raise BenchError(f"{ensemble.name} was stored by an earlier version; run: bench ensemble")
+    by_number = {one.members[0]: one for one in candidates if one.part == ensemble.part}
+    numbers = tuple(ensemble.recipe["pool"])
+    if missing := set(numbers) - set(by_number):
+        raise BenchError(
+            f"{ensemble.name} was fitted with trials that are gone: {', '.join(map(str, sorted(missing)))}"
+        )
+    pool = _Pool("", [by_number[number] for number in numbers])
+    spec = EnsembleSpec(
+        metric=ensemble.recipe["metric"],
+        temperature=ensemble.recipe["temperature"],
+        limits=Limits(**ensemble.recipe["limits"]),
+    )
+    method = _builder(ensemble.method, pool, spec)()
+    return RefittedEnsemble(method.fit(np.stack([deciding(one.val) for one in pool.members]), labels), numbers)
 
 
 def bearable_members(name: str, rows: int, classes: int, most: int) -> int:
@@ -211,7 +250,9 @@ def _title(name: str, pool: str, spec: EnsembleSpec) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _entrant(name: str, method: str, family: str, pool: _Pool, fitted: Fitted, order: dict[int, int]) -> Entrant:
+def _entrant(
+    name: str, method: str, family: str, pool: _Pool, fitted: Fitted, order: dict[int, int], spec: EnsembleSpec
+) -> Entrant:
     """Members in the order of their standing; those without a vote are left out."""
     weights = fitted.weights
     voting = [index for index in range(len(pool.members)) if weights is None or weights[index] > 0]
@@ -227,4 +268,10 @@ def _entrant(name: str, method: str, family: str, pool: _Pool, fitted: Fitted, o
         cost=reduce(add, (pool.members[index].cost for index in voting)),
         method=method,
         part=pool.members[0].part,
+        recipe={
+            "pool": [entrant.members[0] for entrant in pool.members],
+            "metric": spec.metric,
+            "temperature": spec.temperature,
+            "limits": as_jsonable(spec.limits),
+        },
     )

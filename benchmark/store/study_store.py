@@ -49,7 +49,7 @@ _STATES = {
     OptunaState.PRUNED: TrialState.PRUNED,
     OptunaState.FAIL: TrialState.FAILED,
 }
-_ENTRANT_KEYS = ("kind", "family", "members", "weights", "cost", "method", "contributions", "part")
+_ENTRANT_KEYS = ("kind", "family", "members", "weights", "cost", "method", "contributions", "part", "recipe")
 
 
 @retried
@@ -319,6 +319,7 @@ def _entrant(row: Any) -> Entrant:
         cost=Cost(**record["cost"]),
         method=record.get("method", ""),
         part=record.get("part", ""),
+        recipe=record.get("recipe"),
         contributions=None if record.get("contributions") is None else tuple(record["contributions"]),
     )
     return entrant if record["weights"] is None else replace(entrant, weights=tuple(record["weights"]))

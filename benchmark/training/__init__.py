@@ -5,10 +5,10 @@ and returns a TrainedModel; closing that generator ends the run. `train` does bo
 """
 
 from benchmark.training.capture import Captures
-from benchmark.training.checkpoint import state_from_bytes, state_to_bytes, weights_to_bytes
+from benchmark.training.checkpoint import load_weights, state_from_bytes, state_to_bytes, weights_to_bytes
 from benchmark.training.data import BatchStream, DeviceData, Part
 from benchmark.training.device import DeviceChoice, check_libraries, choose_device
-from benchmark.training.loop import DivergedError, TrainedModel, TrainingRun, train
+from benchmark.training.loop import DivergedError, TrainedModel, TrainingRun, build_network, train
 from benchmark.training.memory import keep_freed_memory, peak_memory_bytes, resident_bytes, start_peak_memory
 from benchmark.training.prediction import multiply_accumulates, predict, seconds_to_predict
 
@@ -21,9 +21,11 @@ __all__ = [
     "Part",
     "TrainedModel",
     "TrainingRun",
+    "build_network",
     "check_libraries",
     "choose_device",
     "keep_freed_memory",
+    "load_weights",
     "multiply_accumulates",
     "peak_memory_bytes",
     "predict",

@@ -17,6 +17,11 @@ def weights_to_bytes(model: nn.Module) -> bytes:
     return safetensors.torch.save(state)
 
 
+def load_weights(model: nn.Module, content: bytes) -> None:
+    """Give a model the weights that `weights_to_bytes` wrote of one like it. Raises RuntimeError where it differs."""
+    model.load_state_dict(safetensors.torch.load(content))
+
+
 def state_to_bytes(state: dict[str, Any]) -> bytes:
     """A state of tensors, numbers and dicts of them, as torch.save writes it."""
     buffer = io.BytesIO()

@@ -26,6 +26,12 @@ class Part:
     pixels: Tensor
     labels: Tensor
 
+    @classmethod
+    def of(cls, images: Images, device: torch.device) -> Self:
+        """Copy images onto a device."""
+        pixels = torch.from_numpy(np.array(images.pixels)).to(device).permute(0, 3, 1, 2)
+        return cls(pixels, torch.from_numpy(np.array(images.labels)).to(device))
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -55,13 +61,13 @@ class DeviceData:
     @classmethod
     def load(cls, dataset: Dataset, rows: SplitRows, where: DeviceChoice) -> DeviceData:
         """Move a data set onto a device, divided by `rows`."""
-        train = _part(dataset.train.take(rows.train), where.device)
+        train = Part.of(dataset.train.take(rows.train), where.device)
         mean, std = _channel_statistics(train.pixels)
         return cls(
             where=where,
             train=train,
-            val=_part(dataset.train.take(rows.val), where.device),
-            test=_part(dataset.test, where.device),
+            val=Part.of(dataset.train.take(rows.val), where.device),
+            test=Part.of(dataset.test, where.device),
             mean=mean,
             std=std,
             num_classes=len(dataset.classes),
@@ -158,11 +164,6 @@ class BatchStream:
 def _gather(pixels: Tensor, indices: Tensor) -> Tensor:
     # Indexing the view would give another memory format; whole rows of the N-H-W-C memory are copied as they lie.
     return pixels.permute(0, 2, 3, 1)[indices].permute(0, 3, 1, 2)
-
-
-def _part(images: Images, device: torch.device) -> Part:
-    pixels = torch.from_numpy(np.array(images.pixels)).to(device).permute(0, 3, 1, 2)
-    return Part(pixels, torch.from_numpy(np.array(images.labels)).to(device))
 
 
 def _channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:

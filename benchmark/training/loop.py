@@ -101,7 +101,7 @@ class TrainingRun:
         self.batch_size = stream.batch_size
         self._part_size = math.ceil(self.batch_size / config.accumulation)
         self._batches = stream
-        self.model = _build(config, data)
+        self.model = _initialised(config, data)
         # A function of its own, not a method: what is captured outlives this run and must not hold it.
         self._logits = partial(_logits, where=data.where, precision=config.precision)
         self._forward: Forward = partial(self._logits, self.model)
@@ -349,11 +349,16 @@ def _logits(model: nn.Module, images: Tensor, where: DeviceChoice, precision: st
     return logits.float()
 
 
-def _build(config: TrialConfig, data: DeviceData) -> nn.Module:
+def build_network(config: TrialConfig, data: DeviceData) -> nn.Module:
+    """The configuration's network for these images, with fresh weights, on their device."""
     model: nn.Module = ARCHITECTURES[config.architecture.name].build(
         data.image_shape, data.num_classes, **config.architecture.params
     )
-    model = model.to(data.where.device).to(memory_format=torch.channels_last)
+    return model.to(data.where.device).to(memory_format=torch.channels_last)
+
+
+def _initialised(config: TrialConfig, data: DeviceData) -> nn.Module:
+    model = build_network(config, data)
     if isinstance(model, DataInitialised):
         model.initialise_from(data.normalise(data.train.pixels[:_INITIALISING_IMAGES]))
     return model.train()

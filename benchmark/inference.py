@@ -1,0 +1,162 @@
+"""Stored models and ensembles as networks again, to be asked about any images; trains, fits and ranks nothing anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmark.artifacts import Artifacts
+from benchmark.datasets import DATASETS, Say
+from benchmark.definition import StudySpec, stored_study
+from benchmark.ensemble import RefittedEnsemble, refitted
+from benchmark.errors import BenchError
+from benchmark.records import Dataset, Entrant, FileKind, Images, Split, SplitRows, TrialConfig
+from benchmark.space import Space
+from benchmark.splits import stratified_split
+from benchmark.store import StudyStore
+from benchmark.study import place_of_files
+from benchmark.training import DeviceData, Part, build_network, choose_device, load_weights, predict
+
+
+@dataclass(frozen=True, eq=False)
+class StudyData:
+    """A study's data set with the division that the study made, and both on a device."""
+
+    dataset: Dataset
+    rows: SplitRows
+    on_device: DeviceData
+
+    def images(self, split: Split) -> Images:
+        """The images of one part, in the order in which its predictions are stored."""
+        if split is Split.TEST:
+            return self.dataset.test
+        return self.dataset.train.take(self.rows.train if split is Split.TRAIN else self.rows.val)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """One trial's network with its stored weights, in evaluation mode on the device of `data`."""
+
+    number: int
+    part: str
+    """The study's part that trained it; empty is the search."""
+    config: TrialConfig
+    network: nn.Module
+    data: DeviceData
+
+    @property
+    def family(self) -> str:
+        """Of its architecture."""
+        return self.config.architecture.name
+
+    def inputs(self, pixels: NDArray[np.uint8]) -> Tensor:
+        """What the network takes of images uint8 (N, H, W, C): float32 (N, C, H, W), normalised, on the device."""
+        return self.data.normalise(self._part(pixels).pixels)
+
+    def log_probs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Natural log-probabilities (N, K) of images uint8 (N, H, W, C), with the trial's own views and precision."""
+        answer = predict(
+            self.network, self.data, self._part(pixels), views=self.config.views, precision=self.config.precision
+        )
+        numbers: NDArray[np.float32] = answer.cpu().numpy()
+        return numbers
+
+    def _part(self, pixels: NDArray[np.uint8]) -> Part:
+        shape = self.data.image_shape
+        if pixels.shape[1:] != (shape.height, shape.width, shape.channels):
+            raise BenchError(
+                f"the model takes images of {shape.height} x {shape.width} pixels and {shape.channels} channels, "
+                f"not {' x '.join(map(str, pixels.shape[1:]))}"
+            )
+        return Part.of(Images(pixels, np.zeros(len(pixels), np.int64)), self.data.where.device)
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedEntrant:
+    """An entrant whose members all have their networks: a single model is its own only member."""
+
+    entrant: Entrant
+    members: tuple[LoadedModel, ...]
+    """In the order of `entrant.members`."""
+    combination: RefittedEnsemble | None
+    """None for a single model."""
+
+    @property
+    def votes(self) -> tuple[float, ...]:
+        """What each member counts, summing to 1; equal where the method has no votes (stacking)."""
+        return self.entrant.weights or (1 / len(self.members),) * len(self.members)
+
+    def log_probs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Natural log-probabilities (N, K) of images uint8 (N, H, W, C)."""
+        return self.combined([member.log_probs(pixels) for member in self.members])
+
+    def combined(self, log_probs: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Log-probabilities (N, K) from those of every member, in their order."""
+        if self.combination is None:
+            return log_probs[0]
+        return self.combination.predict(dict(zip(self.entrant.members, log_probs, strict=True)))
+
+
+def load_study_data(store: StudyStore, device: str = "auto", folder: Path | None = None, say: Say = print) -> StudyData:
+    """The data that the study was made with, divided as it was, on a device ("auto", "cpu", "cuda:0", ...).
+
+    `folder` holds a copy of the data set; without one it is the cache's or fetched. Raises BenchError where the data
+    are not those of the study.
+    """
+    spec = _spec(store)
+    dataset = DATASETS[spec.dataset].build(folder, say)
+    rows = stratified_split(dataset.train.labels, spec.split.val, spec.split.seed)
+    if (dataset.fingerprint, rows.digest) != (store.fact("fingerprint"), store.fact("split_digest")):
+        raise BenchError(
+            f"study {store.location.name!r} was made with other images of {spec.dataset}: SHA-256 "
+            f"{store.fact('fingerprint')[:16]}, and these have {dataset.fingerprint[:16]}"
+        )
+    return StudyData(dataset, rows, DeviceData.load(dataset, rows, choose_device(device)))
+
+
+def load_entrant(store: StudyStore, entrant: Entrant, data: DeviceData) -> LoadedEntrant:
+    """Build the entrant's networks and give them their stored weights; an ensemble's method is fitted again.
+
+    Raises BenchError where weights were not kept or are damaged.
+    """
+    part = store.part(replace(store.location, part=entrant.part)) if entrant.part else store
+    members = _load_models(part, entrant, data)
+    if len(members) == 1 and not entrant.method:
+        return LoadedEntrant(entrant, members, None)
+    return LoadedEntrant(entrant, members, refitted(entrant, part.single_models(), store.labels(Split.VAL)))
+
+
+def _load_models(part: StudyStore, entrant: Entrant, data: DeviceData) -> tuple[LoadedModel, ...]:
+    space = Space(_spec(part))
+    place = place_of_files(part)
+    files = {row.trial: row for row in part.files.rows() if row.kind is FileKind.WEIGHTS and row.file is not None}
+    missing = [number for number in entrant.members if number not in files or files[number].place != place.label]
+    if missing:
+        kept = space.spec.search.keep_weights
+        raise BenchError(
+            f"{entrant.name}: no weights of trial{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))} here;"
+            f" the study keeps those of its {kept} best trials (search.keep_weights)"
+        )
+    trials = {trial.number: trial for trial in part.trials()}
+    artifacts = Artifacts(place)
+    loaded = []
+    for number in entrant.members:
+        trial, row = trials[number], files[number]
+        assert row.file is not None
+        config = space.configure(trial.family, lambda name, _, of=trial.parameters: of[name], seed=0)
+        network = build_network(config, data)
+        load_weights(network, artifacts.read(row.file))
+        loaded.append(LoadedModel(number, part.location.part, config, network.eval(), data))
+    return tuple(loaded)
+
+
+def _spec(store: StudyStore) -> StudySpec:
+    stored: Mapping[str, object] | None = store.fact("spec")
+    if stored is None:
+        raise BenchError(f"study {store.location.name!r} was made by an earlier version, which kept no definition")
+    return stored_study(store.location.name, stored)
