@@ -34,13 +34,14 @@ def logistic_parameters(members: int, classes: int) -> int:
     return (members * classes + 1) * (classes if classes > 2 else 1)
 
 
-def for_every_class(log_probs: NDArray[np.float64], seen: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
-    """float32 (N, K) of the log-probabilities (N, seen) of the classes that had a row in the fit; LOG_FLOOR elsewhere.
+def for_every_class(probs: NDArray[np.float64], seen: NDArray[np.int64], classes: int) -> NDArray[np.float32]:
+    """Log-probabilities (N, K) of the probabilities (N, seen) of those classes that had a row in the fit.
 
-    Nothing is lower than LOG_FLOOR.
+    LOG_FLOOR for the other classes, and nothing lower where a meta-learner is certain.
     """
-    full = np.full((len(log_probs), classes), LOG_FLOOR)
-    full[:, seen] = np.maximum(log_probs, LOG_FLOOR)
+    full = np.full((len(probs), classes), LOG_FLOOR)
+    with np.errstate(divide="ignore"):
+        full[:, seen] = np.maximum(np.log(probs), LOG_FLOOR)
     return full.astype(np.float32)
 
 
@@ -97,4 +98,4 @@ def _choose_strength(features: NDArray[np.float64], labels: NDArray[np.int64], c
 
 
 def _log_probs(model: Any, features: NDArray[np.float64], classes: int) -> NDArray[np.float32]:
-    return for_every_class(model.predict_log_proba(features), model.classes_, classes)
+    return for_every_class(model.predict_proba(features), model.classes_, classes)

@@ -51,7 +51,7 @@ class TreeStacking:
         if self._model is None:
             raise ValueError("predict needs fit first")
         predicted = self._model.predict_proba(side_by_side(probs(log_probs)))
-        return for_every_class(np.log(predicted), self._model.classes_, self._classes)
+        return for_every_class(predicted, self._model.classes_, self._classes)
 
 
 def _trees(rounds: int) -> Any:
@@ -65,7 +65,7 @@ def _choose_rounds(features: NDArray[np.float64], labels: NDArray[np.int64], cla
     outside = stratified_folds(labels, min(FOLDS, len(labels)), SEED) == 0
     model = _trees(ROUNDS).fit(features[~outside], labels[~outside])
     losses = [
-        log_loss(for_every_class(np.log(predicted), model.classes_, classes), labels[outside])
+        log_loss(for_every_class(predicted, model.classes_, classes), labels[outside])
         for predicted in model.staged_predict_proba(features[outside])
     ]
     return 1 + int(np.argmin(losses))

@@ -6,7 +6,7 @@ from synthetic_members import K, M, N, members
 
 from benchmark.ensemblers import ENSEMBLERS, Ensembler
 from benchmark.ensemblers._features import floored, probs
-from benchmark.ensemblers._stacking import STRENGTHS, LogisticStacking, logistic_parameters
+from benchmark.ensemblers._stacking import STRENGTHS, LogisticStacking, for_every_class, logistic_parameters
 from benchmark.ensemblers.stacking_by_trees import ROUNDS, TreeStacking
 from benchmark.metrics import accuracy, log_loss
 
@@ -38,6 +38,11 @@ def test_class_without_rows_gets_the_floor(name: str) -> None:
     assert combined.shape == (N, K)
     assert (combined[:, 1] == -100).all()
     assert (combined[:, [0, 2]] > -100).all()
+
+
+def test_certainty_gets_the_floor_without_a_warning() -> None:
+    full = for_every_class(np.array([[1.0, 0.0], [0.25, 0.75]]), np.array([0, 2]), 3)
+    np.testing.assert_allclose(full, [[0, -100, -100], [np.log(0.25), -100, np.log(0.75)]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("features", [floored, probs])
