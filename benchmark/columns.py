@@ -166,6 +166,8 @@ COLUMNS: tuple[Column, ...] = (
            lambda row: row.entrant.cost.inference_ms, significant, "ms/image", False),
     Column("members", "Members", "how many models vote", lambda row: len(row.entrant.members), count),
     Column("family", "Family", "the architecture's family", lambda row: row.entrant.family, section=Section.SCORES),
+    Column("trained_on", "Trained on", "train, or train+val: validation numbers are then those of the trials that "
+           "it trains again", lambda row: row.entrant.trained_on, section=Section.SCORES),
     Column("macro_precision", "Precision", "mean over classes of precision on test",
            lambda row: row.test.macro_precision, percent, "%", True, Section.SCORES),
     Column("macro_recall", "Recall", "mean over classes of recall on test",

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.ensemble import ranked
-from benchmark.errors import BenchError
-from benchmark.records import Budget, Entrant, PlannedRun, Split, as_jsonable
+from benchmark.errors import BenchError, UnknownNameError
+from benchmark.records import Budget, Entrant, PlannedRun, Predictions, Split, as_jsonable
 from benchmark.seeds import derived_seed
 from benchmark.store import StudyStore
 
 CONFIRMED = "confirmed"
+TRAIN_ON = ("train", "train+val")
 
 RunsByPart = Mapping[str, Mapping[str, list[Entrant]]]
 """Confirming runs by the study's part that holds them, and within it by the title of their configuration."""
@@ -38,10 +39,14 @@ class ConfirmSpec:
     """Budget of a run in seconds of training steps; with neither, it is as many images as the trial had."""
     trials: tuple[int, ...] = ()
     """These trials instead of the best."""
+    train_on: str = "train"
+    """train, or train+val: every published training row."""
 
     def __post_init__(self) -> None:
         if self.top < 1 or self.seeds < 1:
             raise BenchError("a confirmation takes at least one model and one seed")
+        if self.train_on not in TRAIN_ON:
+            raise UnknownNameError("rows to train on", self.train_on, TRAIN_ON)
         if self.is_longer:
             Budget(self.epochs, self.seconds)
 
@@ -53,9 +58,9 @@ class ConfirmSpec:
     @property
     def part(self) -> str:
         """The part of the study that holds such runs: runs of one budget compare, and are kept together."""
-        if self.epochs is not None:
-            return f"confirm-{self.epochs:g}-epochs"
-        return "confirm" if self.seconds is None else f"confirm-{self.seconds:g}-seconds"
+        rows = "" if self.train_on == "train" else self.train_on
+        budget = "" if self.epochs is None else f"{self.epochs:g}-epochs"
+        return "-".join(filter(None, ("confirm", rows, budget or (self.seconds and f"{self.seconds:g}-seconds"))))
 
 
 def plan_runs(store: StudyStore, asked: ConfirmSpec, seed: int) -> list[PlannedRun]:
@@ -81,6 +86,11 @@ def plan_runs(store: StudyStore, asked: ConfirmSpec, seed: int) -> list[PlannedR
         for replicate in range(asked.seeds)
         for number in asked.trials or best[: asked.top]
     ]
+
+
+def val_before(store: StudyStore, runs: Sequence[PlannedRun]) -> dict[int, Predictions]:
+    """By trial, what the trials of these runs predicted for validation rows when they were searched."""
+    return {number: store.predictions(number, Split.VAL) for number in sorted({run.trial for run in runs})}
 
 
 def add_to_plan(part: StudyStore, runs: Sequence[PlannedRun]) -> list[PlannedRun]:

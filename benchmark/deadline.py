@@ -111,7 +111,7 @@ def run_until(
     asked = ConfirmSpec(seeds=1, seconds=round(final_seconds), trials=tuple(finalists))
     say(f"now the best and what complements it for {asked.seconds:g} s each: trials {', '.join(map(str, finalists))}")
     longer, part, runs = open_to_confirm(store, asked, data, say)
-    with observed(part, len(runs), left) as observer:
+    with observed(part, len(runs.runs), left) as observer:
         search = Search(part, Space(longer), setups, place_of_files(part), observer, runs)
         # One that is slower than it promised has until the deadline itself.
         why = search.run(SearchLimits(None, seconds - (time.monotonic() - began))).why

@@ -125,6 +125,9 @@ def load_entrant(store: StudyStore, entrant: Entrant, data: DeviceData) -> Loade
     Raises BenchError where weights were not kept or are damaged.
     """
     part = store.part(replace(store.location, part=entrant.part)) if entrant.part else store
+    if entrant.trained_on != "train":
+        # Its inputs were normalised by the statistics of all rows.
+        data = data.with_val_in_train()
     members = _load_models(part, entrant, data)
     if len(members) == 1 and not entrant.method:
         return LoadedEntrant(entrant, members, None)

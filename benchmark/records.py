@@ -287,6 +287,20 @@ class PlannedRun:
     """Training images; None has the budget decide."""
 
 
+@dataclass(frozen=True, eq=False)
+class RunPlan:
+    """The runs to train, in this order, and no others."""
+
+    runs: tuple[PlannedRun, ...]
+    val: Mapping[int, Predictions] = field(default_factory=dict)
+    """Where runs train on the validation rows too: what each trial predicted for them before, to be stored instead."""
+
+    @property
+    def trains_on_val(self) -> bool:
+        """Whether validation rows are among those that train."""
+        return bool(self.val)
+
+
 class TrialState(enum.StrEnum):
     """A trial's outcome. Failure is a state with a reason, never a score."""
 
@@ -367,6 +381,8 @@ class Entrant:
     cost: Cost
     replicates: tuple[Predictions, ...] = ()
     """Test predictions of all runs of its configuration with different seeds, of which it is one; empty without."""
+    trained_on: str = "train"
+    """train, or train+val: then its validation predictions are those of the trials that it trains again."""
     part: str = ""
     """Where its members were trained: empty is the search, else the study's part that holds confirming runs."""
     method: str = ""

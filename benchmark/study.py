@@ -23,6 +23,7 @@ from benchmark.confirmation import (
     confirmed_models,
     plan_runs,
     runs_by_part,
+    val_before,
 )
 from benchmark.datasets import DATASETS, Say
 from benchmark.definition import StudySpec, load_study, stored_study
@@ -42,7 +43,7 @@ from benchmark.errors import BenchError, MissingStudyError, UnknownNameError
 from benchmark.leaderboard import Leaderboard, SizeScore, make_board, select_singles
 from benchmark.metrics import Estimate, estimated_share
 from benchmark.origin import running_versions, source_commit
-from benchmark.records import Entrant, Origin, PlannedRun, Predictions, Split, as_jsonable, digest_of_labels
+from benchmark.records import Entrant, Origin, Predictions, RunPlan, Split, as_jsonable, digest_of_labels
 from benchmark.splits import stratified_split
 from benchmark.store import StudyLocation, StudyStore, create_study, open_study, retried
 
@@ -104,11 +105,12 @@ def open_to_join(location: StudyLocation, data_folder: Path | None, say: Say) ->
 
 def open_to_confirm(
     store: StudyStore, asked: ConfirmSpec, data_folder: Path | None, say: Say
-) -> tuple[StudySpec, StudyStore, list[PlannedRun]]:
+) -> tuple[StudySpec, StudyStore, RunPlan]:
     """Plan the runs of a confirmation and open the part of the study that holds them; definition, part and plan.
 
-    What was planned before stays planned. Raises BenchError where the search has too few complete trials, or was made
-    by another version of a library.
+    What was planned before stays planned. Runs that train on validation rows have nothing left to be chosen by: neither
+    their weights nor their end are, and their validation predictions are those that their trials made before. Raises
+    BenchError where the search has too few complete trials, or was made by another version of a library.
     """
     stored = store.fact("spec")
     if stored is None:
@@ -118,13 +120,17 @@ def open_to_confirm(
     budget = spec.budget
     if asked.is_longer:
         budget = replace(budget, epochs=asked.epochs, seconds=asked.seconds)
+    if asked.train_on != "train":
+        budget = replace(budget, patience=0)
     spec = replace(spec, budget=budget, search=replace(spec.search, pruner="none"))
     part = open_for_search(spec, replace(store.location, part=asked.part), data_folder, say)
     if store.fact("artifacts") is not None and part.fact("artifacts") is None:
         part.set_fact("artifacts", store.fact("artifacts"))
+    if part.fact("trained_on") is None:
+        part.set_fact("trained_on", asked.train_on)
     plan = add_to_plan(part, runs)
     set_total(part, len(plan))
-    return spec, part, plan
+    return spec, part, RunPlan(tuple(plan), {} if asked.train_on == "train" else val_before(store, plan))
 
 
 def _stored_definition(location: StudyLocation) -> StudySpec | None:

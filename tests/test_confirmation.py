@@ -83,6 +83,22 @@ def test_runs_of_another_budget_are_kept_apart(store: StudyStore) -> None:
     assert longer.fact("definition")["search.pruner"] == "none"
 
 
+def test_runs_on_all_rows_are_kept_apart_and_have_what_their_trials_predicted(store: StudyStore) -> None:
+    _, part, plan = study.open_to_confirm(
+        store, ConfirmSpec(top=2, seeds=2, train_on="train+val"), None, lambda _: None
+    )
+    assert part.location.part == "confirm-train+val"
+    assert [location.part for location in store.parts()] == ["confirm-train+val"]
+    assert ConfirmSpec(epochs=20, train_on="train+val").part == "confirm-train+val-20-epochs"
+    assert plan.trains_on_val
+    assert {number: one.digest for number, one in plan.val.items()} == {
+        number: store.predictions(number, Split.VAL).digest for number in (0, 1)
+    }
+    assert not study.open_to_confirm(store, ConfirmSpec(top=2), None, lambda _: None)[2].trains_on_val
+    with pytest.raises(BenchError, match="did you mean 'train\\+val'"):
+        ConfirmSpec(train_on="train-val")
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [

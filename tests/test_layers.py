@@ -38,13 +38,15 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("display", "ensemble", "explore", "figures", "search", "speed"),
     ("confirmation", "leaderboard"),
     ("study", "verify"),
-    ("deadline", "ray_engine"),
+    ("deadline", "inference", "ray_engine"),
     ("cli",),
 )
 """A module imports from earlier rows, and from its own package where it is one. Later rows know more."""
 
 ONLY_IN: dict[str, frozenset[str]] = {
-    "torch": frozenset({"architectures", "augmentations", "averaging", "optimizers", "speed", "training", "workers"}),
+    "torch": frozenset(
+        {"architectures", "augmentations", "averaging", "inference", "optimizers", "speed", "training", "workers"}
+    ),
     # Data sets take its download function, inside their own, and training checks its version.
     "torchvision": frozenset({"datasets", "training"}),
     "timm": frozenset({"architectures"}),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from benchmark.definition import StudySpec
-    from benchmark.records import PlannedRun
+    from benchmark.records import RunPlan
     from benchmark.store import StudyStore
 
 _INTERRUPTED = 130
@@ -130,6 +130,12 @@ def confirm(
         float | None,
         typer.Option(min=0, help="Passes over the training rows; default: as many images as in the search."),
     ] = None,
+    train_on: Annotated[
+        str,
+        typer.Option(
+            help="train, or train+val: the validation rows too; then validation scores and votes stay those of before."
+        ),
+    ] = "train",
     timeout: Timeout = None,
     workers: Workers = None,
     storage: Storage = None,
@@ -149,11 +155,13 @@ def confirm(
 
     console = Console()
     check_libraries()
-    asked = ConfirmSpec(top, seeds, epochs=epochs)
+    asked = ConfirmSpec(top, seeds, epochs=epochs, train_on=train_on)
     seconds = None if timeout is None else seconds_of(timeout)
     store = open_named(study, root, storage, console)
     spec, part, plan = open_to_confirm(store, asked, data, teller(console))
     note_command(store, command())
+    if plan.trains_on_val:
+        teller(console)("validation rows train too: accuracies on the way are of rows that were trained on")
     _search_here(console, spec, part, devices(), workers, None, seconds, data, plan)
 
 
@@ -223,7 +231,7 @@ def _search_here(
     total: int | None,
     timeout: float | None,
     data: Path | None,
-    plan: Sequence[PlannedRun] | None = None,
+    plan: RunPlan | None = None,
 ) -> None:
     """Search, or train what was planned, with workers of this machine; `total` None is the study's own."""
     from benchmark.display import SearchDisplay
@@ -232,7 +240,7 @@ def _search_here(
     from benchmark.study import place_of_files
     from benchmark.workers import worker_setups
 
-    setups = worker_setups(found, workers, spec, data)
+    setups = worker_setups(found, workers, spec, data, trains_on_val=plan is not None and plan.trains_on_val)
     before, wanted = store.trials(), total or int(store.fact("trials"))
     names = f"{len(setups)} worker{'s' if len(setups) > 1 else ''} on {', '.join(found)}"
     told = store.location.key

@@ -268,6 +268,7 @@ def _entrant(
         cost=reduce(add, (pool.members[index].cost for index in voting)),
         method=method,
         part=pool.members[0].part,
+        trained_on=pool.members[0].trained_on,
         recipe={
             "pool": [entrant.members[0] for entrant in pool.members],
             "metric": spec.metric,

@@ -78,14 +78,18 @@ class _Judged:
 def _judged(
     entrants: Sequence[Entrant], labels: NDArray[np.int64], metric: str, folds: int, seed: int
 ) -> list[_Judged]:
-    """All entrants, the smallest first."""
+    """All entrants, the smallest first; of equals, the one that was trained on more rows."""
     if metric not in METRICS:
         raise UnknownNameError("metric", metric, METRICS)
     if not entrants:
         raise BenchError("there is nothing to recommend: no trial of this study is complete")
     assignment = folds_of(labels, folds, seed)
-    by_size = sorted(entrants, key=lambda one: (len(one.members), one.cost.parameters, one.name))
+    by_size = sorted(entrants, key=_size)
     return [_Judged(one, row_losses(deciding(one.val), labels, assignment, metric)) for one in by_size]
+
+
+def _size(one: Entrant) -> tuple[int, int, bool, str]:
+    return len(one.members), one.cost.parameters, one.trained_on == "train", one.name
 
 
 def _of_least_loss(judged: Sequence[_Judged]) -> _Judged:

@@ -19,6 +19,12 @@ from benchmark.leaderboard.details import (
 from benchmark.leaderboard.pieces import cell, duration, signed, table
 from benchmark.metrics import Estimate
 
+_RETRAINED = (
+    "- Entrants *trained on train+val* have no validation rows left. What stands for them under validation, and gave "
+    "their members their votes and their temperature, are the predictions of the trials that they train again, made "
+    "when those rows were held out. So they rank beside those trials, and only test can tell them from these."
+)
+
 
 def to_markdown(board: Leaderboard, columns: Sequence[Column] = ()) -> str:
     """The whole page; ends in a newline, and is the same text for the same board.
@@ -144,6 +150,7 @@ def _findings(board: Leaderboard) -> str:
 
 def _reading(board: Leaderboard) -> str:
     origin = board.origin
+    retrained = any(row.entrant.trained_on != "train" for row in board.rows)
     return "\n".join(
         (
             "### How to read this",
@@ -164,6 +171,7 @@ def _reading(board: Leaderboard) -> str:
             "among the other scores. *NAME, ensembled* is a greedy selection of that family's models.",
             "- Higher is better unless the heading has ↓. Precision, recall and F1 are unweighted means over classes. "
             "An ensemble's parameters, MACs and times are sums over its members.",
+            *([_RETRAINED] if retrained else ()),
         )
     )
 

@@ -16,7 +16,7 @@ import optuna
 
 from benchmark.artifacts import Place
 from benchmark.errors import BenchError
-from benchmark.records import PlannedRun, ProgressRecord, TrialConfig, TrialState, as_jsonable
+from benchmark.records import PlannedRun, ProgressRecord, RunPlan, Split, TrialConfig, TrialState, as_jsonable
 from benchmark.sampling import PerFamilyPruner, PerFamilySampler
 from benchmark.search.keeping import FileKeeper
 from benchmark.search.observer import SearchEnd, SearchLimits, SearchObserver
@@ -62,6 +62,7 @@ class _Work:
     checkpoint: Checkpoint | None
     """Where it goes on from, at first."""
     facts: dict[str, Any]
+    planned: PlannedRun | None
     started: float = field(default_factory=time.monotonic)
 
 
@@ -89,7 +90,7 @@ class Search:
         setups: Sequence[WorkerSetup],
         place: Place,
         observer: SearchObserver,
-        plan: Sequence[PlannedRun] | None = None,
+        plan: RunPlan | None = None,
     ) -> None:
         """`plan`: the runs to train, and no others; without one, trials are sampled."""
         spec = space.spec
@@ -217,7 +218,7 @@ class Search:
             for step, value in [] if claim.checkpoint is None else claim.checkpoint.values:
                 claim.trial.report(value, step)
 
-        claim = self._queue.claim(total, prepare, self._plan)
+        claim = self._queue.claim(total, prepare, None if self._plan is None else self._plan.runs)
         if isinstance(claim, NoTrial):
             return claim
         config, trial, checkpoint = configs[-1], claim.trial, claim.checkpoint
@@ -229,7 +230,7 @@ class Search:
             record = checkpoint.record
             config = replace(config, accumulation=record["accumulation"])
             job = replace(job, config=config, images=record["images"], resume_from=checkpoint.file)
-        slot.work = _Work(trial, config, job, checkpoint, facts)
+        slot.work = _Work(trial, config, job, checkpoint, facts, claim.planned)
         self._observer.started(
             trial.number,
             trial.params["family"],
@@ -319,9 +320,16 @@ class Search:
         }
         if answer.weights is not None:
             self._store.files.set_whole(answer.weights)
-        if self._queue.complete(work.trial, answer.val_accuracy, answer.predictions, facts):
+        accuracy, predictions = answer.val_accuracy, answer.predictions
+        if self._plan is not None and self._plan.trains_on_val:
+            # Of rows that it has trained on, what it says means nothing, and nothing may be decided by it.
+            assert work.planned is not None
+            before = self._plan.val[work.planned.trial]
+            accuracy = float((before.log_probs.argmax(axis=1) == self._store.labels(Split.VAL)).mean())
+            predictions = (before, predictions[1])
+        if self._queue.complete(work.trial, accuracy, predictions, facts):
             self._durations.append(time.monotonic() - work.started)
-            self._end(slot, TrialState.COMPLETE, answer.val_accuracy)
+            self._end(slot, TrialState.COMPLETE, accuracy)
         else:
             self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
         return True

@@ -49,7 +49,18 @@ _STATES = {
     OptunaState.PRUNED: TrialState.PRUNED,
     OptunaState.FAIL: TrialState.FAILED,
 }
-_ENTRANT_KEYS = ("kind", "family", "members", "weights", "cost", "method", "contributions", "part", "recipe")
+_ENTRANT_KEYS = (
+    "kind",
+    "family",
+    "members",
+    "weights",
+    "cost",
+    "method",
+    "contributions",
+    "part",
+    "recipe",
+    "trained_on",
+)
 
 
 @retried
@@ -206,6 +217,7 @@ class StudyStore:
 
     def single_models(self) -> list[Entrant]:
         """Every complete trial as an entrant, in order of numbers."""
+        trained_on = self.fact("trained_on") or "train"
         return [
             Entrant(
                 name=f"{trial.family}, default" if trial.is_default else f"{trial.family}, trial {trial.number}",
@@ -217,6 +229,7 @@ class StudyStore:
                 test=self.predictions(trial.number, Split.TEST),
                 cost=trial.cost,
                 part=self.location.part,
+                trained_on=trained_on,
             )
             for trial in self.trials()
             if trial.state is TrialState.COMPLETE and trial.cost is not None
@@ -320,6 +333,7 @@ def _entrant(row: Any) -> Entrant:
         method=record.get("method", ""),
         part=record.get("part", ""),
         recipe=record.get("recipe"),
+        trained_on=record.get("trained_on", "train"),
         contributions=None if record.get("contributions") is None else tuple(record["contributions"]),
     )
     return entrant if record["weights"] is None else replace(entrant, weights=tuple(record["weights"]))

@@ -57,6 +57,8 @@ class DeviceData:
     mean: Tensor
     std: Tensor
     num_classes: int
+    val_trains: bool = False
+    """Whether the validation rows are among the training rows: nothing may then be chosen by them."""
 
     @classmethod
     def load(cls, dataset: Dataset, rows: SplitRows, where: DeviceChoice) -> DeviceData:
@@ -72,6 +74,15 @@ class DeviceData:
             std=std,
             num_classes=len(dataset.classes),
         )
+
+    def with_val_in_train(self) -> DeviceData:
+        """The same with validation rows after the training rows among those that train; `val` still has them."""
+        pixels = torch.cat([self.train.pixels, self.val.pixels])
+        train = Part(
+            pixels.contiguous(memory_format=torch.channels_last), torch.cat([self.train.labels, self.val.labels])
+        )
+        mean, std = _channel_statistics(train.pixels)
+        return replace(self, train=train, mean=mean, std=std, val_trains=True)
 
     @property
     def image_shape(self) -> ImageShape:

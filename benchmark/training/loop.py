@@ -160,8 +160,9 @@ class TrainingRun:
     def reports(self) -> Generator[ProgressRecord, None, TrainedModel]:
         """Train to the end of the opened budget, yielding one record per report.
 
-        Returns the model with the weights of the best report in full size (accuracy, then loss). Stops early after
-        `config.patience` reports without a better one. Raises DivergedError where the loss is not finite.
+        Returns the model with the weights of the best report in full size (accuracy, then loss); of the last one where
+        validation rows train as well. Stops early after `config.patience` reports without a better one. Raises
+        DivergedError where the loss is not finite.
         """
         reports = min(self._config.reports, self._total_steps)
         marks = {report: round(self._total_steps * report / reports) for report in range(1, reports + 1)}
@@ -272,7 +273,8 @@ class TrainingRun:
 
     def _keep_if_best(self, report: int, record: ProgressRecord) -> None:
         score = (record.val_accuracy, -record.val_loss)
-        if self._best is None or score > (self._best.accuracy, -self._best.loss):
+        is_best = self._best is None or score > (self._best.accuracy, -self._best.loss)
+        if is_best or self._data.val_trains:
             weights = {name: value.clone() for name, value in self.answering.state_dict().items()}
             self._best = _Best(report, record.val_accuracy, record.val_loss, weights)
 

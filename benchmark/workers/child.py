@@ -39,7 +39,8 @@ def load_data(setup: WorkerSetup) -> DeviceData:
     torch.set_num_threads(setup.threads)
     dataset = DATASETS[setup.dataset].build(setup.data_folder, lambda _: None)
     rows = stratified_split(dataset.train.labels, setup.val, setup.split_seed)
-    return DeviceData.load(dataset, rows, choose_device(setup.device))
+    data = DeviceData.load(dataset, rows, choose_device(setup.device))
+    return data.with_val_in_train() if setup.trains_on_val else data
 
 
 def serve(connection: Connection, setup: WorkerSetup) -> None:

@@ -57,6 +57,8 @@ def worker_setups(
     spec: StudySpec,
     data_folder: Path | None,
     place: Place | None = None,
+    *,
+    trains_on_val: bool = False,
 ) -> list[WorkerSetup]:
     """One setup per worker: devices in turn, and a CPU's cores shared out between workers.
 
@@ -75,6 +77,7 @@ def worker_setups(
             device=devices[number % len(devices)],
             threads=threads,
             place=place,
+            trains_on_val=trains_on_val,
         )
         for number in range(workers)
     ]

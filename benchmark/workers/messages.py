@@ -23,6 +23,8 @@ class WorkerSetup:
     threads: int
     place: Place | None = None
     """None where nothing is kept."""
+    trains_on_val: bool = False
+    """Whether validation rows are among those that train."""
 
 
 @dataclass(frozen=True)

@@ -295,6 +295,21 @@ def test_reports_look_at_their_share_of_validation(data: DeviceData, monkeypatch
     assert seen == [8, 8, 8, 8]
 
 
+def test_with_validation_rows_in_training_all_rows_train_and_the_last_report_counts(data: DeviceData) -> None:
+    joined = data.with_val_in_train()
+    assert len(joined.train) == len(data.train) + len(data.val)
+    assert torch.equal(joined.train.labels[-len(data.val) :], data.val.labels)
+    assert torch.equal(joined.train.pixels[: len(data.train)], data.train.pixels)
+    everything = joined.train.pixels.double() / 255
+    assert joined.mean.double() == pytest.approx(everything.mean(dim=(0, 2, 3)), abs=1e-6)
+    # Epochs are passes over what trains.
+    assert TrainingRun(replace(CONFIG, budget=Budget(epochs=1)), joined).open() == len(joined.train)
+    # A rate so high that the first report is the best.
+    hot = replace(CONFIG, optimizer=Choice("sgd", dict(CONFIG.optimizer.params) | {"lr": 0.0}), patience=0)
+    assert run(hot, data, 256)[1].best_step == 1
+    assert run(hot, joined, 256)[1].best_step == CONFIG.reports
+
+
 def test_closing_ends_a_run(data: DeviceData) -> None:
     generator = train(CONFIG, data, 128)
     assert next(generator).step == 1
