@@ -59,8 +59,9 @@ class ConfirmSpec:
     def part(self) -> str:
         """The part of the study that holds such runs: runs of one budget compare, and are kept together."""
         rows = "" if self.train_on == "train" else self.train_on
-        budget = "" if self.epochs is None else f"{self.epochs:g}-epochs"
-        return "-".join(filter(None, ("confirm", rows, budget or (self.seconds and f"{self.seconds:g}-seconds"))))
+        epochs = "" if self.epochs is None else f"{self.epochs:g}-epochs"
+        seconds = "" if self.seconds is None else f"{self.seconds:g}-seconds"
+        return "-".join(filter(None, ("confirm", rows, epochs, seconds)))
 
 
 def plan_runs(store: StudyStore, asked: ConfirmSpec, seed: int) -> list[PlannedRun]:

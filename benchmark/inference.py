@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution
 from torch import Tensor, nn
 
 from benchmark.artifacts import Artifacts
@@ -15,7 +17,17 @@ from benchmark.datasets import DATASETS, Say
 from benchmark.definition import StudySpec, stored_study
 from benchmark.ensemble import RefittedEnsemble, refitted
 from benchmark.errors import BenchError
-from benchmark.records import Dataset, Entrant, FileKind, Images, Split, SplitRows, TrialConfig
+from benchmark.records import (
+    Dataset,
+    Entrant,
+    FileKind,
+    Images,
+    Parameters,
+    ParameterValue,
+    Split,
+    SplitRows,
+    TrialConfig,
+)
 from benchmark.space import Space
 from benchmark.splits import stratified_split
 from benchmark.store import StudyStore
@@ -151,11 +163,15 @@ def _load_models(part: StudyStore, entrant: Entrant, data: DeviceData) -> tuple[
     for number in entrant.members:
         trial, row = trials[number], files[number]
         assert row.file is not None
-        config = space.configure(trial.family, lambda name, _, of=trial.parameters: of[name], seed=0)
+        config = space.configure(trial.family, partial(_stored_value, trial.parameters), seed=0)
         network = build_network(config, data)
         load_weights(network, artifacts.read(row.file))
         loaded.append(LoadedModel(number, part.location.part, config, network.eval(), data))
     return tuple(loaded)
+
+
+def _stored_value(parameters: Parameters, name: str, _: BaseDistribution) -> ParameterValue:
+    return parameters[name]
 
 
 def _spec(store: StudyStore) -> StudySpec:
