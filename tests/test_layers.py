@@ -37,7 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # The stages of the pipeline.
     ("display", "ensemble", "explore", "figures", "search", "speed"),
     ("confirmation", "leaderboard"),
-    ("study", "verify"),
+    ("dashboard", "study", "verify"),
     ("deadline", "inference", "ray_engine"),
     ("cli",),
 )
@@ -54,6 +54,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
     "sqlite3": frozenset({"store"}),
     "typer": frozenset({"cli"}),
     "boto3": frozenset({"artifacts"}),
+    "optuna_dashboard": frozenset({"dashboard"}),
     "ray": frozenset({"ray_engine"}),
 }
 """Libraries that no other module may name."""
