@@ -234,22 +234,11 @@ def _search_here(
     plan: RunPlan | None = None,
 ) -> None:
     """Search, or train what was planned, with workers of this machine; `total` None is the study's own."""
-    from benchmark.display import SearchDisplay
-    from benchmark.search import Search, SearchLimits
-    from benchmark.space import Space
-    from benchmark.study import place_of_files
-    from benchmark.workers import worker_setups
+    from benchmark.local import search_here
 
-    setups = worker_setups(found, workers, spec, data, trains_on_val=plan is not None and plan.trains_on_val)
-    before, wanted = store.trials(), total or int(store.fact("trials"))
-    names = f"{len(setups)} worker{'s' if len(setups) > 1 else ''} on {', '.join(found)}"
-    told = store.location.key
-    console.print(f"study {told}: {done(before)} of {wanted} trials done; {names}", soft_wrap=True)
-    with SearchDisplay(console, told, before, wanted, timeout) as display:
-        search = Search(store, Space(spec), setups, place_of_files(store), display, plan)
-        end = search.run(SearchLimits(total, timeout))
-    _say_how_it_ended(console, end.why, store)
-    if end.why == "interrupted":
+    why = search_here(spec, store, found, console, workers=workers, total=total, timeout=timeout, data=data, plan=plan)
+    _say_how_it_ended(console, why, store)
+    if why == "interrupted":
         raise typer.Exit(_INTERRUPTED)
 
 

@@ -1,0 +1,46 @@
+"""A search with workers of this machine, followed on a console; opens no study and knows no command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmark.definition import StudySpec
+from benchmark.display import SearchDisplay
+from benchmark.records import RunPlan, TrialState
+from benchmark.search import Search, SearchLimits
+from benchmark.space import Space
+from benchmark.store import StudyStore
+from benchmark.study import place_of_files
+from benchmark.workers import worker_setups
+
+_ENDED_WELL = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+def search_here(
+    spec: StudySpec,
+    store: StudyStore,
+    devices: Sequence[str],
+    console: Console,
+    *,
+    workers: int | None = None,
+    total: int | None = None,
+    timeout: float | None = None,
+    data: Path | None = None,
+    plan: RunPlan | None = None,
+) -> str:
+    """Search, or train what was planned, until `total` trials are done or `timeout` seconds are over; why it ended.
+
+    `workers` None is one per GPU or core, `total` None the study's own number. Raises BenchError.
+    """
+    setups = worker_setups(devices, workers, spec, data, trains_on_val=plan is not None and plan.trains_on_val)
+    before, wanted = store.trials(), total or int(store.fact("trials"))
+    done = sum(trial.state in _ENDED_WELL for trial in before)
+    names = f"{len(setups)} worker{'s' if len(setups) > 1 else ''} on {', '.join(devices)}"
+    told = store.location.key
+    console.print(f"study {told}: {done} of {wanted} trials done; {names}", soft_wrap=True)
+    with SearchDisplay(console, told, before, wanted, timeout) as display:
+        search = Search(store, Space(spec), setups, place_of_files(store), display, plan)
+        return search.run(SearchLimits(total, timeout)).why
