@@ -3,8 +3,24 @@
 Heavy imports happen inside the commands, so that `bench --help` answers at once.
 """
 
-from benchmark.cli import searching, reading, dashboard, machine  # noqa: I001 - the order of `bench --help`
+from benchmark.cli import (  # noqa: I001 - the order of `bench --help`
+    searching,
+    reading,
+    dashboard,
+    machine,
+    data,
+)
 from benchmark.cli.app import app, main
 from benchmark.cli.options import seconds_of, sizes_of
 
-__all__ = ["app", "dashboard", "machine", "main", "reading", "searching", "seconds_of", "sizes_of"]
+__all__ = [
+    "app",
+    "dashboard",
+    "data",
+    "machine",
+    "main",
+    "reading",
+    "searching",
+    "seconds_of",
+    "sizes_of",
+]

@@ -1,9 +1,9 @@
-"""Commands about this machine and its data sets: speed, data fetch, data show."""
+"""The command that measures this machine: speed."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,13 +12,6 @@ from benchmark.cli.app import app
 from benchmark.cli.options import DataFolder, Root, StudyToSearch
 from benchmark.cli.output import teller
 from benchmark.cli.studies import default_study, read_definition
-from benchmark.errors import BenchError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-data_app = typer.Typer(no_args_is_help=True, help="Fetch and look at data sets.")
-app.add_typer(data_app, name="data")
 
 
 @app.command()
@@ -48,62 +41,3 @@ def speed(
         typer.echo(to_json(report))
     else:
         console.print(to_rich(report))
-
-
-@data_app.command("fetch")
-def data_fetch(
-    dataset: Annotated[str, typer.Argument(help="cifar10 or digits.")] = "cifar10",
-    data: DataFolder = None,
-) -> None:
-    """Fetch a data set into the cache, checked against its checksum.
-
-    Example: bench data fetch cifar10
-    """
-    from benchmark.datasets import DATASETS
-
-    console = Console()
-    found = DATASETS[dataset].build(data, teller(console))
-    console.print(f"{found.name}: {len(found.train):,} + {len(found.test):,} images, SHA-256 {found.fingerprint[:16]}")
-
-
-@data_app.command("show")
-def data_show(
-    dataset: Annotated[str, typer.Argument(help="cifar10 or digits.")] = "cifar10",
-    data: DataFolder = None,
-    root: Root = Path(),
-) -> None:
-    """Show counts, channel statistics, duplicates within and between the parts, and classes without images.
-
-    Writes a picture with sample images of every class, and one of the duplicates.
-
-    Example: bench data show cifar10
-    """
-    from benchmark.datasets import DATASETS
-    from benchmark.explore import describe, pair_grid, sample_grid, to_table
-    from benchmark.preflight import preflight, to_sentences
-
-    console = Console()
-    say = teller(console)
-    found = DATASETS[dataset].build(data, say)
-    console.print(to_table(describe(found)))
-    folder = root / "results" / "data"
-    samples, duplicates = folder / f"{found.name}.png", folder / f"{found.name}-duplicates.png"
-    _save(sample_grid(found), samples)
-    say(f"sample images: {samples}")
-    say("comparing every image with every other")
-    findings = preflight(found)
-    for sentence in to_sentences(findings, found.classes):
-        say(sentence)
-    if findings.exhibits:
-        _save(pair_grid(found, findings.exhibits), duplicates)
-        say(f"duplicates: {duplicates}")
-    else:
-        duplicates.unlink(missing_ok=True)
-
-
-def _save(picture: Image, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        picture.save(path)
-    except OSError as error:
-        raise BenchError(f"cannot write {path}: {error.strerror}; choose another folder with --root") from error

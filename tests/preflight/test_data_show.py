@@ -36,7 +36,8 @@ def test_duplicates_are_told_and_shown(
     assert "mean ± std" in table
     assert "train 6 cat and test 4 dog" in sentences
     assert "duplicates: results/data/planted-duplicates.png" in sentences
-    for name in ("planted.png", "planted-duplicates.png"):
+    for name in ("planted.png", "planted-means.png", "planted-duplicates.png"):
+        assert f"results/data/{name}" in output
         with Image.open(tmp_path / "results" / "data" / name) as picture:
             assert picture.size > (0, 0)
 
@@ -49,4 +50,4 @@ def test_without_duplicates_there_is_no_picture_of_them(
     folder.mkdir(parents=True)
     (folder / "planted-duplicates.png").write_bytes(b"from an earlier state of the data")
     assert "duplicates.png" not in show(noise(), monkeypatch, capfd)
-    assert [path.name for path in folder.iterdir()] == ["planted.png"]
+    assert sorted(path.name for path in folder.iterdir()) == ["planted-means.png", "planted.png"]

@@ -1,17 +1,16 @@
-"""Descriptions against plain NumPy, and a sample picture whose tiles are where they should be."""
+"""Pictures whose images are where they should be, as large as they should be, with words beside them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from PIL import Image, ImageChops
-from rich.console import Console
 
 from benchmark.errors import BenchError
-from benchmark.explore import CHUNK_ROWS, GAP, PAIR_GAP, PAPER, TILE, describe, pair_grid, sample_grid, to_table
+from benchmark.explore import mean_grid, pair_grid, sample_grid
+from benchmark.explore.layout import CELL_GAP, GAP, MOST_TILE, PAPER, TILE
 from benchmark.preflight import Pair, Place
 from benchmark.records import Dataset, Images, Split
-from benchmark.splits import stratified_split
 
 CLASSES = ("red", "green", "a much longer name")
 
@@ -25,39 +24,6 @@ def _dataset(channels: int = 3, rows: int = 60) -> Dataset:
         return Images(pixels, np.arange(rows) % 3)
 
     return Dataset("tiny", CLASSES, part(rows), part(31), "f" * 64)
-
-
-def test_statistics_agree_with_numpy_over_several_chunks() -> None:
-    dataset = _dataset(rows=2 * CHUNK_ROWS + 7)
-    train, test = describe(dataset).parts
-    for part, images in ((train, dataset.train), (test, dataset.test)):
-        scaled = images.pixels / 255
-        np.testing.assert_allclose(part.channel_means, scaled.mean(axis=(0, 1, 2)), rtol=1e-12)
-        np.testing.assert_allclose(part.channel_stds, scaled.std(axis=(0, 1, 2)), rtol=1e-12)
-        assert part.class_counts == tuple(np.bincount(images.labels))
-        assert part.rows == len(images)
-
-
-def test_a_divided_training_part_is_described_in_two() -> None:
-    dataset = _dataset()
-    rows = stratified_split(dataset.train.labels, 12, seed=0)
-    train, val, test = describe(dataset, rows).parts
-    assert [part.split for part in (train, val, test)] == [Split.TRAIN, Split.VAL, Split.TEST]
-    assert (train.class_counts, val.class_counts, test.class_counts) == ((16, 16, 16), (4, 4, 4), (11, 10, 10))
-    np.testing.assert_allclose(val.channel_means, (dataset.train.pixels[rows.val] / 255).mean(axis=(0, 1, 2)))
-
-
-@pytest.mark.parametrize(("channels", "names"), [(1, ["gray"]), (2, ["channel 0", "channel 1"]), (3, ["red", "blue"])])
-def test_the_table_shows_classes_counts_and_statistics(channels: int, names: list[str]) -> None:
-    description = describe(_dataset(channels))
-    console = Console(width=100)
-    with console.capture() as capture:
-        console.print(to_table(description))
-    text = capture.get()
-    train = description.parts[0]
-    expected = [*CLASSES, "60", "31", f"{train.channel_means[0]:.4f} ± {train.channel_stds[0]:.4f}"]
-    for words in (*expected, *(f"{name}, mean" for name in names), "4 x 5 pixels"):
-        assert words in text
 
 
 def _plain(rows_per_class: int) -> Dataset:
@@ -125,7 +91,7 @@ def test_the_images_of_a_pair_stand_side_by_side() -> None:
         places.append((xs.min(), ys.min()))
     (red, y), (green, _), (blue, _), (last, _) = places
     assert {place[1] for place in places} == {y}
-    assert (green - red, last - blue) == (2 * TILE + PAIR_GAP, 2 * TILE + PAIR_GAP)
+    assert (green - red, last - blue) == (2 * TILE + CELL_GAP, 2 * TILE + CELL_GAP)
     below = picture[y + TILE + GAP :]
     assert (below[:, red:blue] < 60).all(axis=-1).any(), "contradicting labels are in ink"
     assert not (below[:, blue:] < 60).all(axis=-1).any(), "others are faint"
@@ -134,3 +100,37 @@ def test_the_images_of_a_pair_stand_side_by_side() -> None:
 def test_a_picture_of_no_pairs_is_refused() -> None:
     with pytest.raises(BenchError, match="at least one pair"):
         pair_grid(_dataset(), [])
+
+
+def test_mean_images_stand_over_their_names() -> None:
+    dataset = _plain(4)
+    dataset.train.pixels[:2, :, :, 0] = 100  # of four red ones
+    picture = np.asarray(mean_grid(dataset))
+    for colour in ((150, 0, 0), (0, 200, 0), (0, 0, 200)):
+        ys, xs = np.nonzero((picture == colour).all(axis=-1))
+        assert len(ys) == TILE * 2 * TILE
+        below = picture[ys.max() + GAP :, xs.min() : xs.max()]
+        assert (below < 60).all(axis=-1).any(), "its name is below"
+
+
+def test_the_mean_of_gray_images_is_gray_and_a_class_without_images_has_none() -> None:
+    gray = _dataset(channels=1)
+    of_two = Images(gray.train.pixels[gray.train.labels < 2], gray.train.labels[gray.train.labels < 2])
+    picture = np.asarray(mean_grid(Dataset("gray", CLASSES, of_two, gray.test, "f" * 64))).astype(int)
+    coloured = np.ptp(picture, axis=-1) > 4
+    assert not coloured.any()
+    means = [of_two.pixels[of_two.labels == label].mean(axis=0)[..., 0] for label in (0, 1)]
+    for mean in means:
+        # 4 x 5 pixels, enlarged by 16
+        for level in np.rint(mean).ravel():
+            assert (picture[..., 0] == level).sum() >= 16 * 16
+
+
+def test_large_images_are_shrunk() -> None:
+    labels = np.arange(3)
+    pixels = np.full((3, 300, 200, 3), (9, 99, 199), np.uint8)
+    images = Images(pixels, labels)
+    picture = np.asarray(sample_grid(Dataset("large", CLASSES, images, images, "f" * 64), per_class=1))
+    ys, xs = np.nonzero((picture == (9, 99, 199)).all(axis=-1))
+    assert (np.bincount(ys) > 0).sum() == 3 * MOST_TILE
+    assert xs.max() - xs.min() + 1 == round(200 * MOST_TILE / 300)

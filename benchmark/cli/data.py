@@ -1,0 +1,90 @@
+"""Commands about data sets: data fetch, data show."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from benchmark.cli.app import app
+from benchmark.cli.options import DataFolder, Root
+from benchmark.cli.output import teller
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from benchmark.records import Dataset
+
+Say = Callable[[str], None]
+
+data_app = typer.Typer(no_args_is_help=True, help="Fetch and look at data sets.")
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("fetch")
+def data_fetch(
+    dataset: Annotated[str, typer.Argument(help="cifar10 or digits.")] = "cifar10",
+    data: DataFolder = None,
+) -> None:
+    """Fetch a data set into the cache, checked against its checksum.
+
+    Example: bench data fetch cifar10
+    """
+    from benchmark.datasets import DATASETS
+
+    console = Console()
+    found = DATASETS[dataset].build(data, teller(console))
+    console.print(f"{found.name}: {len(found.train):,} + {len(found.test):,} images, SHA-256 {found.fingerprint[:16]}")
+
+
+@data_app.command("show")
+def data_show(
+    dataset: Annotated[str, typer.Argument(help="cifar10 or digits.")] = "cifar10",
+    data: DataFolder = None,
+    root: Root = Path(),
+) -> None:
+    """Show counts, channel statistics, duplicates within and between the parts, and classes without images.
+
+    Writes pictures: sample images of every class, mean images, and duplicates.
+
+    Example: bench data show cifar10
+    """
+    from benchmark.datasets import DATASETS
+    from benchmark.explore import describe, mean_grid, sample_grid, to_table
+
+    console = Console()
+    say = teller(console)
+    found = DATASETS[dataset].build(data, say)
+    console.print(to_table(describe(found)))
+    folder = root / "results" / "data"
+    _save(sample_grid(found), folder / f"{found.name}.png", "sample images", say)
+    _save(mean_grid(found), folder / f"{found.name}-means.png", "mean images", say)
+    _show_duplicates(found, folder, say)
+
+
+def _show_duplicates(dataset: Dataset, folder: Path, say: Say) -> None:
+    from benchmark.explore import pair_grid
+    from benchmark.preflight import preflight, to_sentences
+
+    say("comparing every image with every other")
+    findings = preflight(dataset)
+    for sentence in to_sentences(findings, dataset.classes):
+        say(sentence)
+    picture = folder / f"{dataset.name}-duplicates.png"
+    if findings.exhibits:
+        _save(pair_grid(dataset, findings.exhibits), picture, "duplicates", say)
+    else:
+        picture.unlink(missing_ok=True)
+
+
+def _save(picture: Image, path: Path, what: str, say: Say) -> None:
+    from benchmark.files import replace_files
+
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    replace_files({path: file.getvalue()}, f"the picture {path.name}")
+    say(f"{what}: {path}")
