@@ -44,6 +44,9 @@ def data_fetch(
 @data_app.command("show")
 def data_show(
     dataset: Annotated[str, typer.Argument(help="cifar10 or digits.")] = "cifar10",
+    augmented: Annotated[
+        bool, typer.Option("--augmented", help="Also draw what every augmentation makes of some images.")
+    ] = False,
     data: DataFolder = None,
     root: Root = Path(),
 ) -> None:
@@ -51,7 +54,7 @@ def data_show(
 
     Writes pictures: sample images of every class, mean images, and duplicates.
 
-    Example: bench data show cifar10
+    Example: bench data show cifar10 --augmented
     """
     from benchmark.datasets import DATASETS
     from benchmark.explore import describe, mean_grid, sample_grid, to_table
@@ -63,6 +66,10 @@ def data_show(
     folder = root / "results" / "data"
     _save(sample_grid(found), folder / f"{found.name}.png", "sample images", say)
     _save(mean_grid(found), folder / f"{found.name}-means.png", "mean images", say)
+    if augmented:
+        from benchmark.explore import augmented_grid
+
+        _save(augmented_grid(found), folder / f"{found.name}-augmented.png", "augmentations", say)
     _show_duplicates(found, folder, say)
 
 

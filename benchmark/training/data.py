@@ -6,7 +6,7 @@ Everything stays uint8 on the device; a batch is an index gather, and augmentati
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.augmentations import AUGMENTATIONS, Augmentation, Batch
+from benchmark.augmentations import Batch
+from benchmark.augmentations.pipeline import Pipeline
 from benchmark.records import Choice, Dataset, Images, ImageShape, SplitRows
 from benchmark.training.device import DeviceChoice
 
@@ -113,16 +114,7 @@ class BatchStream:
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
         self._position = 0
-        entries = sorted(
-            ((AUGMENTATIONS[choice.name], choice.params) for choice in augmentations),
-            key=lambda pair: pair[0].tags["order"],
-        )
-        self._on_uint8: list[Augmentation] = []
-        self._on_float: list[Augmentation] = []
-        for entry, params in entries:
-            # Once one stage needs floats, all later ones get floats, so that the order holds.
-            stage = self._on_uint8 if entry.tags["on_uint8"] and not self._on_float else self._on_float
-            stage.append(entry.build(**params))
+        self._augment = Pipeline(augmentations)
 
     def __iter__(self) -> Self:
         return self
@@ -163,12 +155,7 @@ class BatchStream:
             fill=self._data.mean,
             generator=self._generator,
         )
-        for augment in self._on_uint8:
-            batch = augment(batch)
-        if self._on_float:
-            batch = replace(batch, images=batch.images.float().div_(255))
-            for augment in self._on_float:
-                batch = augment(batch)
+        batch = self._augment(batch)
         return self._data.normalise(batch.images), batch.targets
 
 
