@@ -29,9 +29,8 @@ from benchmark.records import (
     TrialConfig,
 )
 from benchmark.space import Space
-from benchmark.splits import stratified_split
 from benchmark.store import StudyStore
-from benchmark.study import place_of_files
+from benchmark.study import division_of, place_of_files
 from benchmark.training import DeviceData, Part, build_network, choose_device, load_weights, predict
 
 
@@ -120,14 +119,8 @@ def load_study_data(store: StudyStore, device: str = "auto", folder: Path | None
     `folder` holds a copy of the data set; without one it is the cache's or fetched. Raises BenchError where the data
     are not those of the study.
     """
-    spec = _spec(store)
-    dataset = DATASETS[spec.dataset].build(folder, say)
-    rows = stratified_split(dataset.train.labels, spec.split.val, spec.split.seed)
-    if (dataset.fingerprint, rows.digest) != (store.fact("fingerprint"), store.fact("split_digest")):
-        raise BenchError(
-            f"study {store.location.name!r} was made with other images of {spec.dataset}: SHA-256 "
-            f"{store.fact('fingerprint')[:16]}, and these have {dataset.fingerprint[:16]}"
-        )
+    dataset = DATASETS[_spec(store).dataset].build(folder, say)
+    rows = division_of(store, dataset)
     return StudyData(dataset, rows, DeviceData.load(dataset, rows, choose_device(device)))
 
 

@@ -38,7 +38,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("display", "ensemble", "explore", "figures", "search", "speed"),
     ("confirmation", "leaderboard"),
     ("dashboard", "study", "verify"),
-    ("deadline", "inference", "local", "ray_engine"),
+    ("deadline", "inference", "label_check", "local", "ray_engine"),
     ("cli",),
 )
 """A module imports from earlier rows, and from its own package where it is one. Later rows know more."""

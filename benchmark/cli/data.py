@@ -11,13 +11,15 @@ import typer
 from rich.console import Console
 
 from benchmark.cli.app import app
-from benchmark.cli.options import DataFolder, Root
+from benchmark.cli.options import DataFolder, Root, Storage
 from benchmark.cli.output import teller
+from benchmark.cli.studies import open_named
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from benchmark.records import Dataset
+    from benchmark.store import StudyStore
 
 Say = Callable[[str], None]
 
@@ -47,7 +49,11 @@ def data_show(
     augmented: Annotated[
         bool, typer.Option("--augmented", help="Also draw what every augmentation makes of some images.")
     ] = False,
+    study: Annotated[
+        str | None, typer.Option(help="Also look for wrong labels, by what this study's models predicted.")
+    ] = None,
     data: DataFolder = None,
+    storage: Storage = None,
     root: Root = Path(),
 ) -> None:
     """Show counts, channel statistics, duplicates within and between the parts, and classes without images.
@@ -61,6 +67,7 @@ def data_show(
 
     console = Console()
     say = teller(console)
+    store = None if study is None else open_named(study, root, storage, console, to_read=True)
     found = DATASETS[dataset].build(data, say)
     console.print(to_table(describe(found)))
     folder = root / "results" / "data"
@@ -71,6 +78,8 @@ def data_show(
 
         _save(augmented_grid(found), folder / f"{found.name}-augmented.png", "augmentations", say)
     _show_duplicates(found, folder, say)
+    if store is not None:
+        _show_suspects(found, store, folder, say)
 
 
 def _show_duplicates(dataset: Dataset, folder: Path, say: Say) -> None:
@@ -84,6 +93,23 @@ def _show_duplicates(dataset: Dataset, folder: Path, say: Say) -> None:
     picture = folder / f"{dataset.name}-duplicates.png"
     if findings.exhibits:
         _save(pair_grid(dataset, findings.exhibits), picture, "duplicates", say)
+    else:
+        picture.unlink(missing_ok=True)
+
+
+def _show_suspects(dataset: Dataset, store: StudyStore, folder: Path, say: Say) -> None:
+    from benchmark.explore import suspect_grid
+    from benchmark.files import replace_files
+    from benchmark.label_check import check_labels, in_words, to_csv
+
+    check = check_labels(store, dataset)
+    for sentence in in_words(check, dataset.classes):
+        say(sentence)
+    picture, table = (folder / f"{dataset.name}-suspects.{kind}" for kind in ("png", "csv"))
+    replace_files({table: to_csv(check, dataset.classes).encode()}, f"the table {table.name}")
+    say(f"all of them: {table}")
+    if check.suspects:
+        _save(suspect_grid(dataset, check.suspects), picture, "suspect labels", say)
     else:
         picture.unlink(missing_ok=True)
 

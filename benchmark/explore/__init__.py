@@ -2,7 +2,7 @@
 
 from benchmark.explore.augmented import augmented_grid
 from benchmark.explore.numbers import Description, PartDescription, describe, mean_images, to_table
-from benchmark.explore.pictures import mean_grid, pair_grid, sample_grid
+from benchmark.explore.pictures import mean_grid, pair_grid, sample_grid, suspect_grid
 
 __all__ = [
     "Description",
@@ -13,5 +13,6 @@ __all__ = [
     "mean_images",
     "pair_grid",
     "sample_grid",
+    "suspect_grid",
     "to_table",
 ]

@@ -1,4 +1,4 @@
-"""Pictures of a data set: samples, mean images, and pairs of images that are the same; computes nothing of its own."""
+"""Pictures of a data set: samples, mean images, duplicates and suspect labels; finds nothing itself."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from PIL import Image
 from benchmark.errors import BenchError
 from benchmark.explore.layout import Cell, Row, draw_cells, draw_rows
 from benchmark.explore.numbers import mean_images
-from benchmark.preflight import Pair, nearness_in_words, place_in_words, plural
+from benchmark.preflight import Pair, SuspectLabel, nearness_in_words, place_in_words, plural
 from benchmark.records import Dataset, Images, Split
 
 PAIRS_A_ROW = 4
 MEANS_A_ROW = 5
+SUSPECTS_A_ROW = 8
+MOST_SUSPECTS = 40
 
 
 def sample_grid(dataset: Dataset, per_class: int = 10, seed: int = 0) -> Image.Image:
@@ -64,6 +66,28 @@ def pair_grid(dataset: Dataset, pairs: Sequence[Pair]) -> Image.Image:
         cells.append(Cell(images, [*words, nearness_in_words(pair)], stressed=pair.conflicting))
     title = f"{dataset.name}: identical and nearly identical images"
     return draw_cells(title, cells, dataset.image_shape, columns=PAIRS_A_ROW)
+
+
+def suspect_grid(dataset: Dataset, suspects: Sequence[SuspectLabel]) -> Image.Image:
+    """A picture of the first `MOST_SUSPECTS` images whose labels models contradict, with what they say below each.
+
+    Probabilities are of the suggested class and of the label. Raises BenchError where there is none.
+    """
+    if not suspects:
+        raise BenchError("a picture of suspect labels needs at least one")
+    cells = []
+    for suspect in suspects[:MOST_SUSPECTS]:
+        label, suggested = (dataset.classes[number] for number in (suspect.place.label, suspect.suggested))
+        place = suspect.place
+        lines = (
+            f"{place.split} {place.row}",
+            f"label {label}, {suspect.label_probability:.2f}",
+            f"rather {suggested}, {suspect.probability:.2f}",
+            f"say {100 * suspect.agreement:.0f} % of the models",
+        )
+        cells.append(Cell([_part(dataset, place.split).pixels[place.row]], lines))
+    title = f"{dataset.name}: labels that models contradict, the most suspicious first"
+    return draw_cells(title, cells, dataset.image_shape, columns=SUSPECTS_A_ROW)
 
 
 def _part(dataset: Dataset, split: Split) -> Images:

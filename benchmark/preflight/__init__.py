@@ -15,20 +15,31 @@ is meant for photographs.
 
 from benchmark.preflight._pool import parts_of
 from benchmark.preflight.checks import NEAR_DUPLICATE, preflight
-from benchmark.preflight.findings import ClassRows, Duplicates, Findings, Pair, Place
-from benchmark.preflight.sentences import nearness_in_words, place_in_words, plural, to_sentences
+from benchmark.preflight.findings import ClassRows, Duplicates, Findings, Pair, Place, SuspectLabel
+from benchmark.preflight.sentences import (
+    nearness_in_words,
+    place_in_words,
+    plural,
+    suspect_in_words,
+    to_sentences,
+)
+from benchmark.preflight.suspects import LEAST_AGREEMENT, suspect_labels
 
 __all__ = [
+    "LEAST_AGREEMENT",
     "NEAR_DUPLICATE",
     "ClassRows",
     "Duplicates",
     "Findings",
     "Pair",
     "Place",
+    "SuspectLabel",
     "nearness_in_words",
     "parts_of",
     "place_in_words",
     "plural",
     "preflight",
+    "suspect_in_words",
+    "suspect_labels",
     "to_sentences",
 ]

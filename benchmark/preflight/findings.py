@@ -76,3 +76,23 @@ class Findings:
     constant: tuple[Place, ...]
     empty: tuple[str, ...]
     scarce: tuple[ClassRows, ...]
+
+
+@dataclass(frozen=True)
+class SuspectLabel:
+    """An image whose label models contradict: the class they suggest, and how sure of it they are.
+
+    `probability` and `label_probability`: of the suggested class and of the label, in [0, 1], mean of the models.
+    `agreement`: share of the models that put the suggested class first.
+    """
+
+    place: Place
+    suggested: int
+    probability: float
+    label_probability: float
+    agreement: float
+
+    @property
+    def margin(self) -> float:
+        """How much less probable the label is than the suggested class, in [-1, 0); the lower, the more suspicious."""
+        return self.label_probability - self.probability

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from benchmark.preflight._near import LEAST_DETAIL
-from benchmark.preflight.findings import Duplicates, Findings, Pair, Place
+from benchmark.preflight.findings import Duplicates, Findings, Pair, Place, SuspectLabel
 
 LISTED = 10
 
@@ -73,6 +73,14 @@ def _about_classes(findings: Findings) -> list[str]:
         listed = ", ".join(f"{rows.name} ({rows.rows:,})" for rows in scarce)
         sentences.append(f"Classes with no or few images in {split}: {listed}.")
     return sentences or ["Every class has its images in every part."]
+
+
+def suspect_in_words(suspect: SuspectLabel, classes: Sequence[str]) -> str:
+    """Such as `test 17 frog, rather cat (0.97 to 0.01, 95 % of the models)`."""
+    return (
+        f"{place_in_words(suspect.place, classes)}, rather {classes[suspect.suggested]} "
+        f"({suspect.probability:.2f} to {suspect.label_probability:.2f}, {100 * suspect.agreement:.0f} % of the models)"
+    )
 
 
 def plural(count: int, noun: str) -> str:
