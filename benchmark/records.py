@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.errors import BenchError, SealedTestError
+
+CHUNK_BYTES = 2**23
 
 ParameterValue = str | int | float | bool | None
 Parameters = Mapping[str, ParameterValue]
@@ -63,6 +65,12 @@ class Images:
     def take(self, rows: NDArray[np.int64]) -> Images:
         """The given rows, in the given order."""
         return Images(self.pixels[rows], self.labels[rows])
+
+    def chunks(self, rows: NDArray[np.int64] | None = None) -> Iterator[Images]:
+        """The given rows, or all, in order, some `CHUNK_BYTES` at a time: for pixels that are not all in memory."""
+        order = np.arange(len(self)) if rows is None else rows
+        size = max(1, CHUNK_BYTES // int(np.prod(self.pixels.shape[1:])))
+        return (self.take(order[start : start + size]) for start in range(0, len(order), size))
 
 
 @dataclass(frozen=True, eq=False)

@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("space", "training"),
     ("sampling", "workers"),
     # The stages of the pipeline.
-    ("display", "ensemble", "explore", "figures", "search", "speed"),
+    ("dataset_export", "display", "ensemble", "explore", "figures", "search", "speed"),
     ("confirmation", "leaderboard"),
     ("dashboard", "study", "verify"),
     ("deadline", "inference", "label_check", "local", "ray_engine"),

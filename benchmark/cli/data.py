@@ -1,4 +1,4 @@
-"""Commands about data sets: data fetch, data show."""
+"""Commands about data sets: data fetch, data show, data export."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
-data_app = typer.Typer(no_args_is_help=True, help="Fetch and look at data sets.")
+data_app = typer.Typer(no_args_is_help=True, help="Fetch, look at and export data sets.")
 app.add_typer(data_app, name="data")
 
 
@@ -80,6 +80,27 @@ def data_show(
     _show_duplicates(found, folder, say)
     if store is not None:
         _show_suspects(found, store, folder, say)
+
+
+@data_app.command("export")
+def data_export(
+    dataset: Annotated[str, typer.Argument(help="cifar10 or digits.")] = "cifar10",
+    form: Annotated[str, typer.Option("--format", help="csv, png, npz or binary (CIFAR-10's own).")] = "npz",
+    to: Annotated[Path | None, typer.Option(help="The folder to write; default: NAME-FORMAT here.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,
+    data: DataFolder = None,
+) -> None:
+    """Write a data set to files that other programs read, and what is in them to manifest.json.
+
+    Example: bench data export cifar10 --format png --to cifar10-images
+    """
+    from benchmark.dataset_export import export
+    from benchmark.datasets import DATASETS
+
+    say = teller(Console())
+    found = DATASETS[dataset].build(data, say)
+    folder = export(found, form, to or Path(f"{found.name}-{form}"), overwrite=overwrite)
+    say(f"{found.name}: {len(found.train):,} + {len(found.test):,} images written to {folder}")
 
 
 def _show_duplicates(dataset: Dataset, folder: Path, say: Say) -> None:

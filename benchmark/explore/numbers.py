@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +11,6 @@ from rich.table import Table
 from benchmark.preflight import parts_of, plural
 from benchmark.records import Dataset, Images, ImageShape, Split, SplitRows
 
-CHUNK_BYTES = 2**23
 LEVELS = 256
 
 
@@ -46,7 +43,7 @@ class Description:
 def describe(dataset: Dataset, split_rows: SplitRows | None = None) -> Description:
     """Counts and channel statistics of each part, the training part divided where `split_rows` is given.
 
-    Exact, in one pass over `CHUNK_BYTES` of images at a time, so that memory-mapped pixels are never all in memory.
+    Exact, in one pass over chunks of images, so that memory-mapped pixels are never all in memory.
     """
     parts = parts_of(dataset, split_rows)
     return Description(
@@ -61,7 +58,7 @@ def describe(dataset: Dataset, split_rows: SplitRows | None = None) -> Descripti
 def _described(split: Split, images: Images, rows: NDArray[np.int64], num_classes: int) -> PartDescription:
     channels = images.pixels.shape[-1]
     histograms = np.zeros((channels, LEVELS), np.int64)
-    for chunk in _chunks(images, rows):
+    for chunk in images.chunks(rows):
         for channel in range(channels):
             histograms[channel] += np.bincount(chunk.pixels[..., channel].ravel(), minlength=LEVELS)
     # of bytes the histogram is a complete summary: no rounding adds up, whatever the number of pixels
@@ -79,17 +76,11 @@ def mean_images(images: Images, num_classes: int) -> NDArray[np.float64]:
     Exact but for one rounding, in one pass as `describe`.
     """
     sums = np.zeros((num_classes, *images.pixels.shape[1:]), np.int64)
-    for chunk in _chunks(images, np.arange(len(images))):
+    for chunk in images.chunks():
         for label in np.unique(chunk.labels):
             sums[label] += chunk.pixels[chunk.labels == label].sum(axis=0, dtype=np.int64)
     counts = np.bincount(images.labels, minlength=num_classes)[:, np.newaxis, np.newaxis, np.newaxis]
     return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
-
-
-def _chunks(images: Images, rows: NDArray[np.int64]) -> Iterator[Images]:
-    size = max(1, CHUNK_BYTES // int(np.prod(images.pixels.shape[1:])))
-    for start, end in pairwise([*range(0, len(rows), size), len(rows)]):
-        yield images.take(rows[start:end])
 
 
 def to_table(description: Description) -> Table:

@@ -26,7 +26,7 @@ def _dataset(channels: int = 3, rows: int = 60) -> Dataset:
 
 
 def test_statistics_agree_with_numpy_over_several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.explore.numbers.CHUNK_BYTES", 7 * IMAGE_BYTES)
+    monkeypatch.setattr("benchmark.records.CHUNK_BYTES", 7 * IMAGE_BYTES)
     dataset = _dataset()
     train, test = describe(dataset).parts
     for part, images in ((train, dataset.train), (test, dataset.test)):
@@ -60,7 +60,7 @@ def test_the_table_shows_classes_counts_and_statistics(channels: int, names: lis
 
 
 def test_mean_images_agree_with_numpy_over_several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmark.explore.numbers.CHUNK_BYTES", 7 * IMAGE_BYTES)
+    monkeypatch.setattr("benchmark.records.CHUNK_BYTES", 7 * IMAGE_BYTES)
     train = _dataset().train
     means = mean_images(train, 4)
     for label in range(3):
