@@ -26,7 +26,7 @@ _LEAF_KEYS = {"low", "high", "step", "log"}
 _TEMPLATE = """\
 # The question of a study. Trials already run depend on every line but those marked *.
 
-dataset = "cifar10"                 # cifar10 or digits
+dataset = "cifar10"                 # cifar10, digits, or folder: images of your own, by --data PATH
 seed = 0                            # every other seed follows from it
 families = ["cnn", "resnet", "vgg", "efficientnet"]     # and timm_zoo, for any other timm model
 augmentations = ["flip", "crop", "cutout"]              # also rotation, color, mixup; the search turns each on or off

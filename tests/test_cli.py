@@ -128,6 +128,11 @@ def refused(bench: Run, root: Path, words: str, *messages: str) -> None:
         ("speed tiny --seconds nan", "--seconds"),
         ("data fetch digist", "unknown data set 'digist'; did you mean 'digits'?"),
         ("data show digist", "unknown data set 'digist'; did you mean 'digits'?"),
+        ("data show digits --study tinny", "unknown study 'tinny'; did you mean 'tiny'?"),
+        ("data show folder", "name where they are: --data PATH"),
+        ("data export digits --format cvs --to new", "unknown format 'cvs'; did you mean 'csv'?"),
+        ("data export digits --to studies", "has files in it; choose another folder"),
+        ("data export digits --to studies --overwrite", "has files that are not of an earlier export"),
         ("serach", "serach"),
     ],
 )

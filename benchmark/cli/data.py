@@ -29,7 +29,7 @@ app.add_typer(data_app, name="data")
 
 @data_app.command("fetch")
 def data_fetch(
-    dataset: Annotated[str, typer.Argument(help="cifar10 or digits.")] = "cifar10",
+    dataset: Annotated[str, typer.Argument(help="cifar10, digits, or folder: your own images, by --data.")] = "cifar10",
     data: DataFolder = None,
 ) -> None:
     """Fetch a data set into the cache, checked against its checksum.
@@ -45,7 +45,7 @@ def data_fetch(
 
 @data_app.command("show")
 def data_show(
-    dataset: Annotated[str, typer.Argument(help="cifar10 or digits.")] = "cifar10",
+    dataset: Annotated[str, typer.Argument(help="cifar10, digits, or folder: your own images, by --data.")] = "cifar10",
     augmented: Annotated[
         bool, typer.Option("--augmented", help="Also draw what every augmentation makes of some images.")
     ] = False,
@@ -62,14 +62,16 @@ def data_show(
 
     Example: bench data show cifar10 --augmented
     """
-    from benchmark.datasets import DATASETS
+    from benchmark.datasets import inspect_dataset
     from benchmark.explore import describe, mean_grid, sample_grid, to_table
 
     console = Console()
     say = teller(console)
     store = None if study is None else open_named(study, root, storage, console, to_read=True)
-    found = DATASETS[dataset].build(data, say)
+    found, sentences = inspect_dataset(dataset, data, say)
     console.print(to_table(describe(found)))
+    for sentence in sentences:
+        say(sentence)
     folder = root / "results" / "data"
     _save(sample_grid(found), folder / f"{found.name}.png", "sample images", say)
     _save(mean_grid(found), folder / f"{found.name}-means.png", "mean images", say)
@@ -77,14 +79,14 @@ def data_show(
         from benchmark.explore import augmented_grid
 
         _save(augmented_grid(found), folder / f"{found.name}-augmented.png", "augmentations", say)
-    _show_duplicates(found, folder, say)
     if store is not None:
         _show_suspects(found, store, folder, say)
+    _show_duplicates(found, folder, say)
 
 
 @data_app.command("export")
 def data_export(
-    dataset: Annotated[str, typer.Argument(help="cifar10 or digits.")] = "cifar10",
+    dataset: Annotated[str, typer.Argument(help="cifar10, digits, or folder: your own images, by --data.")] = "cifar10",
     form: Annotated[str, typer.Option("--format", help="csv, png, npz or binary (CIFAR-10's own).")] = "npz",
     to: Annotated[Path | None, typer.Option(help="The folder to write; default: NAME-FORMAT here.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,

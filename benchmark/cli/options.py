@@ -33,7 +33,11 @@ Workers = Annotated[
 ]
 Timeout = Annotated[str | None, typer.Option(help="Stop after so long: 90s, 30m, 2h.")]
 DataFolder = Annotated[
-    Path | None, typer.Option("--data", help="A folder with a copy of the data set, in any of its published forms.")
+    Path | None,
+    typer.Option(
+        "--data",
+        help="A folder with a published form of the data set; for the data set folder, that of your images.",
+    ),
 ]
 StudyToSearch = Annotated[
     str | None, typer.Argument(help="The study; default: cifar10 with a GPU, cifar10-cpu without.", metavar="[STUDY]")

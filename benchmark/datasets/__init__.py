@@ -1,4 +1,7 @@
-"""Data sets: what a loader takes and gives; one file each, found by the registry. Imports no torch."""
+"""Data sets: what a loader takes and gives; one file each, found by the registry. Imports no torch.
+
+Tag, of data sets that may have faults: `inspect`, their Inspector.
+"""
 
 from __future__ import annotations
 
@@ -23,4 +26,21 @@ class Loader(Protocol):
         """
 
 
+class Inspector(Protocol):
+    """Gives what can be loaded of a data set that may have faults, and says in sentences what is wrong."""
+
+    def __call__(self, folder: Path | None, say: Say, /) -> tuple[Dataset, tuple[str, ...]]:
+        """As a loader, but what cannot be read is left out. Raises BenchError where nothing is left."""
+
+
 DATASETS: Registry[[Path | None, Say], Dataset] = Registry("data set", __name__)
+
+
+def inspect_dataset(name: str, folder: Path | None, say: Say) -> tuple[Dataset, tuple[str, ...]]:
+    """What can be loaded of a data set, for a look at it, and in sentences what is wrong with its files.
+
+    Raises UnknownNameError, and what its loader or inspector raises.
+    """
+    entry = DATASETS[name]
+    inspect: Inspector | None = entry.tags.get("inspect")
+    return (entry.build(folder, say), ()) if inspect is None else inspect(folder, say)

@@ -15,7 +15,7 @@ from benchmark.records import Dataset
 
 
 def show(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> str:
-    found = {"planted": SimpleNamespace(build=lambda folder, say: dataset)}
+    found = {"planted": SimpleNamespace(build=lambda folder, say: dataset, tags={})}
     monkeypatch.setattr("benchmark.datasets.DATASETS", found)
     monkeypatch.setattr(sys, "argv", ["bench", "data", "show", "planted"])
     with pytest.raises(SystemExit) as end:
