@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from benchmark.store import StudyStore
 
 Say = Callable[[str], None]
+DatasetName = Annotated[str, typer.Argument(help="cifar10, digits, or folder: images of your own, by --data.")]
 
 data_app = typer.Typer(no_args_is_help=True, help="Fetch, look at and export data sets.")
 app.add_typer(data_app, name="data")
@@ -29,7 +30,7 @@ app.add_typer(data_app, name="data")
 
 @data_app.command("fetch")
 def data_fetch(
-    dataset: Annotated[str, typer.Argument(help="cifar10, digits, or folder: your own images, by --data.")] = "cifar10",
+    dataset: DatasetName = "cifar10",
     data: DataFolder = None,
 ) -> None:
     """Fetch a data set into the cache, checked against its checksum.
@@ -45,7 +46,7 @@ def data_fetch(
 
 @data_app.command("show")
 def data_show(
-    dataset: Annotated[str, typer.Argument(help="cifar10, digits, or folder: your own images, by --data.")] = "cifar10",
+    dataset: DatasetName = "cifar10",
     augmented: Annotated[
         bool, typer.Option("--augmented", help="Also draw what every augmentation makes of some images.")
     ] = False,
@@ -58,7 +59,8 @@ def data_show(
 ) -> None:
     """Show counts, channel statistics, duplicates within and between the parts, and classes without images.
 
-    Writes pictures: sample images of every class, mean images, and duplicates.
+    Writes pictures: sample images and the mean image of every class, and duplicates. With --study also labels of its
+    validation and test images that its models contradict, as a picture and a table.
 
     Example: bench data show cifar10 --augmented
     """
@@ -86,7 +88,7 @@ def data_show(
 
 @data_app.command("export")
 def data_export(
-    dataset: Annotated[str, typer.Argument(help="cifar10, digits, or folder: your own images, by --data.")] = "cifar10",
+    dataset: DatasetName = "cifar10",
     form: Annotated[str, typer.Option("--format", help="csv, png, npz or binary (CIFAR-10's own).")] = "npz",
     to: Annotated[Path | None, typer.Option(help="The folder to write; default: NAME-FORMAT here.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export.")] = False,

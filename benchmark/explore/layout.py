@@ -67,9 +67,9 @@ def draw_rows(
     return picture
 
 
-def draw_cells(title: str, cells: Sequence[Cell], shape: ImageShape, *, columns: int) -> Image.Image:
-    """A picture of at least one cell, so many side by side, with images of one `shape`."""
-    tile = _tile(shape)
+def draw_cells(title: str, cells: Sequence[Cell], shape: ImageShape, *, columns: int, least: int = TILE) -> Image.Image:
+    """A picture of at least one cell, so many side by side, with images of one `shape`, at least so high."""
+    tile = _tile(shape, least)
     across = max(1, *(len(cell.images) for cell in cells))
     widest = max(_width(cell.lines, COUNT_SIZE) for cell in cells)
     cell_width = max(across * (tile[0] + CELL_GAP) - CELL_GAP, widest) + MARGIN
@@ -93,11 +93,11 @@ def _sheet(title: str, width: int, height: int) -> Image.Image:
     return picture
 
 
-def _tile(shape: ImageShape) -> tuple[int, int]:
+def _tile(shape: ImageShape, least: int = TILE) -> tuple[int, int]:
     """Width and height at which images are shown."""
     if shape.height > MOST_TILE:
         return max(1, round(shape.width * MOST_TILE / shape.height)), MOST_TILE
-    factor = max(1, -(-TILE // shape.height))
+    factor = max(1, -(-least // shape.height))
     return shape.width * factor, shape.height * factor
 
 

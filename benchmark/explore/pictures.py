@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from benchmark.errors import BenchError
-from benchmark.explore.layout import Cell, Row, draw_cells, draw_rows
+from benchmark.explore.layout import MOST_TILE, Cell, Row, draw_cells, draw_rows
 from benchmark.explore.numbers import mean_images
 from benchmark.preflight import Pair, SuspectLabel, nearness_in_words, place_in_words, plural
 from benchmark.records import Dataset, Images, Split
@@ -87,7 +87,7 @@ def suspect_grid(dataset: Dataset, suspects: Sequence[SuspectLabel]) -> Image.Im
         )
         cells.append(Cell([_part(dataset, place.split).pixels[place.row]], lines))
     title = f"{dataset.name}: labels that models contradict, the most suspicious first"
-    return draw_cells(title, cells, dataset.image_shape, columns=SUSPECTS_A_ROW)
+    return draw_cells(title, cells, dataset.image_shape, columns=SUSPECTS_A_ROW, least=MOST_TILE)
 
 
 def _part(dataset: Dataset, split: Split) -> Images:

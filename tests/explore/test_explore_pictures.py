@@ -7,9 +7,10 @@ import pytest
 from PIL import Image, ImageChops
 
 from benchmark.errors import BenchError
-from benchmark.explore import mean_grid, pair_grid, sample_grid
+from benchmark.explore import mean_grid, pair_grid, sample_grid, suspect_grid
 from benchmark.explore.layout import CELL_GAP, GAP, MOST_TILE, PAPER, TILE
-from benchmark.preflight import Pair, Place
+from benchmark.explore.pictures import MOST_SUSPECTS
+from benchmark.preflight import Pair, Place, SuspectLabel
 from benchmark.records import Dataset, Images, Split
 
 CLASSES = ("red", "green", "a much longer name")
@@ -124,6 +125,29 @@ def test_the_mean_of_gray_images_is_gray_and_a_class_without_images_has_none() -
         # 4 x 5 pixels, enlarged by 16
         for level in np.rint(mean).ravel():
             assert (picture[..., 0] == level).sum() >= 16 * 16
+
+
+def test_suspect_labels_are_shown_with_the_image_of_their_part() -> None:
+    dataset = _plain(4)
+    dataset.test.pixels[5] = (0, 9, 200)
+    suspects = [
+        SuspectLabel(Place(Split.TEST, 5, 1), 2, 0.9, 0.05, 1.0),
+        SuspectLabel(Place(Split.VAL, 3, 0), 1, 0.8, 0.1, 0.9),
+    ]
+    picture = np.asarray(suspect_grid(dataset, suspects))
+    places = []
+    for colour in ((0, 9, 200), (200, 0, 0)):
+        ys, xs = np.nonzero((picture == colour).all(axis=-1))
+        assert len(ys) == MOST_TILE * 2 * MOST_TILE
+        places.append((ys.min(), xs.min()))
+        below = picture[ys.max() + GAP :, xs.min() : xs.max()]
+        assert (below < 60).all(axis=-1).any(), "what is said of it is below"
+    assert places[0][0] == places[1][0]
+    assert places[0][1] < places[1][1]
+    many = np.asarray(suspect_grid(dataset, suspects * 100))
+    assert (many == (0, 9, 200)).all(axis=-1).sum() == MOST_SUSPECTS // 2 * MOST_TILE * 2 * MOST_TILE
+    with pytest.raises(BenchError, match="at least one"):
+        suspect_grid(dataset, [])
 
 
 def test_large_images_are_shrunk() -> None:
