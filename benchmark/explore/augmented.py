@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from benchmark.explore.layout import Row, draw_rows
 from benchmark.explore.numbers import describe
 from benchmark.records import Choice, Dataset, Images, Parameters, ParameterValue
 from benchmark.registry import Entry
+
+if TYPE_CHECKING:
+    from benchmark.augmentations import Augmentation
 
 
 def augmented_grid(dataset: Dataset, columns: int = 8, seed: int = 0) -> Image.Image:
@@ -30,12 +34,12 @@ def augmented_grid(dataset: Dataset, columns: int = 8, seed: int = 0) -> Image.I
     train = dataset.train
     shown = _of_many_classes(train, columns, seed)
     fill = describe(dataset).parts[0].channel_means
-    rows = [Row("as published", "", train.pixels[shown])]
+    rows = [Row("as published", "", list(train.pixels[shown]))]
     for name in sorted(AUGMENTATIONS, key=lambda name: AUGMENTATIONS[name].tags["order"]):
         for called, params in _settings(AUGMENTATIONS[name]):
             note = ", ".join(f"{key} {_plain(value)}" for key, value in params.items())
             images = augmented(train, shown, [Choice(name, params)], fill=fill, seed=seed)
-            rows.append(Row(f"{name}, {called}", note, images))
+            rows.append(Row(f"{name}, {called}", note, list(images)))
     heads = [dataset.classes[label] for label in train.labels[shown]]
     title = f"{dataset.name}: training images, and what each augmentation makes of them"
     return draw_rows(title, rows, dataset.image_shape, columns=len(shown), heads=heads)
@@ -52,7 +56,7 @@ def _of_many_classes(images: Images, count: int, seed: int) -> NDArray[np.int64]
     return drawn[np.argsort(turns, kind="stable")[:count]]
 
 
-def _settings(entry: Entry[..., object]) -> Iterator[tuple[str, Parameters]]:
+def _settings(entry: Entry[..., Augmentation]) -> Iterator[tuple[str, Parameters]]:
     """The parameters to show, each with what they are called."""
     yield "default", entry.defaults
     middle = {key: _middle(distribution, entry.defaults[key]) for key, distribution in entry.space.items()}

@@ -80,7 +80,8 @@ def mean_images(images: Images, num_classes: int) -> NDArray[np.float64]:
         for label in np.unique(chunk.labels):
             sums[label] += chunk.pixels[chunk.labels == label].sum(axis=0, dtype=np.int64)
     counts = np.bincount(images.labels, minlength=num_classes)[:, np.newaxis, np.newaxis, np.newaxis]
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    return means
 
 
 def to_table(description: Description) -> Table:
