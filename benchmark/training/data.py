@@ -6,7 +6,7 @@ Everything stays uint8 on the device; a batch is an index gather, and augmentati
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
