@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,40 +13,22 @@ from optuna.distributions import BaseDistribution
 from torch import Tensor, nn
 
 from benchmark.artifacts import Artifacts
-from benchmark.datasets import DATASETS, Say
-from benchmark.definition import StudySpec, stored_study
+from benchmark.datasets import Say
 from benchmark.ensemble import RefittedEnsemble, refitted
 from benchmark.errors import BenchError
-from benchmark.records import (
-    Dataset,
-    Entrant,
-    FileKind,
-    Images,
-    Parameters,
-    ParameterValue,
-    Split,
-    SplitRows,
-    TrialConfig,
-)
+from benchmark.records import Entrant, FileKind, Images, Parameters, ParameterValue, Split, TrialConfig
 from benchmark.space import Space
 from benchmark.store import StudyStore
-from benchmark.study import division_of, place_of_files
+from benchmark.study import place_of_files
+from benchmark.study_data import StudyImages, load_study_images, stored_spec
 from benchmark.training import DeviceData, Part, build_network, choose_device, load_weights, predict
 
 
 @dataclass(frozen=True, eq=False)
-class StudyData:
+class StudyData(StudyImages):
     """A study's data set with the division that the study made, and both on a device."""
 
-    dataset: Dataset
-    rows: SplitRows
     on_device: DeviceData
-
-    def images(self, split: Split) -> Images:
-        """The images of one part, in the order in which its predictions are stored."""
-        if split is Split.TEST:
-            return self.dataset.test
-        return self.dataset.train.take(self.rows.train if split is Split.TRAIN else self.rows.val)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,9 +101,9 @@ def load_study_data(store: StudyStore, device: str = "auto", folder: Path | None
     `folder` holds a copy of the data set; without one it is the cache's or fetched. Raises BenchError where the data
     are not those of the study.
     """
-    dataset = DATASETS[_spec(store).dataset].build(folder, say)
-    rows = division_of(store, dataset)
-    return StudyData(dataset, rows, DeviceData.load(dataset, rows, choose_device(device)))
+    found = load_study_images(store, folder, say)
+    on_device = DeviceData.load(found.dataset, found.rows, choose_device(device))
+    return StudyData(found.study, found.dataset, found.rows, on_device)
 
 
 def load_entrant(store: StudyStore, entrant: Entrant, data: DeviceData) -> LoadedEntrant:
@@ -140,7 +122,7 @@ def load_entrant(store: StudyStore, entrant: Entrant, data: DeviceData) -> Loade
 
 
 def _load_models(part: StudyStore, entrant: Entrant, data: DeviceData) -> tuple[LoadedModel, ...]:
-    space = Space(_spec(part))
+    space = Space(stored_spec(part))
     place = place_of_files(part)
     files = {row.trial: row for row in part.files.rows() if row.kind is FileKind.WEIGHTS and row.file is not None}
     missing = [number for number in entrant.members if number not in files or files[number].place != place.label]
@@ -165,10 +147,3 @@ def _load_models(part: StudyStore, entrant: Entrant, data: DeviceData) -> tuple[
 
 def _stored_value(parameters: Parameters, name: str, _: BaseDistribution) -> ParameterValue:
     return parameters[name]
-
-
-def _spec(store: StudyStore) -> StudySpec:
-    stored: Mapping[str, object] | None = store.fact("spec")
-    if stored is None:
-        raise BenchError(f"study {store.location.name!r} was made by an earlier version, which kept no definition")
-    return stored_study(store.location.name, stored)

@@ -19,7 +19,7 @@ from benchmark.errors import BenchError
 from benchmark.preflight import LEAST_AGREEMENT, SuspectLabel, plural, suspect_in_words, suspect_labels
 from benchmark.records import Dataset, Entrant, Split, deciding
 from benchmark.store import StudyStore
-from benchmark.study import division_of
+from benchmark.study_data import division_of
 from benchmark.temperature import apply_temperature, temperature_of
 
 MOST_MODELS = 20

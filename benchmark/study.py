@@ -44,13 +44,11 @@ from benchmark.leaderboard import Leaderboard, SizeScore, make_board, select_sin
 from benchmark.metrics import Estimate, estimated_share
 from benchmark.origin import running_versions, source_commit
 from benchmark.records import (
-    Dataset,
     Entrant,
     Origin,
     Predictions,
     RunPlan,
     Split,
-    SplitRows,
     as_jsonable,
     digest_of_labels,
 )
@@ -150,23 +148,6 @@ def _stored_definition(location: StudyLocation) -> StudySpec | None:
     except MissingStudyError:
         return None
     return None if stored is None else stored_study(location.name, stored)
-
-
-def division_of(store: StudyStore, dataset: Dataset) -> SplitRows:
-    """The rows of the data set's training part that the study trained on, and those that it validated on.
-
-    Raises BenchError where the data are not those of the study.
-    """
-    definition, named = store.fact("definition"), f"study {store.location.name!r}"
-    if dataset.fingerprint != store.fact("fingerprint"):
-        raise BenchError(
-            f"{named} was made with other images of {store.fact('dataset')}: SHA-256 "
-            f"{store.fact('fingerprint')[:16]}, and these of {dataset.name} have {dataset.fingerprint[:16]}"
-        )
-    rows = stratified_split(dataset.train.labels, definition["split.val"], definition["split.seed"])
-    if rows.digest != store.fact("split_digest"):
-        raise BenchError(f"{named} was made by another version, which divided its images in another way")
-    return rows
 
 
 def set_total(store: StudyStore, trials: int) -> None:

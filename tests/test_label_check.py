@@ -18,7 +18,7 @@ from benchmark.errors import BenchError
 from benchmark.label_check import LabelCheck, check_labels, in_words
 from benchmark.records import Dataset, Predictions, Split
 from benchmark.store import StudyStore
-from benchmark.study import division_of
+from benchmark.study_data import division_of
 
 PLANTED = {Split.VAL: 31, Split.TEST: 404}
 """By part, the row of its predictions whose image is another digit than its label, to every model."""

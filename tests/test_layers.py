@@ -32,7 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "schedules",
         "store",
     ),
-    ("space", "training"),
+    ("space", "study_data", "training"),
     ("sampling", "workers"),
     # The stages of the pipeline.
     ("dataset_export", "display", "ensemble", "explore", "figures", "search", "speed"),
@@ -129,7 +129,7 @@ def loaded_after(statements: str) -> set[str]:
 
 
 def test_what_reads_stored_predictions_loads_no_torch() -> None:
-    loaded = loaded_after("import benchmark.ensemble, benchmark.leaderboard, benchmark.store")
+    loaded = loaded_after("import benchmark.ensemble, benchmark.leaderboard, benchmark.store, benchmark.study_data")
     assert not loaded & {"torch", "torchvision", "timm"}
 
 
