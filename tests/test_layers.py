@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("records", "seeds"),
     # Plain functions and files.
     ("artifacts", "cache", "files", "folds", "metrics", "origin", "registry", "splits"),
-    ("comparisons", "diversity", "preflight", "temperature"),
+    ("comparisons", "confidences", "diversity", "preflight", "temperature"),
     # What is registered, what is asked, and what is stored.
     (
         "architectures",

@@ -4,12 +4,14 @@ Importing this package loads matplotlib, so it is imported where a figure is dra
 setting of matplotlib changed. They share one style (`style`); `save` writes a figure as PNG and SVG.
 """
 
+from benchmark.confidences import CalibrationBins, Confidences, calibration_bins
 from benchmark.figures.accuracy_latency import Contender, accuracy_against_latency, pareto_front
 from benchmark.figures.confusion import confusion_map
+from benchmark.figures.coverage import accuracy_against_coverage
 from benchmark.figures.disagreement import disagreement_map
 from benchmark.figures.ensemble_size import SingleModel, SizeCurve, accuracy_against_size
 from benchmark.figures.files import save
-from benchmark.figures.reliability import CalibrationBins, Confidences, calibration_bins, reliability_diagram
+from benchmark.figures.reliability import reliability_diagram
 from benchmark.figures.search_progress import search_progress
 from benchmark.figures.training_curves import training_curves
 
@@ -19,6 +21,7 @@ __all__ = [
     "Contender",
     "SingleModel",
     "SizeCurve",
+    "accuracy_against_coverage",
     "accuracy_against_latency",
     "accuracy_against_size",
     "calibration_bins",
