@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # Values.
     ("records", "seeds"),
     # Plain functions and files.
-    ("artifacts", "cache", "files", "folds", "metrics", "origin", "registry", "splits"),
+    ("artifacts", "cache", "files", "folds", "metrics", "origin", "registry", "splits", "tiles"),
     ("comparisons", "confidences", "diversity", "preflight", "temperature"),
     # What is registered, what is asked, and what is stored.
     (

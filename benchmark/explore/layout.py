@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from benchmark.records import ImageShape
+from benchmark.tiles import (
+    COUNT_SIZE,
+    FAINT,
+    GAP,
+    INK,
+    MARGIN,
+    NAME_SIZE,
+    as_image,
+    fitted,
+    font,
+    new_sheet,
+    text_width,
+)
 
 Pixels = NDArray[np.uint8]
 """One image (H, W, C). Images of other than 3 channels are shown by their first, in gray."""
 
-PAPER, INK, FAINT = (252, 252, 250), (32, 33, 36), (112, 115, 120)
-TITLE_SIZE, NAME_SIZE, COUNT_SIZE = 22, 17, 12
-MARGIN, GAP, CELL_GAP = 24, 6, 2
+CELL_GAP = 2
 LEAST_ROW = 40
 TILE, MOST_TILE = 64, 128
 """Heights in pixels: smaller images are enlarged by a whole factor to at least the first, larger ones shrunk to the
@@ -49,19 +59,19 @@ def draw_rows(
     tile = _tile(shape)
     row_height = max(tile[1], LEAST_ROW) + GAP
     names, notes = [row.name for row in rows], [row.note for row in rows]
-    left = MARGIN + max(_width(names, NAME_SIZE), _width(notes, COUNT_SIZE)) + MARGIN
-    top = MARGIN + TITLE_SIZE + MARGIN + (COUNT_SIZE + GAP if heads else 0)
-    width = left + columns * (tile[0] + GAP) - GAP + MARGIN
-    picture = _sheet(title, width, top + len(rows) * row_height - GAP + MARGIN)
-    draw = ImageDraw.Draw(picture)
+    left = MARGIN + max(text_width(names, NAME_SIZE), text_width(notes, COUNT_SIZE)) + MARGIN
+    above = COUNT_SIZE + GAP if heads else 0
+    width = left - MARGIN + columns * (tile[0] + GAP) - GAP
+    picture, draw, top = new_sheet(title, width, above + len(rows) * row_height - GAP)
+    top += above
     for column, head in enumerate(heads):
         at = (left + column * (tile[0] + GAP), top - GAP)
-        draw.text(at, _shortened(head, tile[0], COUNT_SIZE), FAINT, _font(COUNT_SIZE), anchor="lb")
+        draw.text(at, fitted(head, COUNT_SIZE, tile[0]), FAINT, font(COUNT_SIZE), anchor="lb")
     for number, row in enumerate(rows):
         y = top + number * row_height
         middle = y + tile[1] // 2
-        draw.text((MARGIN, middle - 2), row.name, INK, _font(NAME_SIZE), anchor="lb")
-        draw.text((MARGIN, middle + 5), row.note, FAINT, _font(COUNT_SIZE), anchor="lt")
+        draw.text((MARGIN, middle - 2), row.name, INK, font(NAME_SIZE), anchor="lb")
+        draw.text((MARGIN, middle + 5), row.note, FAINT, font(COUNT_SIZE), anchor="lt")
         for column, pixels in enumerate(row.images):
             picture.paste(_scaled(pixels, tile), (left + column * (tile[0] + GAP), y))
     return picture
@@ -71,25 +81,19 @@ def draw_cells(title: str, cells: Sequence[Cell], shape: ImageShape, *, columns:
     """A picture of at least one cell, so many side by side, with images of one `shape`, at least so high."""
     tile = _tile(shape, least)
     across = max(1, *(len(cell.images) for cell in cells))
-    widest = max(_width(cell.lines, COUNT_SIZE) for cell in cells)
+    widest = max(text_width(cell.lines, COUNT_SIZE) for cell in cells)
     cell_width = max(across * (tile[0] + CELL_GAP) - CELL_GAP, widest) + MARGIN
     cell_height = tile[1] + max(len(cell.lines) for cell in cells) * (COUNT_SIZE + GAP) + MARGIN
-    columns, top = min(columns, len(cells)), MARGIN + TITLE_SIZE + MARGIN
-    picture = _sheet(title, MARGIN + columns * cell_width, top + -(-len(cells) // columns) * cell_height)
-    draw = ImageDraw.Draw(picture)
+    columns = min(columns, len(cells))
+    rows = -(-len(cells) // columns)
+    picture, draw, top = new_sheet(title, columns * cell_width - MARGIN, rows * cell_height - MARGIN)
     for number, cell in enumerate(cells):
         x, y = MARGIN + number % columns * cell_width, top + number // columns * cell_height
         for place, pixels in enumerate(cell.images):
             picture.paste(_scaled(pixels, tile), (x + place * (tile[0] + CELL_GAP), y))
         for line, text in enumerate(cell.lines):
             at = (x, y + tile[1] + GAP + line * (COUNT_SIZE + GAP))
-            draw.text(at, text, INK if cell.stressed else FAINT, _font(COUNT_SIZE), anchor="lt")
-    return picture
-
-
-def _sheet(title: str, width: int, height: int) -> Image.Image:
-    picture = Image.new("RGB", (max(width, 2 * MARGIN + _width([title], TITLE_SIZE)), height), PAPER)
-    ImageDraw.Draw(picture).text((MARGIN, MARGIN), title, INK, _font(TITLE_SIZE), anchor="lt")
+            draw.text(at, text, INK if cell.stressed else FAINT, font(COUNT_SIZE), anchor="lt")
     return picture
 
 
@@ -102,23 +106,5 @@ def _tile(shape: ImageShape, least: int = TILE) -> tuple[int, int]:
 
 
 def _scaled(pixels: Pixels, tile: tuple[int, int]) -> Image.Image:
-    shown = pixels if pixels.shape[-1] == 3 else pixels[..., 0]
     shrinks = tile[1] < len(pixels)
-    image = Image.fromarray(np.ascontiguousarray(shown)).convert("RGB")
-    return image.resize(tile, Image.Resampling.BOX if shrinks else Image.Resampling.NEAREST)
-
-
-def _shortened(text: str, width: int, size: int) -> str:
-    """The text, or as much of its beginning as is not wider than so many pixels."""
-    for end in range(len(text), 0, -1):
-        if _width([text[:end]], size) <= width:
-            return text[:end]
-    return ""
-
-
-def _width(texts: Sequence[str], size: int) -> int:
-    return math.ceil(max((_font(size).getlength(text) for text in texts), default=0))
-
-
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+    return as_image(pixels).resize(tile, Image.Resampling.BOX if shrinks else Image.Resampling.NEAREST)

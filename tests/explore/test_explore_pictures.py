@@ -8,10 +8,11 @@ from PIL import Image, ImageChops
 
 from benchmark.errors import BenchError
 from benchmark.explore import mean_grid, pair_grid, sample_grid, suspect_grid
-from benchmark.explore.layout import CELL_GAP, GAP, MOST_TILE, PAPER, TILE
+from benchmark.explore.layout import CELL_GAP, MOST_TILE, TILE
 from benchmark.explore.pictures import MOST_SUSPECTS
 from benchmark.preflight import Pair, Place, SuspectLabel
 from benchmark.records import Dataset, Images, Split
+from benchmark.tiles import GAP, PAPER
 
 CLASSES = ("red", "green", "a much longer name")
 
