@@ -265,8 +265,17 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
         sizes=_stored_sizes(store),
     )
     # Whatever has a row was scored on test by now.
-    scored = _note_scored(store, (row.entrant.test for row in board.rows))
+    scored = note_scored(store, (row.entrant.test for row in board.rows))
     return replace(board, scored=scored)
+
+
+def note_scored(store: StudyStore, scored: Iterable[Predictions]) -> int:
+    """Remember which predictions were scored on test; how many there have been, as far as the study may be written."""
+    new = sorted({predictions.digest[:16] for predictions in scored} - set(store.fact("test_scored") or ()))
+    if new and store.is_writable:
+        store.add_to_fact("test_scored", *new)
+        new = []
+    return len(store.fact("test_scored") or ()) + len(new)
 
 
 def _single_models(store: StudyStore) -> list[Entrant]:
@@ -299,7 +308,7 @@ def _store_sizes(store: StudyStore, points: Sequence[SizePoint]) -> None:
         )
         found.append(SizeScore(point.curve, point.members, val, test))
     store.set_fact("sizes", as_jsonable(found))
-    _note_scored(store, (point.fitted.test for point in points))
+    note_scored(store, (point.fitted.test for point in points))
 
 
 def _accuracy(predictions: Predictions, labels: NDArray[np.int64]) -> Estimate:
@@ -316,15 +325,6 @@ def _stored_sizes(store: StudyStore) -> list[SizeScore]:
         )
         for stored in store.fact("sizes") or ()
     ]
-
-
-def _note_scored(store: StudyStore, scored: Iterable[Predictions]) -> int:
-    """Remember which predictions were scored on test; how many there have been, as far as the study may be written."""
-    new = sorted({predictions.digest[:16] for predictions in scored} - set(store.fact("test_scored") or ()))
-    if new and store.is_writable:
-        store.add_to_fact("test_scored", *new)
-        new = []
-    return len(store.fact("test_scored") or ()) + len(new)
 
 
 def _origin(store: StudyStore) -> Origin:

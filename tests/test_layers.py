@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sampling", "workers"),
     # The stages of the pipeline.
     ("dataset_export", "display", "ensemble", "explore", "figures", "search", "speed"),
-    ("confirmation", "leaderboard"),
+    ("confirmation", "leaderboard", "mistakes"),
     ("dashboard", "study", "verify"),
     ("deadline", "inference", "label_check", "local", "ray_engine"),
     ("cli",),
@@ -129,7 +129,9 @@ def loaded_after(statements: str) -> set[str]:
 
 
 def test_what_reads_stored_predictions_loads_no_torch() -> None:
-    loaded = loaded_after("import benchmark.ensemble, benchmark.leaderboard, benchmark.store, benchmark.study_data")
+    loaded = loaded_after(
+        "import benchmark.ensemble, benchmark.leaderboard, benchmark.mistakes, benchmark.store, benchmark.study_data"
+    )
     assert not loaded & {"torch", "torchvision", "timm"}
 
 

@@ -6,6 +6,7 @@ Heavy imports happen inside the commands, so that `bench --help` answers at once
 from benchmark.cli import (  # noqa: I001 - the order of `bench --help`
     searching,
     reading,
+    mistakes,
     dashboard,
     machine,
     data,
@@ -19,6 +20,7 @@ __all__ = [
     "data",
     "machine",
     "main",
+    "mistakes",
     "reading",
     "searching",
     "seconds_of",

@@ -1,0 +1,86 @@
+"""The command mistakes: what an entrant gets wrong, alone and beside another. Trains nothing and asks no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from benchmark.cli.app import app
+from benchmark.cli.options import DataFolder, Root, Storage, StudyToRead
+from benchmark.cli.output import teller
+from benchmark.cli.studies import open_named
+from benchmark.errors import BenchError, UnknownNameError
+
+if TYPE_CHECKING:
+    from benchmark.records import Entrant
+    from benchmark.store import StudyStore
+
+
+@app.command()
+def mistakes(
+    study: StudyToRead = None,
+    entrant: Annotated[
+        str, typer.Option(help="A name on the leaderboard, a trial's number, best (single model) or recommended.")
+    ] = "recommended",
+    against: Annotated[
+        str | None,
+        typer.Option(help="The entrant to set beside it; default: the best single model, where it is an ensemble."),
+    ] = None,
+    split: Annotated[str, typer.Option(help="test or val.")] = "test",
+    count: Annotated[int, typer.Option(min=1, help="How many pairs and mistakes to list and to show.")] = 12,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data: DataFolder = None,
+    storage: Storage = None,
+    root: Root = Path(),
+) -> None:
+    """Show what an entrant gets wrong: by class, the most confused pairs, the most confident mistakes, with images.
+
+    Beside another entrant, which of its mistakes it repairs and which it adds. Writes pictures into results/STUDY/.
+
+    Example: bench mistakes cifar10-cpu --against best
+    """
+    from benchmark.mistakes import draw, mistakes_of, to_json, to_rich, to_sentences
+    from benchmark.records import Split
+    from benchmark.study import find_entrant, note_scored
+    from benchmark.study_data import load_study_images
+
+    # What is not JSON goes elsewhere, so that the output can be piped on.
+    console = Console(stderr=as_json)
+    say = teller(console)
+    if split not in (Split.TEST, Split.VAL):
+        raise UnknownNameError("split", split, [Split.TEST, Split.VAL])
+    part = Split(split)
+    store = open_named(study, root, storage, console, to_read=True)
+    chosen = find_entrant(store, entrant)
+    other = _other(store, chosen, against)
+    images = load_study_images(store, data, say)
+    found = mistakes_of(chosen, other, images, split=part, count=count)
+    looked_at = [chosen] if other is None else [chosen, other]
+    if part is Split.TEST:
+        note_scored(store, [one.test for one in looked_at])
+    for retrained in (one.name for one in looked_at if part is Split.VAL and one.trained_on != "train"):
+        say(f"note: {retrained} trained on validation images; its mistakes on them are those of what it trains again")
+    paths = draw(found, images, root / "results")
+    if as_json:
+        typer.echo(to_json(found, paths), nl=False)
+        return
+    for table in to_rich(found):
+        console.print(table)
+    for sentence in to_sentences(found):
+        say(sentence)
+    say(f"written into {paths[0].parent}: {', '.join(path.name for path in paths)}")
+
+
+def _other(store: StudyStore, entrant: Entrant, against: str | None) -> Entrant | None:
+    """What to set beside an entrant. Raises BenchError where that is itself."""
+    from benchmark.study import find_entrant
+
+    if against is None:
+        return find_entrant(store, "best") if len(entrant.members) > 1 else None
+    other = find_entrant(store, against)
+    if other.name == entrant.name:
+        raise BenchError(f"{entrant.name} has no mistakes that it does not make itself; name another with --against")
+    return other
