@@ -370,6 +370,27 @@ class TrialRecord:
     """Step and validation accuracy in [0, 1] of each of its reports, in order."""
 
 
+@dataclass(frozen=True)
+class TrialDetails:
+    """One stored trial with the course of its training."""
+
+    record: TrialRecord
+    curve: tuple[ProgressRecord, ...] = ()
+    """Its reports in full, in order. Stored when it ends: empty while it runs, and where its worker vanished."""
+    best_step: int | None = None
+    """The report that its weights are from; None unless complete."""
+    seed: int | None = None
+    accumulation: int = 1
+    """Parts that its batches passed the network in, for want of memory."""
+    traceback: str | None = None
+    """Python's, where an error ended it."""
+
+    @property
+    def images_seen(self) -> int:
+        """Training images up to its last report."""
+        return self.curve[-1].images_seen if self.curve else 0
+
+
 @dataclass(frozen=True, eq=False)
 class Entrant:
     """One thing that competes on a leaderboard: a single model or an ensemble of several.

@@ -14,8 +14,6 @@ import optuna
 import sqlalchemy
 from numpy.typing import NDArray
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
-from optuna.trial import TrialState as OptunaState
 from sqlalchemy import delete, insert, select
 
 from benchmark.errors import BenchError, MissingStudyError
@@ -23,7 +21,9 @@ from benchmark.records import (
     Cost,
     Entrant,
     Predictions,
+    ProgressRecord,
     Split,
+    TrialDetails,
     TrialRecord,
     TrialState,
     as_jsonable,
@@ -38,17 +38,11 @@ from benchmark.store.connection import (
 )
 from benchmark.store.database import Database
 from benchmark.store.files import FileTable
-from benchmark.store.queue import CONTINUES, INTERRUPTED, PLANNED, TrialQueue
+from benchmark.store.queue import TrialQueue
 from benchmark.store.retrying import retried
 from benchmark.store.tables import ENTRANTS, LABELS, LEASES, METADATA, PREDICTIONS
+from benchmark.store.trials import curve_of, details_of, record_of
 
-_STATES = {
-    OptunaState.RUNNING: TrialState.RUNNING,
-    OptunaState.WAITING: TrialState.RUNNING,
-    OptunaState.COMPLETE: TrialState.COMPLETE,
-    OptunaState.PRUNED: TrialState.PRUNED,
-    OptunaState.FAIL: TrialState.FAILED,
-}
 _ENTRANT_KEYS = (
     "kind",
     "family",
@@ -197,7 +191,21 @@ class StudyStore:
     @retried
     def trials(self) -> list[TrialRecord]:
         """All trials in order of their numbers."""
-        return [_record(trial) for trial in self.study.get_trials(deepcopy=False)]
+        return [record_of(trial) for trial in self.study.get_trials(deepcopy=False)]
+
+    @retried
+    def trial(self, number: int) -> TrialDetails:
+        """One trial with the course of its training. Raises BenchError where there is none of that number."""
+        trials = self.study.get_trials(deepcopy=False)
+        if not 0 <= number < len(trials):
+            known = f"trials 0 to {len(trials) - 1}" if trials else "no trial yet"
+            raise BenchError(f"there is no trial {number}: study {self._db.name!r} has {known}")
+        return details_of(trials[number])
+
+    @retried
+    def curves(self) -> list[tuple[ProgressRecord, ...]]:
+        """The reports in full of every trial (see `TrialDetails.curve`), in order of their numbers."""
+        return [curve_of(trial) for trial in self.study.get_trials(deepcopy=False)]
 
     @retried
     def predictions(self, number: int, split: Split) -> Predictions:
@@ -287,33 +295,6 @@ def _is_foreign(study: optuna.Study, engine: sqlalchemy.Engine) -> bool:
             for table in (LEASES, PREDICTIONS)
         ]
     return found == [None, None]
-
-
-def _record(trial: FrozenTrial) -> TrialRecord:
-    facts = trial.user_attrs
-    state = _STATES[trial.state]
-    duration = trial.duration.total_seconds() if trial.duration else 0.0
-    reported = facts["curve"][-1] if facts.get("curve") else {}
-    return TrialRecord(
-        number=trial.number,
-        state=state,
-        family=str(trial.params.get("family", "unknown")),
-        is_default=bool(facts.get("default", False)),
-        parameters=dict(trial.params),
-        val_accuracy=trial.value if state is TrialState.COMPLETE else None,
-        cost=Cost(**facts["cost"]) if "cost" in facts else None,
-        reason=facts.get("reason"),
-        seconds=duration,
-        device=str(facts.get("device", "")),
-        train_seconds=reported.get("train_seconds", 0.0),
-        evaluation_seconds=facts.get("evaluation_seconds", reported.get("evaluation_seconds", 0.0)),
-        interrupted=bool(facts.get(INTERRUPTED)),
-        continues=facts.get(CONTINUES),
-        confirms=facts[PLANNED]["trial"] if PLANNED in facts else None,
-        images=facts.get("images"),
-        started=trial.datetime_start,
-        reports=tuple(sorted(trial.intermediate_values.items())),
-    )
 
 
 def _entrant(row: Any) -> Entrant:

@@ -12,7 +12,7 @@ import sqlalchemy
 from small_study import BOTH, COST, FACTS, claimed, count, predictions
 
 from benchmark.errors import BenchError
-from benchmark.records import Entrant, Split, TrialState
+from benchmark.records import Entrant, ProgressRecord, Split, TrialDetails, TrialState
 from benchmark.store import StudyLocation, StudyStore, create_study, open_study
 from benchmark.store.tables import ENTRANTS, PREDICTIONS
 
@@ -59,6 +59,52 @@ def test_a_trial_comes_back_with_its_start_and_its_reports(store: StudyStore) ->
     assert record.reports == ((1, 0.25), (2, 0.5))
     assert record.started is not None
     assert before <= record.started <= datetime.now()
+
+
+REPORTS = (
+    ProgressRecord(1, 640, 2.0, 1.9, 0.25, 0.1, 1.0, 0.5, 640.0),
+    ProgressRecord(2, 1280, 1.5, 1.6, 0.5, 0.2, 2.0, 1.0, 640.0),
+)
+
+
+def test_a_trial_comes_back_with_its_whole_curve(store: StudyStore) -> None:
+    told = {"curve": REPORTS, "best_step": 1, "seed": 7, "accumulation": 2}
+    assert store.queue.complete(claimed(store), 0.75, BOTH, FACTS | told)
+    found = open_study(store.location).trial(0)
+    assert found == TrialDetails(store.trials()[0], REPORTS, best_step=1, seed=7, accumulation=2)
+    assert found.images_seen == 1280
+    assert found.record.train_seconds == 2.0
+
+
+def test_a_failed_trial_comes_back_with_its_traceback_and_the_curve_so_far(store: StudyStore) -> None:
+    store.queue.fail(claimed(store), "diverged", {"curve": REPORTS[:1], "traceback": "Traceback: here"})
+    found = store.trial(0)
+    assert (found.curve, found.traceback, found.best_step) == (REPORTS[:1], "Traceback: here", None)
+
+
+def test_a_running_trial_has_no_curve_yet(store: StudyStore) -> None:
+    store.queue.report(claimed(store), 1, 0.25)
+    assert store.trial(0) == TrialDetails(store.trials()[0])
+    assert store.trial(0).images_seen == 0
+
+
+def test_curves_of_all_trials_are_in_the_order_of_their_numbers(store: StudyStore) -> None:
+    assert store.curves() == []
+    store.queue.fail(claimed(store), "diverged", {"curve": REPORTS[:1]})
+    running = claimed(store)
+    assert store.queue.complete(claimed(store), 0.75, BOTH, FACTS | {"curve": REPORTS})
+    assert running.number == 1
+    assert store.curves() == [REPORTS[:1], (), REPORTS] == [store.trial(number).curve for number in range(3)]
+
+
+@pytest.mark.parametrize("number", [-1, 2, 99])
+def test_a_number_that_no_trial_has_is_an_error(store: StudyStore, number: int) -> None:
+    with pytest.raises(BenchError, match=f"no trial {number}: study 'mine' has no trial yet"):
+        store.trial(number)
+    claimed(store)
+    claimed(store)
+    with pytest.raises(BenchError, match=f"no trial {number}: study 'mine' has trials 0 to 1"):
+        store.trial(number)
 
 
 def test_missing_predictions_are_an_error(store: StudyStore) -> None:

@@ -1,0 +1,63 @@
+"""A trial as Optuna stores it, read as our records; asks no database."""
+
+from __future__ import annotations
+
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+from benchmark.records import Cost, ProgressRecord, TrialDetails, TrialRecord, TrialState
+from benchmark.store.queue import CONTINUES, INTERRUPTED, PLANNED
+
+_STATES = {
+    OptunaState.RUNNING: TrialState.RUNNING,
+    OptunaState.WAITING: TrialState.RUNNING,
+    OptunaState.COMPLETE: TrialState.COMPLETE,
+    OptunaState.PRUNED: TrialState.PRUNED,
+    OptunaState.FAIL: TrialState.FAILED,
+}
+
+
+def record_of(trial: FrozenTrial) -> TrialRecord:
+    """What most readers want of a trial; its curve is left unread."""
+    facts = trial.user_attrs
+    state = _STATES[trial.state]
+    duration = trial.duration.total_seconds() if trial.duration else 0.0
+    reported = facts["curve"][-1] if facts.get("curve") else {}
+    return TrialRecord(
+        number=trial.number,
+        state=state,
+        family=str(trial.params.get("family", "unknown")),
+        is_default=bool(facts.get("default", False)),
+        parameters=dict(trial.params),
+        val_accuracy=trial.value if state is TrialState.COMPLETE else None,
+        cost=Cost(**facts["cost"]) if "cost" in facts else None,
+        reason=facts.get("reason"),
+        seconds=duration,
+        device=str(facts.get("device", "")),
+        train_seconds=reported.get("train_seconds", 0.0),
+        evaluation_seconds=facts.get("evaluation_seconds", reported.get("evaluation_seconds", 0.0)),
+        interrupted=bool(facts.get(INTERRUPTED)),
+        continues=facts.get(CONTINUES),
+        confirms=facts[PLANNED]["trial"] if PLANNED in facts else None,
+        images=facts.get("images"),
+        started=trial.datetime_start,
+        reports=tuple(sorted(trial.intermediate_values.items())),
+    )
+
+
+def curve_of(trial: FrozenTrial) -> tuple[ProgressRecord, ...]:
+    """Its reports in full, as far as they were stored."""
+    return tuple(ProgressRecord(**report) for report in trial.user_attrs.get("curve", ()))
+
+
+def details_of(trial: FrozenTrial) -> TrialDetails:
+    """All that is stored of a trial but its predictions."""
+    facts = trial.user_attrs
+    return TrialDetails(
+        record=record_of(trial),
+        curve=curve_of(trial),
+        best_step=facts.get("best_step"),
+        seed=facts.get("seed"),
+        accumulation=facts.get("accumulation", 1),
+        traceback=facts.get("traceback"),
+    )
