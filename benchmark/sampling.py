@@ -17,11 +17,11 @@ from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial, TrialState
 
+from benchmark.parameters import FAMILY
 from benchmark.records import ParameterValue
 from benchmark.seeds import derived_seed
 from benchmark.space import Space
 
-FAMILY = "family"
 _TRIALS_BEFORE_TILT = 3
 """Finished trials that every family needs before their best scores are compared."""
 _STARTUP_TRIALS = 5

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from benchmark.definition import StudySpec, parse_study
-from benchmark.records import Cost, Predictions, Split
+from benchmark.records import Cost, Predictions, ProgressRecord, Split
 from benchmark.store import Claim, StudyLocation, StudyStore
 from benchmark.study import note_command, open_for_search
 
@@ -51,17 +52,29 @@ def fill(root: Path, name: str = "tiny", complete: int = 3) -> StudyStore:
     store = open_for_search(spec(name), StudyLocation(name, root), None, lambda _: None)
     note_command(store, f"bench search {name}")
     for number in range(complete):
-        claim = store.queue.claim(100, choose_family)
-        assert isinstance(claim, Claim)
-        trial = claim.trial
-        predictions = (guess(store, Split.VAL, number), guess(store, Split.TEST, number))
-        accuracy = (predictions[0].log_probs.argmax(axis=1) == store.labels(Split.VAL)).mean()
-        facts = {"cost": Cost(1000, 2000, 1.5, 0.1), "default": number == 0, "device": "a processor"}
-        assert store.queue.complete(trial, float(accuracy), predictions, facts)
+        complete_trial(store, number)
     failed = store.queue.claim(100, choose_family)
     assert isinstance(failed, Claim)
     store.queue.fail(failed.trial, "out of memory: asked for too much", {})
     return store
+
+
+def complete_trial(store: StudyStore, noise: int, **facts: Any) -> None:
+    """A trial that guesses the better the less `noise`; without any, it is the default."""
+    claim = store.queue.claim(100, choose_family)
+    assert isinstance(claim, Claim)
+    predictions = (guess(store, Split.VAL, noise), guess(store, Split.TEST, noise))
+    accuracy = (predictions[0].log_probs.argmax(axis=1) == store.labels(Split.VAL)).mean()
+    known = {"cost": Cost(1000, 2000, 1.5, 0.1), "default": noise == 0, "device": "a processor"}
+    assert store.queue.complete(claim.trial, float(accuracy), predictions, known | facts)
+
+
+def curve(reports: int) -> list[ProgressRecord]:
+    """Reports of a trial that learns, 640 images apart."""
+    return [
+        ProgressRecord(step, 640 * step, 2.5 - step / 4, 2.4 - step / 5, 0.3 + step / 10, 0.1 / step, step, 0.5, 640.0)
+        for step in range(1, reports + 1)
+    ]
 
 
 def choose_family(claim: Claim) -> None:

@@ -17,7 +17,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # Values.
     ("records", "seeds"),
     # Plain functions and files.
-    ("artifacts", "cache", "files", "folds", "metrics", "origin", "registry", "splits", "tiles"),
+    ("artifacts", "cache", "files", "folds", "metrics", "origin", "parameters", "registry", "splits", "tiles"),
     ("comparisons", "confidences", "diversity", "preflight", "temperature"),
     # What is registered, what is asked, and what is stored.
     (
@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("space", "study_data", "training"),
     ("sampling", "workers"),
     # The stages of the pipeline.
-    ("dataset_export", "display", "ensemble", "explore", "figures", "search", "speed"),
+    ("dataset_export", "display", "ensemble", "explore", "figures", "search", "speed", "trial_report"),
     ("confirmation", "leaderboard", "mistakes"),
     ("dashboard", "study", "verify"),
     ("deadline", "inference", "label_check", "local", "ray_engine"),

@@ -14,8 +14,8 @@ from optuna.samplers import RandomSampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from benchmark.definition import PRUNERS, SAMPLERS, parse_study
+from benchmark.parameters import FAMILY
 from benchmark.sampling import (
-    FAMILY,
     FamilyView,
     PerFamilyPruner,
     PerFamilySampler,

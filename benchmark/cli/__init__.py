@@ -6,6 +6,7 @@ Heavy imports happen inside the commands, so that `bench --help` answers at once
 from benchmark.cli import (  # noqa: I001 - the order of `bench --help`
     searching,
     reading,
+    trial,
     mistakes,
     dashboard,
     machine,
@@ -25,4 +26,5 @@ __all__ = [
     "searching",
     "seconds_of",
     "sizes_of",
+    "trial",
 ]

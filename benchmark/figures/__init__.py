@@ -14,6 +14,7 @@ from benchmark.figures.files import save
 from benchmark.figures.reliability import reliability_diagram
 from benchmark.figures.search_progress import search_progress
 from benchmark.figures.training_curves import training_curves
+from benchmark.figures.trial_curves import trial_curves
 
 __all__ = [
     "CalibrationBins",
@@ -32,4 +33,5 @@ __all__ = [
     "save",
     "search_progress",
     "training_curves",
+    "trial_curves",
 ]

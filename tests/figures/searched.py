@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from benchmark.records import TrialRecord, TrialState
+from benchmark.records import ProgressRecord, TrialRecord, TrialState
 
 NOON = datetime(2026, 1, 1, 12)
 
@@ -23,3 +23,8 @@ def trial(
         started=None if begin is None else NOON + timedelta(seconds=begin),
         reports=tuple(enumerate(reports, start=1)),
     )  # fmt: skip
+
+
+def report(step: int, images: int, train_loss: float, val_loss: float, accuracy: float, rate: float) -> ProgressRecord:
+    """A report whose times say nothing."""
+    return ProgressRecord(step, images, train_loss, val_loss, accuracy, rate, 1.0, 0.5, 1000.0)
