@@ -391,6 +391,45 @@ class TrialDetails:
         return self.curve[-1].images_seen if self.curve else 0
 
 
+@dataclass(frozen=True)
+class ParameterImportance:
+    """One parameter of a family: what it explains, and the trials that say so."""
+
+    name: str
+    """Without the family's prefix (see `parameters.short_names`)."""
+    share: float
+    """Of the variance of validation accuracy, in [0, 1]."""
+    is_log: bool
+    """Whether it was searched on a log scale."""
+    choices: tuple[ParameterValue, ...]
+    """All values that it can have, in order; empty for a number out of a range."""
+    values: tuple[ParameterValue, ...]
+    """In every complete trial that has it."""
+    accuracies: tuple[float, ...]
+    """Validation accuracies of these trials, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class FamilyImportance:
+    """One family's parameters, the most important first."""
+
+    family: str
+    trials: int
+    """Complete ones."""
+    parameters: tuple[ParameterImportance, ...] = ()
+    chance: float = 0.0
+    """The largest share of any parameter where accuracies were shuffled among the trials."""
+    unassessed: tuple[str, ...] = ()
+    """Parameters that too few of its complete trials have, by name."""
+    left_out: str | None = None
+    """Why there are no shares; None where there are."""
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Share by parameter, the largest first."""
+        return {one.name: one.share for one in self.parameters}
+
+
 @dataclass(frozen=True, eq=False)
 class Entrant:
     """One thing that competes on a leaderboard: a single model or an ensemble of several.

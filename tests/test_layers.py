@@ -18,7 +18,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("records", "seeds"),
     # Plain functions and files.
     ("artifacts", "cache", "files", "folds", "metrics", "origin", "parameters", "registry", "splits", "tiles"),
-    ("comparisons", "confidences", "diversity", "preflight", "temperature"),
+    ("comparisons", "confidences", "diversity", "fanova", "preflight", "temperature"),
     # What is registered, what is asked, and what is stored.
     (
         "architectures",
@@ -32,8 +32,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "schedules",
         "store",
     ),
-    ("space", "study_data", "training"),
-    ("sampling", "workers"),
+    ("family_studies", "space", "study_data", "training"),
+    ("importance", "sampling", "workers"),
     # The stages of the pipeline.
     ("dataset_export", "display", "ensemble", "explore", "figures", "search", "speed", "trial_report"),
     ("confirmation", "leaderboard", "mistakes"),
