@@ -40,6 +40,7 @@ from benchmark.ensemble import (
     warnings_of,
 )
 from benchmark.errors import BenchError, MissingStudyError, UnknownNameError
+from benchmark.importance import importances
 from benchmark.leaderboard import Leaderboard, SizeScore, make_board, select_singles
 from benchmark.metrics import Estimate, estimated_share
 from benchmark.origin import running_versions, source_commit
@@ -263,6 +264,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
         runs=all_runs(runs),
         recommendation=recommend(entrants, val_labels, **asked),
         sizes=_stored_sizes(store),
+        importances=tuple(importances(store).values()),
     )
     # Whatever has a row was scored on test by now.
     scored = note_scored(store, (row.entrant.test for row in board.rows))

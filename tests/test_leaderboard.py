@@ -35,7 +35,17 @@ from benchmark.leaderboard.details import votes
 from benchmark.leaderboard.pictures import pictures_of
 from benchmark.leaderboard.pieces import duration
 from benchmark.metrics import Estimate
-from benchmark.records import Cost, Entrant, Origin, Predictions, Split, TrialRecord, TrialState
+from benchmark.records import (
+    Cost,
+    Entrant,
+    FamilyImportance,
+    Origin,
+    ParameterImportance,
+    Predictions,
+    Split,
+    TrialRecord,
+    TrialState,
+)
 
 CLASSES = ("cat", "dog|wolf", "<ship>")
 LABELS_VAL = np.array([0, 0, 1, 2])
@@ -430,14 +440,15 @@ def test_a_single_model_of_the_same_cost_is_the_best_that_there_is() -> None:
 
 def test_figures_are_those_that_there_are_numbers_for(tmp_path: Path) -> None:
     paths = draw(advised(), tmp_path)
-    names_drawn = ["accuracy-latency", "reliability", "confusion", "ensemble-size", "disagreement"]
+    names_drawn = ["accuracy-latency", "effort", "reliability", "confusion", "ensemble-size", "disagreement"]
     assert paths == [tmp_path / "pets" / f"{name}{suffix}" for name in names_drawn for suffix in (".png", ".svg")]
     assert all(path.stat().st_size > 1000 for path in paths)
     page = to_markdown(advised())
-    assert [f"(pets/{name}.png)" in page for name in names_drawn] == [True] * 5
-    assert [picture.name for picture in pictures_of(board())] == ["accuracy-latency", "reliability", "confusion"]
+    assert [f"(pets/{name}.png)" in page for name in names_drawn] == [True] * 6
+    always = ["effort", "reliability", "confusion"]
+    assert [picture.name for picture in pictures_of(board())] == ["accuracy-latency", *always]
     untimed = replace(BEST_ON_VAL, cost=replace(COST, inference_ms=0.0))
-    assert [picture.name for picture in pictures_of(board(untimed))] == ["reliability", "confusion"]
+    assert [picture.name for picture in pictures_of(board(untimed))] == always
 
 
 def test_figures_of_the_search_need_times_and_reports(tmp_path: Path) -> None:
@@ -462,6 +473,60 @@ def test_figures_of_the_search_need_times_and_reports(tmp_path: Path) -> None:
     assert {"search-progress.png", "search-progress.svg", "training-curves.png", "training-curves.svg"} <= set(paths)
     assert "(pets/search-progress.png)" in to_markdown(searched)
     assert "(pets/training-curves.png)" in to_markdown(searched)
+
+
+# What accuracy depends on ---------------------------------------------------------------------------------------------
+
+RATE = ParameterImportance("sgd.lr", 0.61, True, (), (0.1, 0.2), (0.5, 0.75))
+WIDTH = ParameterImportance("width", 0.08, False, (16, 32), (16, 32), (0.5, 0.75))
+IMPORTANCES = [
+    FamilyImportance("cnn", 21, (RATE, WIDTH), 0.34, ("adamw.lr",)),
+    FamilyImportance("vgg", 3, left_out="fewer than 10 complete trials"),
+]
+
+
+def explained(importances: list[FamilyImportance]) -> Leaderboard:
+    return make_board([BEST_ON_VAL], LABELS_VAL, LABELS_TEST, CLASSES, TRIALS, ORIGIN, importances=importances)
+
+
+def test_importances_are_told_beside_chance() -> None:
+    page = to_markdown(explained(IMPORTANCES))
+    for piece in (
+        "## What accuracy depends on",
+        "| Family | Complete trials | Parameters, with the share they explain | By chance % |",
+        "| cnn | 21 | sgd.lr (61 %), width (8 %) | 34 |",
+        "| vgg | 3 | fewer than 10 complete trials | – |",
+        "(fANOVA, Hutter et al. 2014)",
+    ):
+        assert piece in page
+    assert "What accuracy depends on" not in to_markdown(board())
+
+
+def test_json_carries_importances() -> None:
+    assert json.loads(to_json(explained(IMPORTANCES)))["importances"] == {
+        "cnn": {
+            "complete_trials": 21,
+            "shares": {"sgd.lr": 0.61, "width": 0.08},
+            "chance": 0.34,
+            "unassessed": ["adamw.lr"],
+            "left_out": None,
+        },
+        "vgg": {
+            "complete_trials": 3,
+            "shares": {},
+            "chance": 0.0,
+            "unassessed": [],
+            "left_out": "fewer than 10 complete trials",
+        },
+    }
+    assert json.loads(to_json(board()))["importances"] == {}
+
+
+def test_importances_are_drawn_where_there_are_some(tmp_path: Path) -> None:
+    names_drawn = [picture.name for picture in pictures_of(explained(IMPORTANCES))]
+    assert names_drawn == ["accuracy-latency", "effort", "importances", "slices", "reliability", "confusion"]
+    assert {"importances.svg", "slices.svg"} <= {path.name for path in draw(explained(IMPORTANCES), tmp_path)}
+    assert "importances" not in [picture.name for picture in pictures_of(explained(IMPORTANCES[1:]))]
 
 
 def test_json_carries_what_was_found() -> None:

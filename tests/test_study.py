@@ -132,6 +132,13 @@ def test_what_was_asked_of_ensembles_holds_for_the_leaderboard(tmp_path: Path) -
     assert found.metric == "accuracy"
 
 
+def test_the_leaderboard_says_what_accuracy_depends_on_or_why_not(tmp_path: Path) -> None:
+    board = study.leaderboard_of(fill(tmp_path, complete=3))
+    families = sorted({trial.family for trial in board.trials if trial.val_accuracy is not None})
+    assert [one.family for one in board.importances] == families
+    assert {one.left_out for one in board.importances} == {"fewer than 10 complete trials"}
+
+
 def _poison_test_predictions(root: Path) -> None:
     generator = np.random.default_rng(0)
     engine = sqlalchemy.create_engine(f"sqlite:///{root}/studies/tiny.db")

@@ -9,10 +9,13 @@ from benchmark.figures.accuracy_latency import Contender, accuracy_against_laten
 from benchmark.figures.confusion import confusion_map
 from benchmark.figures.coverage import accuracy_against_coverage
 from benchmark.figures.disagreement import disagreement_map
+from benchmark.figures.effort import search_effort
 from benchmark.figures.ensemble_size import SingleModel, SizeCurve, accuracy_against_size
 from benchmark.figures.files import save
+from benchmark.figures.importances import parameter_importances
 from benchmark.figures.reliability import reliability_diagram
 from benchmark.figures.search_progress import search_progress
+from benchmark.figures.slices import parameter_slices
 from benchmark.figures.training_curves import training_curves
 from benchmark.figures.trial_curves import trial_curves
 
@@ -28,9 +31,12 @@ __all__ = [
     "calibration_bins",
     "confusion_map",
     "disagreement_map",
+    "parameter_importances",
+    "parameter_slices",
     "pareto_front",
     "reliability_diagram",
     "save",
+    "search_effort",
     "search_progress",
     "training_curves",
     "trial_curves",

@@ -11,12 +11,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from benchmark.figures.error_scale import ERROR_SCALE, set_error_scale
-from benchmark.figures.style import GREY, Look, add_legend, looks_of, new_figure, shown
+from benchmark.figures.style import GREY, Look, add_legend, looks_of, new_figure, shown, unit_of
 from benchmark.records import TrialRecord, TrialState
 
 BEST = "best so far"
-UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
-"""Seconds in a unit of time, and its sign."""
 MARKS: Mapping[TrialState, tuple[str, float]] = {TrialState.PRUNED: ("|", 0.02), TrialState.FAILED: ("x", 0.05)}
 """Marker of trials without a score, and its height as a share of the panel's."""
 
@@ -33,7 +31,7 @@ def search_progress(trials: Sequence[TrialRecord], *, subject: str) -> Figure:
     if not scores:
         raise ValueError("there is nothing to draw: no complete trial with a time")
     looks = looks_of(trial.family for trial in trials)
-    unit, sign = next((pair for pair in UNITS if ends[-1] >= 10 * pair[0]), UNITS[-1])
+    unit, sign = unit_of(ends[-1])
     with new_figure("Search progress", subject, height=4.8) as figure:
         by_trials, by_time = figure.subplots(1, 2, sharey=True)
         by_trials.set_title("By trials, in the order in which they ended")

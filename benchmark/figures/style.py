@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -41,6 +42,7 @@ SPLIT_NAMES: Mapping[Split, str] = MappingProxyType(
     {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}
 )
 
+_UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
@@ -150,6 +152,11 @@ def shown(name: str, width: int = 32) -> str:
     return f"{line[: width - 1 - tail]}…{line[-tail:]}"
 
 
+def unit_of(seconds: float) -> tuple[float, str]:
+    """The unit of an axis of times up to `seconds`: how many seconds it is, and its sign."""
+    return next((unit for unit in _UNITS if seconds >= 10 * unit[0]), _UNITS[-1])
+
+
 def draw_estimates(
     axes: Axes, x: Sequence[float], estimates: Sequence[Estimate], of: Look, *, joined: bool = True
 ) -> Line2D:
@@ -171,11 +178,11 @@ def draw_estimates(
     return line
 
 
-def add_legend(figure: Figure, lines: Sequence[Line2D], names: Sequence[str]) -> None:
+def add_legend(figure: Figure, series: Sequence[Artist], names: Sequence[str]) -> None:
     """A legend below everything, in as few rows as there is room for, of columns as long as each other."""
     for rows in range(1, len(names) + 1):
         columns = -(-len(names) // rows)
-        legend = figure.legend(lines, names, loc="outside lower left", ncols=columns)
+        legend = figure.legend(series, names, loc="outside lower left", ncols=columns)
         if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
             return
         legend.remove()

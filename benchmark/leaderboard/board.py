@@ -25,7 +25,7 @@ from benchmark.metrics import (
     score,
     standing,
 )
-from benchmark.records import Entrant, Origin, Split, TrialRecord, TrialState, deciding
+from benchmark.records import Entrant, FamilyImportance, Origin, Split, TrialRecord, TrialState, deciding
 from benchmark.temperature import apply_temperature, temperature_of
 
 INTERVAL_METHOD = "Wilson score interval, 95 %"
@@ -150,6 +150,8 @@ class Leaderboard:
     """How many different sets of predictions were scored on test in this study, so far."""
     trials: tuple[TrialRecord, ...] = ()
     """All trials of the search, whatever became of them; `summary` counts them."""
+    importances: tuple[FamilyImportance, ...] = ()
+    """By family's name; empty where they were not computed."""
     interval: str = INTERVAL_METHOD
 
     @property
@@ -171,6 +173,7 @@ def make_board(
     recommendation: Recommendation | None = None,
     sizes: Sequence[SizeScore] = (),
     scored: int = 0,
+    importances: Sequence[FamilyImportance] = (),
 ) -> Leaderboard:
     """Score and rank entrants: validation accuracy, then validation log loss, then name.
 
@@ -203,6 +206,7 @@ def make_board(
         peer=None if peer is None else peer.name,
         scored=scored,
         trials=tuple(trials),
+        importances=tuple(importances),
     )
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from benchmark.columns import percent
 from benchmark.diversity import mean_over_pairs
+from benchmark.importance import SHUFFLES
 from benchmark.leaderboard.board import Leaderboard, Members, Winner
 from benchmark.leaderboard.pictures import pictures_of
 from benchmark.leaderboard.pieces import cell, duration, signed, table
-from benchmark.records import Entrant, TrialState
+from benchmark.records import Entrant, FamilyImportance, TrialState
 
+MOST_SHARES = 5
+"""Parameters of a family that the page names."""
 WIDEST_CONFUSION = 20
 """Classes up to which a page can show the confusion matrix."""
 
@@ -107,6 +112,38 @@ def study_part(board: Leaderboard) -> list[str]:
         rows = [[reason, str(number)] for reason, number in summary.failures]
         parts.append(table(["Why trials failed", "Trials"], rows, right=[False, True]))
     return parts
+
+
+def importances_part(importances: Sequence[FamilyImportance]) -> list[str]:
+    """Which parameters of each family accuracy depends on."""
+    if not importances:
+        return []
+    rows = [
+        [
+            one.family,
+            f"{one.trials:,}",
+            one.left_out or _shares(one),
+            f"{100 * one.chance:.0f}" if one.parameters else "–",
+        ]
+        for one in importances
+    ]
+    return [
+        "## What accuracy depends on",
+        table(
+            ["Family", "Complete trials", "Parameters, with the share they explain", "By chance %"],
+            rows,
+            right=[False, True, False, True],
+        ),
+        "The share of the variance of validation accuracy, over the whole search space, that a parameter explains by "
+        "itself (fANOVA, Hutter et al. 2014), as a random forest learns it from the complete trials. *By chance* is "
+        f"the largest share of any parameter in {SHUFFLES} forests that learned from the same trials with their "
+        "accuracies shuffled: what does not pass it may be nothing.",
+    ]
+
+
+def _shares(one: FamilyImportance) -> str:
+    """The most important parameters: `adamw.lr (31 %), width (12 %)`."""
+    return ", ".join(f"{name} ({100 * share:.0f} %)" for name, share in list(one.shares.items())[:MOST_SHARES])
 
 
 def classes_part(winner: Winner) -> list[str]:

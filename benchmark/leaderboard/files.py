@@ -59,6 +59,16 @@ def to_json(board: Leaderboard) -> str:
             "support": winner.scores.support.tolist(),
             "confusion": winner.confusion.tolist(),
         },
+        "importances": {
+            one.family: {
+                "complete_trials": one.trials,
+                "shares": as_jsonable(one.shares),
+                "chance": one.chance,
+                "unassessed": list(one.unassessed),
+                "left_out": one.left_out,
+            }
+            for one in board.importances
+        },
         "study": as_jsonable(summary),
     }
     return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -10,6 +10,7 @@ from benchmark.leaderboard.board import Leaderboard
 from benchmark.leaderboard.details import (
     classes_part,
     figures_part,
+    importances_part,
     inside_part,
     origin_part,
     sizes_part,
@@ -48,6 +49,7 @@ def to_markdown(board: Leaderboard, columns: Sequence[Column] = ()) -> str:
         *votes_part(board),
         "## The study",
         *study_part(board),
+        *importances_part(board.importances),
         f"## Class by class: {cell(board.winner.name)}",
         *classes_part(board.winner),
         "## Where these numbers come from",

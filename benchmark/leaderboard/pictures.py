@@ -28,6 +28,9 @@ class Picture:
 LATENCY = Picture("accuracy-latency", "Test accuracy against inference time, with the Pareto front")
 PROGRESS = Picture("search-progress", "Best validation accuracy so far, against trials and against time")
 CURVES = Picture("training-curves", "Validation accuracy of every trial while it trained")
+EFFORT = Picture("effort", "Trials and time of each family, by what became of them")
+IMPORTANCES = Picture("importances", "Which parameters of each family validation accuracy depends on")
+SLICES = Picture("slices", "Validation accuracy against the most important parameters of each family")
 RELIABILITY = Picture("reliability", "Reliability of the recommended entrant, before and after temperature")
 CONFUSION = Picture("confusion", "What the recommended entrant takes each class for, on test")
 SIZES = Picture("ensemble-size", "Accuracy against the number of members")
@@ -39,6 +42,8 @@ def pictures_of(board: Leaderboard) -> list[Picture]:
     found = [LATENCY] if any(_has_a_time(board)) else []
     found += [PROGRESS] if any(trial.started and trial.val_accuracy is not None for trial in board.trials) else []
     found += [CURVES] if any(len(trial.reports) > 1 for trial in board.trials) else []
+    found += [EFFORT] if board.trials else []
+    found += [IMPORTANCES, SLICES] if any(one.parameters for one in board.importances) else []
     found += [RELIABILITY, CONFUSION]
     found += [SIZES] if board.sizes else []
     found += [DISAGREEMENT] if board.members is not None else []
@@ -53,6 +58,9 @@ def draw(board: Leaderboard, folder: Path) -> list[Path]:
         LATENCY: _latency,
         PROGRESS: _progress,
         CURVES: _curves,
+        EFFORT: _effort,
+        IMPORTANCES: _importances,
+        SLICES: _slices,
         RELIABILITY: _reliability,
         CONFUSION: _confusion,
         SIZES: _sizes,
@@ -94,6 +102,24 @@ def _curves(board: Leaderboard) -> Figure:
     from benchmark.figures import training_curves
 
     return training_curves(board.trials, subject=board.origin.study)
+
+
+def _effort(board: Leaderboard) -> Figure:
+    from benchmark.figures import search_effort
+
+    return search_effort(board.trials, subject=board.origin.study)
+
+
+def _importances(board: Leaderboard) -> Figure:
+    from benchmark.figures import parameter_importances
+
+    return parameter_importances(board.importances, subject=board.origin.study)
+
+
+def _slices(board: Leaderboard) -> Figure:
+    from benchmark.figures import parameter_slices
+
+    return parameter_slices(board.importances, subject=board.origin.study)
 
 
 def _reliability(board: Leaderboard) -> Figure:
