@@ -21,6 +21,7 @@ from benchmark.records import Dataset, Images, Split
 
 MANIFEST = "manifest.json"
 MAKER = "bench data export"
+_LEVELS = tuple(map(str, range(256)))
 BATCHES = 5
 """Files into which CIFAR-10's binary form divides the training part."""
 
@@ -105,11 +106,15 @@ def _numbered(images: Images) -> Iterator[tuple[int, int, NDArray[np.uint8]]]:
 def _write_csv(dataset: Dataset, folder: Path) -> None:
     values = int(np.prod(dataset.train.pixels.shape[1:]))
     with (folder / "images.csv").open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(file, lineterminator="")
         writer.writerow(["split", "row", "label", "class", *(f"pixel_{number}" for number in range(values))])
         for split, images in _parts(dataset):
             for row, label, pixels in _numbered(images):
-                writer.writerow([split, row, label, dataset.classes[label], *pixels.ravel().tolist()])
+                file.write("\n")
+                writer.writerow([split, row, label, dataset.classes[label]])
+                # a third of the time that the writer takes to turn numbers into words
+                file.write("," + ",".join(map(_LEVELS.__getitem__, pixels.tobytes())))
+        file.write("\n")
 
 
 def _write_png(dataset: Dataset, folder: Path) -> None:
