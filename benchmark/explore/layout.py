@@ -66,12 +66,12 @@ def draw_rows(
     top += above
     for column, head in enumerate(heads):
         at = (left + column * (tile[0] + GAP), top - GAP)
-        draw.text(at, fitted(head, COUNT_SIZE, tile[0]), FAINT, font(COUNT_SIZE), anchor="lb")
+        draw.text(at, fitted(head, COUNT_SIZE, tile[0]), FAINT, font(COUNT_SIZE), anchor="ls")
     for number, row in enumerate(rows):
         y = top + number * row_height
         middle = y + tile[1] // 2
-        draw.text((MARGIN, middle - 2), row.name, INK, font(NAME_SIZE), anchor="lb")
-        draw.text((MARGIN, middle + 5), row.note, FAINT, font(COUNT_SIZE), anchor="lt")
+        draw.text((MARGIN, middle - 4), row.name, INK, font(NAME_SIZE), anchor="ls")
+        draw.text((MARGIN, middle + 2), row.note, FAINT, font(COUNT_SIZE), anchor="la")
         for column, pixels in enumerate(row.images):
             picture.paste(_scaled(pixels, tile), (left + column * (tile[0] + GAP), y))
     return picture
@@ -93,7 +93,7 @@ def draw_cells(title: str, cells: Sequence[Cell], shape: ImageShape, *, columns:
             picture.paste(_scaled(pixels, tile), (x + place * (tile[0] + CELL_GAP), y))
         for line, text in enumerate(cell.lines):
             at = (x, y + tile[1] + GAP + line * (COUNT_SIZE + GAP))
-            draw.text(at, text, INK if cell.stressed else FAINT, font(COUNT_SIZE), anchor="lt")
+            draw.text(at, text, INK if cell.stressed else FAINT, font(COUNT_SIZE), anchor="la")
     return picture
 
 

@@ -11,6 +11,8 @@ copies that were compressed again, made brighter, given more contrast or a cast 
 moved by a fraction of a pixel, or mirrored. It misses copies that were moved by a pixel or more, cropped, rotated or
 scaled, and it takes for copies what merely looks the same in so few pixels: ships on a horizon, the stroke of a pen. It
 is meant for photographs.
+
+Labels that look wrong are found afterwards, in the probabilities that trained models gave (`suspect_labels`).
 """
 
 from benchmark.preflight._pool import parts_of

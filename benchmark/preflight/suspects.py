@@ -15,7 +15,7 @@ from benchmark.preflight.findings import Place, SuspectLabel
 from benchmark.records import Split
 
 LEAST_AGREEMENT = 0.8
-"""Share of the models; chosen against labels that people looked at: docs/decisions.md."""
+"""Share of the models: four of five; a choice, and no measurement."""
 
 
 def suspect_labels(
