@@ -128,10 +128,18 @@ def loaded_after(statements: str) -> set[str]:
     return set(done.stdout.rpartition("loaded:")[2].split())
 
 
-def test_what_reads_stored_predictions_loads_no_torch() -> None:
-    loaded = loaded_after(
-        "import benchmark.ensemble, benchmark.leaderboard, benchmark.mistakes, benchmark.store, benchmark.study_data"
+def test_what_reads_stored_predictions_and_data_loads_no_torch() -> None:
+    read = (
+        "dataset_export",
+        "ensemble",
+        "explore",
+        "label_check",
+        "leaderboard",
+        "mistakes",
+        "store",
+        "study_data",
     )
+    loaded = loaded_after("import " + ", ".join(f"benchmark.{module}" for module in read))
     assert not loaded & {"torch", "torchvision", "timm"}
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def _whole(listing: Listing, say: Say, _scratch: Path) -> Arrays:
     if reading.unreadable:
         raise BenchError(
             f"{_unreadable(reading)} in {listing.root}; remove or replace them; all that is wrong: "
-            f"bench data show folder --data {listing.root}"
+            f"bench data show folder --data {shlex.quote(str(listing.root))}"
         )
     for sentence in _in_words(listing, reading):
         say(f"{name}: {sentence}")

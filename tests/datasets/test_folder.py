@@ -310,7 +310,7 @@ def nothing_that_can_be_read(root: Path) -> None:
         (Path.touch, "pets is not a folder; --data names one that has a folder of images for each class"),
         (Path.mkdir, "needs folders with images of at least two classes, and has none"),
         (one_class, "needs folders with images of at least two classes, and has only 'cat'"),
-        (only_train, "pets has only one of train/ and test/; add the other, or put the folders of classes beside"),
+        (only_train, "pets has only one of train/ and test/; add the other, or put the folders of classes into"),
         (nothing_to_train_on, "train has no image in any folder of a class"),
         (too_few_of_a_class, "too few images of 'dog' (2) to draw a test part of 20 %; add some, or divide"),
         (nothing_that_can_be_read, "none of the 16 training images in"),
@@ -357,7 +357,7 @@ augmentations = ["flip"]
 optimizers = ["sgd"]
 schedules = ["one_cycle"]
 [split]
-val = 4
+val = 6
 [budget]
 epochs = 1
 reports = 1
@@ -377,7 +377,7 @@ def test_a_study_and_its_workers_have_the_same_images(tmp_path: Path) -> None:
     assert store.fact("dataset") == "folder-pets"
     assert store.fact("classes") == ["cat", "dog"]
     data = load_data(WorkerSetup("folder", root, study.split.val, study.split.seed, "cpu", 1))
-    assert len(data.train) == 12
+    assert len(data.train) == 10
     np.testing.assert_array_equal(data.val.labels.numpy(), store.labels(Split.VAL))
     np.testing.assert_array_equal(data.test.labels.numpy(), store.labels(Split.TEST))
     picture(5).save(root / "train" / "cat" / "9.png")
