@@ -194,7 +194,7 @@ def test_broken_databases(bench: Run, root: Path, harm: Callable[[Path], object]
     [
         ("search digits", "cannot write file/studies/digits.toml"),
         ("init new", "cannot write file/studies/new.toml"),
-        ("data show digits", "cannot write the picture digits.png into file/results/data"),
+        ("data show digits", "cannot write digits.png into file/results/data"),
         ("ensemble digits", "no trials yet"),
     ],
 )

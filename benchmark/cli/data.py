@@ -70,11 +70,13 @@ def data_show(
     console = Console()
     say = teller(console)
     store = None if study is None else open_named(study, root, storage, console, to_read=True)
-    found, sentences = inspect_dataset(dataset, data, say)
+    inspection = inspect_dataset(dataset, data, say)
+    found, folder = inspection.dataset, root / "results" / "data"
     console.print(to_table(describe(found)))
-    for sentence in sentences:
+    for sentence in inspection.sentences:
         say(sentence)
-    folder = root / "results" / "data"
+    if inspection.train_files:
+        _save(inspection.files_as_csv().encode(), folder / f"{found.name}-files.csv", "which row is which file", say)
     _save(sample_grid(found), folder / f"{found.name}.png", "sample images", say)
     _save(mean_grid(found), folder / f"{found.name}-means.png", "mean images", say)
     if augmented:
@@ -124,25 +126,25 @@ def _show_duplicates(dataset: Dataset, folder: Path, say: Say) -> None:
 
 def _show_suspects(dataset: Dataset, store: StudyStore, folder: Path, say: Say) -> None:
     from benchmark.explore import suspect_grid
-    from benchmark.files import replace_files
     from benchmark.label_check import check_labels, in_words, to_csv
 
     check = check_labels(store, dataset)
     for sentence in in_words(check, dataset.classes):
         say(sentence)
     picture, table = (folder / f"{dataset.name}-suspects.{kind}" for kind in ("png", "csv"))
-    replace_files({table: to_csv(check, dataset.classes).encode()}, f"the table {table.name}")
-    say(f"all of them: {table}")
+    _save(to_csv(check, dataset.classes).encode(), table, "all of them", say)
     if check.suspects:
         _save(suspect_grid(dataset, check.suspects), picture, "suspect labels", say)
     else:
         picture.unlink(missing_ok=True)
 
 
-def _save(picture: Image, path: Path, what: str, say: Say) -> None:
+def _save(content: Image | bytes, path: Path, what: str, say: Say) -> None:
     from benchmark.files import replace_files
 
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    replace_files({path: file.getvalue()}, f"the picture {path.name}")
+    if not isinstance(content, bytes):
+        file = io.BytesIO()
+        content.save(file, "PNG")
+        content = file.getvalue()
+    replace_files({path: content}, path.name)
     say(f"{what}: {path}")

@@ -5,11 +5,14 @@ Tag, of data sets that may have faults: `inspect`, their Inspector.
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.records import Dataset
+from benchmark.records import Dataset, Split
 from benchmark.registry import Registry
 
 Say = Callable[[str], None]
@@ -26,21 +29,44 @@ class Loader(Protocol):
         """
 
 
-class Inspector(Protocol):
-    """Gives what can be loaded of a data set that may have faults, and says in sentences what is wrong."""
+@dataclass(frozen=True, eq=False)
+class Inspection:
+    """What can be loaded of a data set, for a look at it.
 
-    def __call__(self, folder: Path | None, say: Say, /) -> tuple[Dataset, tuple[str, ...]]:
+    `sentences`: what is wrong with its files. `train_files`, `test_files`: of each row the path of its file; empty for
+    data sets that are not one file per image.
+    """
+
+    dataset: Dataset
+    sentences: tuple[str, ...] = ()
+    train_files: tuple[str, ...] = ()
+    test_files: tuple[str, ...] = ()
+
+    def files_as_csv(self) -> str:
+        """Which row is which file."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["split", "row", "file"])
+        for split, files in ((Split.TRAIN, self.train_files), (Split.TEST, self.test_files)):
+            writer.writerows((split, row, file) for row, file in enumerate(files))
+        return text.getvalue()
+
+
+class Inspector(Protocol):
+    """Gives what can be loaded of a data set that may have faults."""
+
+    def __call__(self, folder: Path | None, say: Say, /) -> Inspection:
         """As a loader, but what cannot be read is left out. Raises BenchError where nothing is left."""
 
 
 DATASETS: Registry[[Path | None, Say], Dataset] = Registry("data set", __name__)
 
 
-def inspect_dataset(name: str, folder: Path | None, say: Say) -> tuple[Dataset, tuple[str, ...]]:
-    """What can be loaded of a data set, for a look at it, and in sentences what is wrong with its files.
+def inspect_dataset(name: str, folder: Path | None, say: Say) -> Inspection:
+    """What can be loaded of a data set, whatever is wrong with the rest.
 
     Raises UnknownNameError, and what its loader or inspector raises.
     """
     entry = DATASETS[name]
     inspect: Inspector | None = entry.tags.get("inspect")
-    return (entry.build(folder, say), ()) if inspect is None else inspect(folder, say)
+    return Inspection(entry.build(folder, say)) if inspect is None else inspect(folder, say)

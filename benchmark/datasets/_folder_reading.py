@@ -48,11 +48,14 @@ class Unreadable:
 class Reading:
     """What the files of a folder were found to be, beside their pixels.
 
-    `usual`: the most common height and width of training images, to which `shape` is equal unless it was too large.
-    `unusual`: paths of images of another size, with that size. `grays`: gray images that were read as coloured ones.
+    `train_files`, `test_files`: the path of each image that was read, row by row. `usual`: the most common height and
+    width of training images, to which `shape` is equal unless it was too large. `unusual`: paths of images of another
+    size, with that size. `grays`: gray images that were read as coloured ones.
     """
 
     files: int
+    train_files: tuple[str, ...]
+    test_files: tuple[str, ...]
     usual: tuple[int, int]
     shape: ImageShape
     unreadable: tuple[Unreadable, ...]
@@ -78,20 +81,25 @@ def read_images(listing: Listing) -> tuple[Images, Images, Reading]:
         (train, of_train), (test, of_test) = (
             _read(listing.root, files, shape, pool) for files in (listing.train, listing.test)
         )
-    found = [*zip(listing.train, of_train, strict=True), *zip(listing.test, of_test, strict=True)]
-    seen = [(file.path, outcome) for file, outcome in found if isinstance(outcome, Look)]
-    return (
-        train,
-        test,
-        Reading(
-            files=len(found),
-            usual=usual,
-            shape=shape,
-            unreadable=tuple(Unreadable(file.path, what) for file, what in found if isinstance(what, str)),
-            unusual=tuple((path, look) for path, look in seen if (look.height, look.width) != usual),
-            grays=sum(look.is_gray for _, look in seen) if shape.channels == 3 else 0,
-        ),
+    seen_in_train, seen_in_test = _seen(listing.train, of_train), _seen(listing.test, of_test)
+    seen = [*seen_in_train, *seen_in_test]
+    found = zip((*listing.train, *listing.test), (*of_train, *of_test), strict=True)
+    reading = Reading(
+        files=len(listing.train) + len(listing.test),
+        train_files=tuple(path for path, _ in seen_in_train),
+        test_files=tuple(path for path, _ in seen_in_test),
+        usual=usual,
+        shape=shape,
+        unreadable=tuple(Unreadable(file.path, what) for file, what in found if isinstance(what, str)),
+        unusual=tuple((path, look) for path, look in seen if (look.height, look.width) != usual),
+        grays=sum(look.is_gray for _, look in seen) if shape.channels == 3 else 0,
     )
+    return train, test, reading
+
+
+def _seen(files: Sequence[ImageFile], outcomes: Sequence[Look | str]) -> list[tuple[str, Look]]:
+    """The files that could be read, each with its look."""
+    return [(file.path, what) for file, what in zip(files, outcomes, strict=True) if isinstance(what, Look)]
 
 
 def _read(

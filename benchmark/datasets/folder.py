@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.cache import Arrays, arrays_made_once, cache_folder
-from benchmark.datasets import DATASETS, Say
+from benchmark.datasets import DATASETS, Inspection, Say
 from benchmark.datasets._fingerprint import fingerprint_of
 from benchmark.datasets._folder_listing import TEST_SEED, TEST_SHARE, Listing, list_images
 from benchmark.datasets._folder_reading import Reading, read_images
@@ -27,8 +27,8 @@ READ_AS = "1"
 NAMED = 5
 
 
-def inspect(folder: Path | None, say: Say) -> tuple[Dataset, tuple[str, ...]]:
-    """What can be read of a folder, and in sentences what is wrong with its files; nothing is cached.
+def inspect(folder: Path | None, say: Say) -> Inspection:
+    """What can be read of a folder, and what is wrong with its files; nothing is cached.
 
     Raises BenchError where there is no data set in the folder, or none of its training images can be read.
     """
@@ -36,7 +36,7 @@ def inspect(folder: Path | None, say: Say) -> tuple[Dataset, tuple[str, ...]]:
     say(f"{_name(listing.root)}: reading {len(listing.train) + len(listing.test):,} files")
     train, test, reading = read_images(listing)
     dataset = Dataset(_name(listing.root), listing.classes, train, test, fingerprint_of(train, test))
-    return dataset, _in_words(listing, reading)
+    return Inspection(dataset, _in_words(listing, reading), reading.train_files, reading.test_files)
 
 
 @DATASETS.register(

@@ -77,6 +77,11 @@ def load(root: Path) -> Dataset:
     return DATASETS["folder"].build(root, silent)
 
 
+def look(root: Path) -> tuple[Dataset, tuple[str, ...]]:
+    found = inspect_dataset("folder", root, silent)
+    return found.dataset, found.sentences
+
+
 def pixels_of(path: Path) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image)
@@ -126,7 +131,7 @@ def test_an_undivided_folder_gives_a_fifth_of_each_class_to_test(tmp_path: Path)
     for part in "abcde":
         for name in ("cat", "dog"):
             shutil.copytree(tmp_path / "whole" / part / name, root / name / part)
-    dataset, sentences = inspect_dataset("folder", root, silent)
+    dataset, sentences = look(root)
     assert "No train/ and test/: test is 20 % of each class, by seed 0." in sentences
     assert np.bincount(dataset.train.labels).tolist() == [32, 32]
     assert np.bincount(dataset.test.labels).tolist() == [8, 8]
@@ -143,7 +148,7 @@ def test_gray_images_have_one_channel_unless_one_is_coloured(tmp_path: Path) -> 
     picture(1).save(root / "test" / "cat" / "0.png")
     assert load(root).image_shape.channels == 1
     picture(1).save(root / "train" / "cat" / "0.png")
-    dataset, sentences = inspect_dataset("folder", root, silent)
+    dataset, sentences = look(root)
     assert dataset.image_shape.channels == 3
     assert "Gray among coloured ones, read as RGB: 30 images." in sentences
     gray = dataset.train.pixels[2]
@@ -154,7 +159,7 @@ def test_images_of_another_size_are_resized_and_counted(tmp_path: Path) -> None:
     root = fill(tmp_path / "pets")
     Image.new("RGB", (50, 40), (10, 20, 30)).save(root / "train" / "dog" / "9.png")
     Image.new("RGB", (5, 4), (40, 50, 60)).save(root / "test" / "cat" / "9.png")
-    dataset, sentences = inspect_dataset("folder", root, silent)
+    dataset, sentences = look(root)
     assert (
         "Of another size than 16 x 20 pixels, resized: 2 images, train/dog/9.png (40 x 50), test/cat/9.png (4 x 5)."
         in sentences
@@ -177,7 +182,7 @@ def test_large_images_are_shrunk_to_the_longest_side(tmp_path: Path) -> None:
         for part in ("train", "test"):
             (tmp_path / "pets" / part / name).mkdir(parents=True)
             Image.new("RGB", (1200, 900), (9, 99, 199)).save(tmp_path / "pets" / part / name / "a.jpg", quality=95)
-    dataset, sentences = inspect_dataset("folder", tmp_path / "pets", silent)
+    dataset, sentences = look(tmp_path / "pets")
     assert dataset.image_shape == ImageShape(3, 192, LONGEST_SIDE)
     assert "All images are shrunk from 900 x 1200 to 192 x 256 pixels." in sentences
     assert abs(dataset.train.pixels.astype(int) - (9, 99, 199)).max() <= 3
@@ -199,7 +204,7 @@ def test_orientation_is_honoured(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned clockwise by a quarter
     Image.fromarray(np.rot90(upright)).save(path, exif=exif)
-    dataset, sentences = inspect_dataset("folder", root, silent)
+    dataset, sentences = look(root)
     np.testing.assert_array_equal(dataset.train.pixels[0], upright)
     assert not any("another size" in sentence for sentence in sentences)
 
@@ -253,10 +258,29 @@ def test_a_look_leaves_them_out_and_names_them(tmp_path: Path) -> None:
     root = fill(tmp_path / "pets")
     clean = load(root)
     broken(root)
-    dataset, sentences = inspect_dataset("folder", root, silent)
+    dataset, sentences = look(root)
     assert dataset.fingerprint == clean.fingerprint
     assert sentences[0].startswith("7 of 39 files cannot be read: train/cat/cut.png (")
     assert sentences[0].endswith("they are left out here, and training refuses them.")
+
+
+def test_every_row_has_its_file(tmp_path: Path) -> None:
+    root = fill(tmp_path / "pets")
+    broken(root)
+    (root / "train" / "cat" / "2.png").write_bytes(b"")
+    found = inspect_dataset("folder", root, silent)
+    dataset = found.dataset
+    for images, files in ((dataset.train, found.train_files), (dataset.test, found.test_files)):
+        for pixels, file in zip(images.pixels, files, strict=True):
+            np.testing.assert_array_equal(pixels, pixels_of(root / file))
+    lines = found.files_as_csv().splitlines()
+    assert lines[:4] == [
+        "split,row,file",
+        "train,0,train/cat/0.png",
+        "train,1,train/cat/1.png",
+        "train,2,train/cat/3.png",
+    ]
+    assert lines[16:18] == ["test,0,test/cat/0.png", "test,1,test/cat/1.png"]
 
 
 def test_planted_faults_are_found(tmp_path: Path) -> None:
@@ -269,7 +293,7 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
     (root / "val" / "cat").mkdir(parents=True)
     (root / "train" / "cat" / "notes.txt").write_text("")
     picture(78).save(root / "train" / "stray.png")
-    dataset, sentences = inspect_dataset("folder", root, silent)
+    dataset, sentences = look(root)
     assert dataset.classes == ("cat", "dog", "emu")
     assert "Folders without any image, which are no classes: yak." in sentences
     assert "Passed over, 3 in all: train/stray.png, train/cat/notes.txt, val/." in sentences
@@ -318,7 +342,7 @@ def nothing_that_can_be_read(root: Path) -> None:
 )
 def test_what_is_no_data_set_is_refused(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
     make(tmp_path / "pets")
-    for read in (load, lambda root: inspect_dataset("folder", root, silent)):
+    for read in (load, look):
         with pytest.raises(BenchError, match=re.escape(message)):
             read(tmp_path / "pets")
 
@@ -345,6 +369,7 @@ def test_the_command_goes_on_with_what_can_be_read(tmp_path: Path, bench: Run) -
     assert "7 of 39 files cannot be read" in output
     assert "No two images are identical." in output
     assert (tmp_path / "results" / "data" / "folder-pets.png").is_file()
+    assert "which row is which file: results/data/folder-pets-files.csv" in output
     code, output = bench("data", "fetch", "folder", "--data", "pets")
     assert code == 2
     assert "error: 7 of 39 files cannot be read" in output
