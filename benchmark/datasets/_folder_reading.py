@@ -72,15 +72,18 @@ def read_images(listing: Listing) -> tuple[Images, Images, Reading]:
     transparent pixels are put on white, and 16 bits of gray become 8. Raises BenchError where no training image can be
     read.
     """
+    nothing = BenchError(f"none of the {len(listing.train):,} training images in {listing.root} can be read")
     with _quiet(), ThreadPoolExecutor() as pool:
         looks = [look for look in pool.map(lambda file: _look(listing.root / file.path), listing.train) if look]
         if not looks:
-            raise BenchError(f"none of the {len(listing.train):,} training images in {listing.root} can be read")
+            raise nothing
         usual = _most_common([(look.height, look.width) for look in looks])
         shape = _shape(usual, 1 if all(look.is_gray for look in looks) else 3)
         (train, of_train), (test, of_test) = (
             _read(listing.root, files, shape, pool) for files in (listing.train, listing.test)
         )
+    if not len(train):
+        raise nothing
     seen_in_train, seen_in_test = _seen(listing.train, of_train), _seen(listing.test, of_test)
     seen = [*seen_in_train, *seen_in_test]
     found = zip((*listing.train, *listing.test), (*of_train, *of_test), strict=True)

@@ -328,6 +328,14 @@ def nothing_that_can_be_read(root: Path) -> None:
         path.write_bytes(b"")
 
 
+def nothing_but_heads(root: Path) -> None:
+    for path in fill(root).glob("train/*/*"):
+        with Image.open(path) as image:
+            image.save(path.with_suffix(".jpg"))
+        path.unlink()
+        os.truncate(path.with_suffix(".jpg"), 700)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -338,6 +346,7 @@ def nothing_that_can_be_read(root: Path) -> None:
         (nothing_to_train_on, "train has no image in any folder of a class"),
         (too_few_of_a_class, "too few images of 'dog' (2) to draw a test part of 20 %; add some, or divide"),
         (nothing_that_can_be_read, "none of the 16 training images in"),
+        (nothing_but_heads, "none of the 16 training images in"),
     ],
 )
 def test_what_is_no_data_set_is_refused(tmp_path: Path, make: Callable[[Path], object], message: str) -> None:
