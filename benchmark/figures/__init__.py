@@ -11,6 +11,7 @@ from benchmark.figures.coverage import accuracy_against_coverage
 from benchmark.figures.disagreement import disagreement_map
 from benchmark.figures.effort import search_effort
 from benchmark.figures.ensemble_size import SingleModel, SizeCurve, accuracy_against_size
+from benchmark.figures.evidence import Exhibit, evidence_figure, overlay
 from benchmark.figures.files import save
 from benchmark.figures.importances import parameter_importances
 from benchmark.figures.reliability import reliability_diagram
@@ -23,6 +24,7 @@ __all__ = [
     "CalibrationBins",
     "Confidences",
     "Contender",
+    "Exhibit",
     "SingleModel",
     "SizeCurve",
     "accuracy_against_coverage",
@@ -31,6 +33,8 @@ __all__ = [
     "calibration_bins",
     "confusion_map",
     "disagreement_map",
+    "evidence_figure",
+    "overlay",
     "parameter_importances",
     "parameter_slices",
     "pareto_front",
