@@ -17,7 +17,19 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # Values.
     ("records", "seeds"),
     # Plain functions and files.
-    ("artifacts", "cache", "files", "folds", "metrics", "origin", "parameters", "registry", "splits", "tiles"),
+    (
+        "artifacts",
+        "cache",
+        "files",
+        "folds",
+        "metrics",
+        "origin",
+        "parameters",
+        "picture_files",
+        "registry",
+        "splits",
+        "tiles",
+    ),
     ("comparisons", "confidences", "diversity", "fanova", "preflight", "temperature"),
     # What is registered, what is asked, and what is stored.
     (
@@ -39,16 +51,28 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("confirmation", "leaderboard", "mistakes"),
     ("dashboard", "study", "verify"),
     ("deadline", "inference", "label_check", "local", "ray_engine"),
+    ("explain",),
     ("cli",),
 )
 """A module imports from earlier rows, and from its own package where it is one. Later rows know more."""
 
 ONLY_IN: dict[str, frozenset[str]] = {
     "torch": frozenset(
-        {"architectures", "augmentations", "averaging", "inference", "optimizers", "speed", "training", "workers"}
+        {
+            "architectures",
+            "augmentations",
+            "averaging",
+            "explain",
+            "inference",
+            "optimizers",
+            "speed",
+            "training",
+            "workers",
+        }
     ),
     # Data sets take its download function, inside their own, and training checks its version.
     "torchvision": frozenset({"datasets", "training"}),
+    "captum": frozenset({"explain"}),
     "timm": frozenset({"architectures"}),
     "sqlalchemy": frozenset({"store"}),
     "sqlite3": frozenset({"store"}),

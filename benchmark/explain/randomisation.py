@@ -1,0 +1,48 @@
+"""Whether maps depend on what a network has learned (Adebayo et al. 2018, arXiv:1810.03292); gives no verdict."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from benchmark.errors import BenchError
+from benchmark.explain.layers import find_map_layer
+from benchmark.explain.maps import heat_of
+from benchmark.inference import LoadedModel
+from benchmark.training import build_network
+
+
+def randomisation_check(model: LoadedModel, pixels: NDArray[np.uint8], draws: int = 5) -> float:
+    """How alike the model's maps are to those of the same network with random weights, of the same layer and classes.
+
+    The mean of Spearman's rank correlation over images uint8 (N, H, W, C) and over `draws` networks, as built before
+    training (seeds 0, 1, ...): 1 where nothing that was learned matters to the maps, about 0 where all of it does.
+    Maps that only follow the edges of the image lie between. It is the end of the cascade in section 4 of Adebayo et
+    al., all layers random. Raises BenchError where the model has no layer with a map.
+    """
+    layer = find_map_layer(model.network, model.inputs(pixels[:4]))
+    if layer is None:
+        raise BenchError(f"trial {model.number} has no layer with a map to compare")
+    classes = model.log_probs(pixels).argmax(axis=1)
+    learned = heat_of(model, layer, pixels, classes)
+    found = []
+    for seed in range(draws):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            network = build_network(model.config, model.data).eval()
+        found.append(rank_correlations(learned, heat_of(replace(model, network=network), layer, pixels, classes)))
+    return float(np.mean(found))
+
+
+def rank_correlations(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Spearman's rank correlation (N,) of maps (N, H, W), pair by pair; 0 where one of the two is the same all over."""
+    ranks = [rankdata(maps.reshape(len(maps), -1), axis=1) for maps in (first, second)]
+    ranks = [one - one.mean(axis=1, keepdims=True) for one in ranks]
+    products = (ranks[0] * ranks[1]).sum(axis=1)
+    lengths = np.sqrt((ranks[0] ** 2).sum(axis=1) * (ranks[1] ** 2).sum(axis=1))
+    found: NDArray[np.float64] = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    return found
