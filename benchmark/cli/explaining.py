@@ -1,0 +1,205 @@
+"""The command that shows what spoke for an answer: explain. It trains nothing and leaves the study as it is."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from benchmark.cli.app import app
+from benchmark.cli.options import DataFolder, Root, Storage, StudyToRead
+from benchmark.cli.output import teller
+from benchmark.cli.studies import open_named
+from benchmark.errors import BenchError, UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from benchmark.explain import Explanation
+    from benchmark.inference import LoadedEntrant, LoadedModel, StudyData
+    from benchmark.records import Entrant, Split
+    from benchmark.store import StudyStore
+
+_MOST = 50
+"""Images on one picture."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """The images that were asked for: pixels uint8 (N, H, W, C), where each is from, and its class if known."""
+
+    pixels: NDArray[np.uint8]
+    sources: Sequence[str]
+    labels: Sequence[int | None]
+
+
+@app.command()
+def explain(
+    study: StudyToRead = None,
+    entrant: Annotated[
+        str,
+        typer.Argument(
+            help="Its name on the leaderboard, recommended, best, or a trial's number.", metavar="[ENTRANT]"
+        ),
+    ] = "recommended",
+    images: Annotated[
+        list[Path] | None,
+        typer.Option(help="A picture file of yours, or a folder of them; may be given again.", metavar="FILE|FOLDER"),
+    ] = None,
+    rows: Annotated[str | None, typer.Option(help="Rows of the split by number, from 0: 3,14,15.")] = None,
+    split: Annotated[str, typer.Option(help="Where rows are from: test or val.")] = "test",
+    count: Annotated[int, typer.Option(min=1, max=_MOST, help="At most so many images.")] = 8,
+    class_name: Annotated[
+        str | None, typer.Option("--class", help="Show what spoke for this class, not for the predicted one.")
+    ] = None,
+    sanity: Annotated[
+        bool, typer.Option("--sanity", help="Also compare the maps with those of untrained copies of the networks.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda:0, ...")] = "auto",
+    data: DataFolder = None,
+    storage: Storage = None,
+    root: Root = Path(),
+) -> None:
+    """Show by Grad-CAM which places of an image spoke for the predicted class, in results/STUDY/explain-ENTRANT.png.
+
+    Without rows or files: the most confident mistakes, then right answers of different classes. An ensemble's map is
+    the mean of its members' by their votes.
+
+    Example: bench explain cifar10-cpu best --count 12
+    """
+    from benchmark.explain import explain as explain_images
+    from benchmark.inference import load_entrant, load_study_data
+    from benchmark.picture_files import find_pictures
+    from benchmark.speed import device_named
+    from benchmark.study import find_entrant
+    from benchmark.training import check_libraries
+
+    say = teller(console := Console())
+    store = open_named(study, root, storage, console, to_read=True)
+    classes: list[str] = store.fact("classes")
+    if class_name is not None and class_name not in classes:
+        raise UnknownNameError("class", class_name, classes)
+    if images and rows is not None:
+        raise BenchError("name pictures by --images or rows by --rows, not both")
+    found = find_entrant(store, entrant)
+    say(f"explaining {found.name}")
+    part = _split(split)
+    # What was mistyped is said before anything is loaded.
+    paths = find_pictures(images or ())
+    chosen = [] if paths else _rows(store, found, part, rows, count, say)
+    device = device_named(device)
+    check_libraries()
+    of_study = load_study_data(store, device, data, say)
+    shown = _of_files(paths, count, of_study, say) if paths else _of_split(chosen, part, of_study)
+    loaded = load_entrant(store, found, of_study.on_device)
+    asked = None if class_name is None else [classes.index(class_name)] * len(shown.pixels)
+    explanation = explain_images(loaded, shown.pixels, asked)
+    _say_whence(explanation, loaded, say)
+    if sanity:
+        _say_sanity(explanation, loaded, shown.pixels, say)
+    about = "the predicted class" if class_name is None else class_name
+    written = _draw(explanation, loaded, shown, about, store, root)
+    say(f"written: {', '.join(map(str, written))}")
+
+
+def _split(name: str) -> Split:
+    from benchmark.records import Split
+
+    if name not in (Split.TEST, Split.VAL):
+        raise UnknownNameError("split", name, ["test", "val"])
+    return Split(name)
+
+
+def _rows(
+    store: StudyStore, entrant: Entrant, split: Split, asked: str | None, count: int, say: Callable[[str], None]
+) -> list[int]:
+    """The rows that were asked for, or those that tell most."""
+    from benchmark.explain import telling_rows
+    from benchmark.records import Split
+
+    labels = store.labels(split)
+    if asked is not None:
+        return _numbers(asked, len(labels), split)
+    stored = entrant.test if split is Split.TEST else entrant.val
+    rows: list[int] = telling_rows(stored.log_probs, labels, count).tolist()
+    say(f"{len(rows)} {split} images: the most confident mistakes, then right answers of different classes")
+    return rows
+
+
+def _numbers(text: str, rows: int, split: Split) -> list[int]:
+    if re.fullmatch(r"\s*\d{1,9}(\s*,\s*\d{1,9})*\s*", text) is None:
+        raise BenchError(f"{text!r} is no list of rows; write 3,14,15")
+    numbers = [int(number) for number in text.split(",")]
+    if max(numbers) >= rows:
+        raise BenchError(f"there is no row {max(numbers)}: {split} has {rows:,}, counted from 0")
+    if len(numbers) > _MOST:
+        raise BenchError(f"a picture shows at most {_MOST} images, not {len(numbers)}")
+    return numbers
+
+
+def _of_split(rows: Sequence[int], split: Split, data: StudyData) -> _Shown:
+    images = data.images(split)
+    return _Shown(images.pixels[rows], [f"{split} {row}" for row in rows], images.labels[rows].tolist())
+
+
+def _of_files(paths: Sequence[Path], count: int, data: StudyData, say: Callable[[str], None]) -> _Shown:
+    import numpy as np
+
+    from benchmark.picture_files import read_picture
+
+    if len(paths) > count:
+        say(f"taking the first {count} of {len(paths)} files; --count takes more")
+    pictures = [read_picture(path, data.dataset.image_shape) for path in paths[:count]]
+    for picture in pictures:
+        say(f"{picture.path}: {picture.fitting}")
+    names = [picture.path.name for picture in pictures]
+    return _Shown(np.stack([picture.pixels for picture in pictures]), names, [None] * len(names))
+
+
+def _say_whence(explanation: Explanation, loaded: LoadedEntrant, say: Callable[[str], None]) -> None:
+    for model, layer, size, vote in zip(
+        loaded.members, explanation.layers, explanation.map_sizes.tolist(), explanation.votes, strict=True
+    ):
+        said = f"map of {size[0]} x {size[1]} places, layer {layer}" if layer else "left out: no layer has a map"
+        share = f"; {100 * vote:.0f} % of the ensemble's" if layer and len(loaded.members) > 1 else ""
+        say(f"{_named(model)}: {said}{share}")
+    say("maps: float32, one view of each image, enlarged bilinearly; predictions: as the study makes them")
+
+
+def _say_sanity(
+    explanation: Explanation, loaded: LoadedEntrant, pixels: NDArray[np.uint8], say: Callable[[str], None]
+) -> None:
+    from benchmark.explain import randomisation_check
+
+    say("rank correlation with the maps of untrained copies (1: the same maps, 0: nothing in common):")
+    for model, layer in zip(loaded.members, explanation.layers, strict=True):
+        if layer:
+            say(f"{_named(model)}: {randomisation_check(model, pixels):.2f}")
+
+
+def _named(model: LoadedModel) -> str:
+    from benchmark.explain import run_name
+
+    return f"{run_name(model)} ({model.family})"
+
+
+def _draw(
+    explanation: Explanation, loaded: LoadedEntrant, shown: _Shown, about: str, store: StudyStore, root: Path
+) -> list[Path]:
+    from benchmark.explain import exhibits_of
+    from benchmark.figures import evidence_figure, save
+
+    name, study = loaded.entrant.name, store.location.name
+    exhibits, headings = exhibits_of(
+        explanation, loaded, shown.pixels, shown.sources, shown.labels, store.fact("classes")
+    )
+    figure = evidence_figure(exhibits, headings, about=about, subject=f"{study}, {name}")
+    file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return save(figure, root / "results" / study, f"explain-{file}", in_full_color=True)
