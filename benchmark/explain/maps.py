@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from captum.attr import LayerGradCam  # type: ignore[import-untyped]
+from captum.attr import LayerGradCam
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
