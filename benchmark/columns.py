@@ -78,9 +78,16 @@ class Column:
     def plain(self, row: Row) -> dict[str, Plain]:
         """The cell as files carry it, unrounded, by key; a number that is not finite becomes None."""
         value = self.value(row)
+        cells = {self.key: value}
         if isinstance(value, Estimate):
-            return {self.key: value.value, f"{self.key}_low": value.low, f"{self.key}_high": value.high}
-        return {self.key: None if isinstance(value, float) and not math.isfinite(value) else value}
+            cells = {self.key: value.value, f"{self.key}_low": value.low, f"{self.key}_high": value.high}
+        return {
+            key: None if isinstance(cell, float) and not math.isfinite(cell) else cell for key, cell in cells.items()
+        }
+
+    def is_known(self, rows: Sequence[Row]) -> bool:
+        """Whether it is known of any row."""
+        return any(self.plain(row)[self.key] is not None for row in rows)
 
 
 def percent(share: float | None) -> str:
@@ -89,7 +96,9 @@ def percent(share: float | None) -> str:
 
 
 def percent_with_interval(estimate: Estimate) -> str:
-    """A share and its interval as percentages: `86.10 (85.41–86.76)`."""
+    """A share and its interval as percentages: `86.10 (85.41–86.76)`; a dash where it is not known."""
+    if math.isnan(estimate.value):
+        return "–"
     return f"{percent(estimate.value)} ({percent(estimate.low)}–{percent(estimate.high)})"
 
 
@@ -207,9 +216,12 @@ COLUMNS: tuple[Column, ...] = (
 )  # fmt: skip
 
 
-def columns_of(section: Section) -> list[Column]:
-    """The columns of one table, in order; each table but the short one begins with the name."""
-    own = [column for column in COLUMNS if column.section is section]
+def columns_of(section: Section, rows: Sequence[Row] | None = None) -> list[Column]:
+    """The columns of one table, in order; each table but the short one begins with the name.
+
+    With `rows` those are left out that are known of none of them.
+    """
+    own = [column for column in COLUMNS if column.section is section and (rows is None or column.is_known(rows))]
     return own if section is Section.SHORT else [COLUMNS[0], *own]
 
 

@@ -35,6 +35,10 @@ class Estimate:
     high: float
 
 
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
+"""Of what was not measured."""
+
+
 @dataclass(frozen=True, eq=False)
 class ClassScores:
     """One-against-rest scores by class, each (K,): precision, recall and F1 in [0, 1], support in rows."""

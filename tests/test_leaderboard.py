@@ -245,6 +245,14 @@ def test_chosen_columns_make_the_short_table() -> None:
     assert lines[8] == "| 1 | 66.67 (30.00–90.32) | **cnn tuned** |"
 
 
+def test_a_column_of_which_nothing_is_known_has_no_place_on_the_page() -> None:
+    again = (BEST_ON_VAL.test, LAST.test)
+    for replicates, is_shown in (((), False), (again, True)):
+        page = to_markdown(board(replace(BEST_ON_VAL, replicates=replicates), LAST))
+        assert ("| Mean over seeds % |" in page) == is_shown
+        assert "| Seeds |" in page
+
+
 def test_markdown_has_every_part_of_the_answer() -> None:
     page = to_markdown(board())
     for piece in (

@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from benchmark.columns import percent, percent_with_interval
 from benchmark.errors import BenchError
 from benchmark.leaderboard.pieces import cell, table
-from benchmark.metrics import Estimate
+from benchmark.metrics import UNKNOWN, Estimate
 
 
 @dataclass(frozen=True)
@@ -85,13 +85,12 @@ def compare_studies(results: Sequence[StudyResult]) -> Across:
     order = sorted(range(len(shared)), key=lambda index: (ranks[index], shared[index]))
     others = sorted({label for result in results for label in result.accuracies} - everywhere)
     labels = [*(shared[index] for index in order), *others]
-    missing = Estimate(float("nan"), 0.0, 0.0)
     ordered = scores[order] if shared else np.zeros((0, len(results)))
     wins = (ordered[:, None] > ordered[None]).mean(axis=2) + 0.5 * (ordered[:, None] == ordered[None]).mean(axis=2)
     return Across(
         studies=tuple(result.study for result in results),
         labels=tuple(labels),
-        accuracy=np.array([[one.accuracies.get(label, missing).value for one in results] for label in labels]),
+        accuracy=np.array([[one.accuracies.get(label, UNKNOWN).value for one in results] for label in labels]),
         mean_rank=(*(float(ranks[index]) for index in order), *(None for _ in others)),
         wins=wins,
     )
