@@ -37,6 +37,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "augmentations",
         "averaging",
         "columns",
+        "corruptions",
         "datasets",
         "definition",
         "ensemblers",
