@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmark.comparisons import Comparison
 from benchmark.errors import UnknownNameError
-from benchmark.metrics import Estimate, Scores
+from benchmark.metrics import UNKNOWN, Estimate, Scores
 from benchmark.records import Entrant
 
 Plain = str | int | float | None
@@ -36,6 +36,8 @@ class Row:
     """On test, with the single model that is first by validation; no difference where it is that one."""
     over_seeds: tuple[float, ...] = ()
     """Test accuracies of all runs of its configuration; empty where there is only this one."""
+    corruption_accuracy: Estimate = UNKNOWN
+    """Mean accuracy on corrupted test images."""
 
 
 class Section(enum.StrEnum):
@@ -205,6 +207,9 @@ COLUMNS: tuple[Column, ...] = (
            lambda row: row.calibrated.ece, decimals, "", False, Section.SCORES),
     Column("temperature", "Temperature", "the one fitted on validation; below 1 it sharpens",
            lambda row: row.temperature, significant, "", None, Section.SCORES),
+    Column("corruption_accuracy", "Corruption acc.", "mean accuracy on test images under 15 corruptions at 5 "
+           "severities, with its 95 % bootstrap interval; measured by bench evaluate --corruptions",
+           lambda row: row.corruption_accuracy, percent_with_interval, "% (95 % interval)", True, Section.SCORES),
     Column("macs", "MACs", "multiply-accumulates to predict one image, all views included; a sum for an ensemble",
            lambda row: row.entrant.cost.macs, count, "", False, Section.COSTS),
     Column("train_seconds", "Training", "seconds of training; a sum for an ensemble",

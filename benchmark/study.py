@@ -44,15 +44,8 @@ from benchmark.importance import importances
 from benchmark.leaderboard import Leaderboard, SizeScore, make_board, select_singles
 from benchmark.metrics import Estimate, estimated_share
 from benchmark.origin import running_versions, source_commit
-from benchmark.records import (
-    Entrant,
-    Origin,
-    Predictions,
-    RunPlan,
-    Split,
-    as_jsonable,
-    digest_of_labels,
-)
+from benchmark.records import Entrant, Origin, Predictions, RunPlan, Split, as_jsonable, digest_of_labels
+from benchmark.robustness import stored_accuracies
 from benchmark.splits import stratified_split
 from benchmark.store import StudyLocation, StudyStore, create_study, open_study, retried
 
@@ -253,6 +246,8 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
     runs = runs_by_part(store)
     entrants = [*select_singles(singles, val_labels), *confirmed_models(runs, val_labels), *store.ensembles()]
     asked = store.fact("ensembles") or {}
+    # A single model of an ensemble's cost may get a row as well.
+    measured = stored_accuracies(store, [*singles, *entrants])
     board = make_board(
         entrants,
         val_labels,
@@ -265,6 +260,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
         recommendation=recommend(entrants, val_labels, **asked),
         sizes=_stored_sizes(store),
         importances=tuple(importances(store).values()),
+        corruption_accuracies=measured,
     )
     # Whatever has a row was scored on test by now.
     scored = note_scored(store, (row.entrant.test for row in board.rows))

@@ -76,6 +76,7 @@ def test_cells_of_a_row() -> None:
     assert texts["temperature"] == "1.25"
     assert texts["latency_ms"] == "–"
     assert texts["seeds"] == "1"
+    assert texts["corruption_accuracy"] == "–"
 
 
 def test_every_column_is_in_one_table_and_each_table_names_its_rows() -> None:

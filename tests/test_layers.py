@@ -50,9 +50,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     # The stages of the pipeline.
     ("dataset_export", "display", "ensemble", "explore", "figures", "search", "speed", "trial_report"),
     ("confirmation", "leaderboard", "mistakes"),
+    ("robustness",),
     ("dashboard", "study", "verify"),
     ("deadline", "inference", "label_check", "local", "ray_engine"),
-    ("explain",),
+    ("evaluation", "explain"),
     ("cli",),
 )
 """A module imports from earlier rows, and from its own package where it is one. Later rows know more."""

@@ -253,6 +253,26 @@ def test_a_column_of_which_nothing_is_known_has_no_place_on_the_page() -> None:
         assert "| Seeds |" in page
 
 
+def test_what_was_measured_under_corruption_has_a_column() -> None:
+    heading = "Corruption acc. % (95 % interval)"
+    assert heading not in to_markdown(board())
+    asked = to_markdown(board(), columns_named(["name", "corruption_accuracy"])).splitlines()
+    assert asked[6] == f"| # | Entrant | {heading} |"
+    assert asked[8] == "| 1 | **cnn tuned** | – |"
+    measured = make_board(
+        [BEST_ON_VAL, LAST], LABELS_VAL, LABELS_TEST, CLASSES, TRIALS, ORIGIN,
+        corruption_accuracies={"vgg default": Estimate(0.5, 0.4, 0.625)},
+    )  # fmt: skip
+    page = to_markdown(measured)
+    assert f"| {heading} |" in page
+    assert "| 50.00 (40.00–62.50) |" in page
+    first, last = csv.DictReader(io.StringIO(to_csv(measured)))
+    keys = ("corruption_accuracy", "corruption_accuracy_low", "corruption_accuracy_high")
+    assert [last[key] for key in keys] == ["0.5", "0.4", "0.625"]
+    assert [first[key] for key in keys] == ["", "", ""]
+    assert [json.loads(to_json(measured))["rows"][0][key] for key in keys] == [None, None, None]
+
+
 def test_markdown_has_every_part_of_the_answer() -> None:
     page = to_markdown(board())
     for piece in (

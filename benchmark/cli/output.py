@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from benchmark.records import TrialRecord
     from benchmark.store import StudyStore
@@ -23,6 +25,35 @@ def teller(console: Console) -> Callable[[str], None]:
         console.print(text, soft_wrap=True, markup=False, highlight=False)
 
     return say
+
+
+@contextmanager
+def progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
+    """Shows how far `total` steps of work are, and the time left; call it after each with the name of its stage.
+
+    A bar on a terminal; elsewhere a line whenever a stage begins.
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from benchmark.leaderboard.pieces import duration
+
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("starting", total=total)
+            yield lambda stage: bar.update(task, advance=1, description=stage)
+        return
+    began, steps, last = time.monotonic(), 0, ""
+
+    def tell(stage: str) -> None:
+        nonlocal steps, last
+        steps += 1
+        if stage != last:
+            left = (time.monotonic() - began) * (total - steps) / steps
+            teller(console)(f"{stage}: {steps:,} of {total:,}, about {duration(left)} left")
+        last = stage
+
+    yield tell
 
 
 def done(trials: Sequence[TrialRecord]) -> int:

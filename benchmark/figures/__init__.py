@@ -7,6 +7,7 @@ setting of matplotlib changed. They share one style (`style`); `save` writes a f
 from benchmark.confidences import CalibrationBins, Confidences, calibration_bins
 from benchmark.figures.accuracy_latency import Contender, accuracy_against_latency, pareto_front
 from benchmark.figures.confusion import confusion_map
+from benchmark.figures.corruptions import CorruptedAccuracy, accuracy_under_corruption
 from benchmark.figures.coverage import accuracy_against_coverage
 from benchmark.figures.disagreement import disagreement_map
 from benchmark.figures.effort import search_effort
@@ -24,12 +25,14 @@ __all__ = [
     "CalibrationBins",
     "Confidences",
     "Contender",
+    "CorruptedAccuracy",
     "Exhibit",
     "SingleModel",
     "SizeCurve",
     "accuracy_against_coverage",
     "accuracy_against_latency",
     "accuracy_against_size",
+    "accuracy_under_corruption",
     "calibration_bins",
     "confusion_map",
     "disagreement_map",

@@ -16,6 +16,7 @@ from benchmark.diversity import disagreement, error_correlation
 from benchmark.ensemble import Recommendation, members_of, ranked
 from benchmark.errors import BenchError
 from benchmark.metrics import (
+    UNKNOWN,
     ClassScores,
     Estimate,
     accuracy,
@@ -174,11 +175,12 @@ def make_board(
     sizes: Sequence[SizeScore] = (),
     scored: int = 0,
     importances: Sequence[FamilyImportance] = (),
+    corruption_accuracies: Mapping[str, Estimate] = MappingProxyType({}),
 ) -> Leaderboard:
     """Score and rank entrants: validation accuracy, then validation log loss, then name.
 
     `singles` are all single models of the search, those without a row included, and `runs` all confirming runs. Without
-    a recommendation the first row is the winner.
+    a recommendation the first row is the winner. `corruption_accuracies` are those that were measured, by entrant.
 
     Raises BenchError without entrants; ValueError where the origin has gaps or its row counts are not those of the
     labels, since a number without its origin is not shown.
@@ -192,7 +194,7 @@ def make_board(
         entrants = [*entrants, peer]
     ordered = sorted(entrants, key=lambda entrant: (*standing(entrant.val, labels_val), entrant.name))
     first = recommended or ordered[0]
-    rows = _rows(ordered, labels_val, labels_test)
+    rows = _rows(ordered, labels_val, labels_test, corruption_accuracies)
     return Leaderboard(
         rows=rows,
         winner=_winner(next(row for row in rows if row.entrant is first), labels_test, class_names),
@@ -244,7 +246,12 @@ def _winner(row: Row, labels_test: NDArray[np.int64], class_names: Sequence[str]
     )
 
 
-def _rows(ordered: Sequence[Entrant], labels_val: NDArray[np.int64], labels_test: NDArray[np.int64]) -> tuple[Row, ...]:
+def _rows(
+    ordered: Sequence[Entrant],
+    labels_val: NDArray[np.int64],
+    labels_test: NDArray[np.int64],
+    corruption_accuracies: Mapping[str, Estimate],
+) -> tuple[Row, ...]:
     right = np.stack([correct_rows(entrant.test.log_probs, labels_test) for entrant in ordered])
     # The first single model of the ranking: the one that validation would have picked without ensembles.
     single = next((entrant for entrant in ordered if len(entrant.members) == 1), ordered[0])
@@ -261,6 +268,7 @@ def _rows(ordered: Sequence[Entrant], labels_val: NDArray[np.int64], labels_test
                 group,
                 compare(entrant.test.log_probs, single.test.log_probs, labels_test),
                 tuple(accuracy(replicate.log_probs, labels_test) for replicate in entrant.replicates),
+                corruption_accuracies.get(entrant.name, UNKNOWN),
             )
         )
     return tuple(rows)

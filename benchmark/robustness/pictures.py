@@ -1,0 +1,40 @@
+"""The pictures of a page on corrupted images: accuracy by entrant, and one image under all of them; scores nothing."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.corruptions import CORRUPTIONS, SEVERITIES
+from benchmark.explore import PictureRow, picture_of_rows
+from benchmark.files import replace_files
+from benchmark.robustness.report import FIGURE, SAMPLES, CorruptionReport, in_words
+
+
+def draw(report: CorruptionReport, samples: NDArray[np.uint8], folder: Path) -> list[Path]:
+    """Write the report's pictures into `folder`/STUDY; the paths. Raises BenchError where that cannot be.
+
+    `samples` (R, 1 + S, H, W, C) is one image under every corruption: as it is, and at every severity.
+    """
+    from benchmark.figures import CorruptedAccuracy, accuracy_under_corruption, save
+
+    inside = folder / report.origin.study
+    groups = [str(CORRUPTIONS[name].tags["group"]) for name in report.corruptions]
+    figure = accuracy_under_corruption(
+        [CorruptedAccuracy(one.entrant, one.clean, one.by_severity, one.by_corruption) for one in report.scores],
+        [in_words(name) for name in report.corruptions],
+        groups,
+        subject=report.origin.study,
+    )
+    rows = [
+        PictureRow(in_words(name), group, of_one)
+        for name, group, of_one in zip(report.corruptions, groups, samples, strict=True)
+    ]
+    png = BytesIO()
+    title = f"{report.origin.dataset}: clean, then severity {SEVERITIES[0]} to {SEVERITIES[-1]}"
+    picture_of_rows(title, rows).save(png, "PNG", optimize=True)
+    written = replace_files({inside / f"{SAMPLES}.png": png.getvalue()}, "the picture")
+    return [*save(figure, inside, FIGURE), *written]
