@@ -246,7 +246,7 @@ def test_published_arrays_are_taken_instead(bench: Run, root: Path, data: StudyD
     np.save(folder / "labels.npy", np.tile(test.labels, 5))
     code, output = bench("evaluate", "tiny", "best", "--cifar10-c", str(folder), "--images", "100")
     assert code == 0, output
-    assert "the published arrays of CIFAR-10-C" in output
+    assert "read from CIFAR-10-C, in the form in which" in output
     (one,) = json.loads((root / "results" / "tiny-corruptions.json").read_text())["entrants"]
     assert set(np.ravel(one["accuracy"])) == {one["clean"]["value"]}
     assert one["versus_reference"] == {"value": 0, "low": 0, "high": 0}

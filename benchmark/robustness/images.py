@@ -64,7 +64,7 @@ class PublishedImages:
     @property
     def source(self) -> str:
         """Whose images they are, for people."""
-        return f"the published arrays of {self.folder.name}"
+        return f"read from {self.folder.name}, in the form in which CIFAR-10-C is published"
 
     def of(self, corruption: str, severity: int) -> NDArray[np.uint8]:
         """The images (N, H, W, C), always in the same order."""

@@ -44,7 +44,7 @@ def test_published_arrays_are_read_by_corruption_severity_and_row(folder: Path, 
             assert found.shape == (3, 8, 8, 3)
             assert found[:, 0, 0, 0].tolist() == ROWS.tolist()
             assert (found[:, 1:] == 16 * number + severity - 1).all()
-    assert images.source == f"the published arrays of {folder.name}"
+    assert images.source == f"read from {folder.name}, in the form in which CIFAR-10-C is published"
 
 
 def test_missing_arrays_are_all_named(folder: Path, test_images: Images) -> None:
