@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.corruptions import CORRUPTIONS, SEVERITIES
-from benchmark.explore import PictureRow, picture_of_rows
+from benchmark.explore.layout import Row, draw_rows
 from benchmark.files import replace_files
+from benchmark.records import ImageShape
 from benchmark.robustness.report import FIGURE, SAMPLES, CorruptionReport, in_words
+from benchmark.tiles import to_png
 
 
 def draw(report: CorruptionReport, samples: NDArray[np.uint8], folder: Path) -> list[Path]:
@@ -30,11 +31,12 @@ def draw(report: CorruptionReport, samples: NDArray[np.uint8], folder: Path) -> 
         subject=report.origin.study,
     )
     rows = [
-        PictureRow(in_words(name), group, of_one)
+        Row(in_words(name), group, list(of_one))
         for name, group, of_one in zip(report.corruptions, groups, samples, strict=True)
     ]
-    png = BytesIO()
-    title = f"{report.origin.dataset}: clean, then severity {SEVERITIES[0]} to {SEVERITIES[-1]}"
-    picture_of_rows(title, rows).save(png, "PNG", optimize=True)
-    written = replace_files({inside / f"{SAMPLES}.png": png.getvalue()}, "the picture")
+    _, _, height, width, channels = samples.shape
+    heads = ["clean", *map(str, SEVERITIES)]
+    title = f"{report.origin.dataset}: a test image as it is, and at every severity"
+    picture = draw_rows(title, rows, ImageShape(channels, height, width), columns=len(heads), heads=heads)
+    written = replace_files({inside / f"{SAMPLES}.png": to_png(picture)}, "the picture")
     return [*save(figure, inside, FIGURE), *written]
