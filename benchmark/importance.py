@@ -30,7 +30,7 @@ TREES = 64
 SHUFFLES = 19
 """Of twenty searches in which nothing matters, one passes the largest share in so many shufflings of it: 5 %."""
 SHUFFLED_TREES = 16
-"""Of a forest on shuffled accuracies: fewer trees vary more, which makes chance no smaller."""
+"""Of a forest on shuffled accuracies; with 64 chance was the same, 0.71 at 20 trials, for four times the time."""
 
 
 def importances(store: StudyStore) -> dict[str, FamilyImportance]:

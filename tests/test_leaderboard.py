@@ -522,7 +522,7 @@ def test_importances_are_told_beside_chance() -> None:
     for piece in (
         "## What accuracy depends on",
         "| Family | Complete trials | Parameters, with the share they explain | By chance % |",
-        "| cnn | 21 | sgd.lr (61 %), width (8 %) | 34 |",
+        "| cnn | 21 | sgd.lr (61 %), width (8 %); 1 in too few trials | 34 |",
         "| vgg | 3 | fewer than 10 complete trials | – |",
         "(fANOVA, Hutter et al. 2014)",
     ):

@@ -72,6 +72,8 @@ def _tell_meaning(figure: Figure, families: Sequence[FamilyImportance]) -> None:
     lines = [
         "Share of the variance of validation accuracy that a parameter explains by itself (%, fANOVA)",
         "Dashed: the largest share where accuracies are shuffled among the trials. Faded: no more than that.",
-        *(f"Left out: {shown(one.family)}, {one.left_out}." for one in families if one.left_out),
     ]
+    if any(one.unassessed for one in families):
+        lines.append("Not assessed: what too few trials have, as the learning rate of a rare optimizer.")
+    lines += [f"Left out: {shown(one.family)}, {one.left_out}." for one in families if one.left_out]
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=SMALL)

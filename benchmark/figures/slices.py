@@ -67,7 +67,8 @@ def _places(axes: Axes, parameter: ParameterImportance) -> list[float]:
     numbers = [float(value) for value in parameter.values if value is not None]
     if parameter.is_log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(numticks=4))
+        # Of a tick for each decade, a range of two has one or none in it.
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if max(numbers) < 1000 * min(numbers) else (1.0,)))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     else:

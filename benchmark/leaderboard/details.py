@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmark.columns import percent
 from benchmark.diversity import mean_over_pairs
-from benchmark.importance import SHUFFLES
+from benchmark.importance import FEWEST_TRIALS, SHUFFLES
 from benchmark.leaderboard.board import Leaderboard, Members, Winner
 from benchmark.leaderboard.pictures import pictures_of
 from benchmark.leaderboard.pieces import cell, duration, signed, table
@@ -137,13 +137,15 @@ def importances_part(importances: Sequence[FamilyImportance]) -> list[str]:
         "The share of the variance of validation accuracy, over the whole search space, that a parameter explains by "
         "itself (fANOVA, Hutter et al. 2014), as a random forest learns it from the complete trials. *By chance* is "
         f"the largest share of any parameter in {SHUFFLES} forests that learned from the same trials with their "
-        "accuracies shuffled: what does not pass it may be nothing.",
+        "accuracies shuffled: what does not pass it may be nothing. A share takes "
+        f"{FEWEST_TRIALS} complete trials that have the parameter.",
     ]
 
 
 def _shares(one: FamilyImportance) -> str:
-    """The most important parameters: `adamw.lr (31 %), width (12 %)`."""
-    return ", ".join(f"{name} ({100 * share:.0f} %)" for name, share in list(one.shares.items())[:MOST_SHARES])
+    """The most important parameters: `adamw.lr (31 %), width (12 %); 3 in too few trials`."""
+    told = ", ".join(f"{name} ({100 * share:.0f} %)" for name, share in list(one.shares.items())[:MOST_SHARES])
+    return f"{told}; {len(one.unassessed)} in too few trials" if one.unassessed else told
 
 
 def classes_part(winner: Winner) -> list[str]:

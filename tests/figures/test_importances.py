@@ -1,5 +1,6 @@
 """Importances as bars, and accuracy at each value: what is drawn of invented shares."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -55,6 +56,8 @@ def test_bars_words_and_units() -> None:
         "Left out: resnet, fewer than 10 complete trials.",
     ]
     assert_nothing_is_cut_off(figure)
+    told = parameter_importances([replace(VGG, unassessed=("sgd.lr",))], subject="pets").get_supxlabel().splitlines()
+    assert told[2:] == ["Not assessed: what too few trials have, as the learning rate of a rare optimizer."]
 
 
 def test_bars_are_as_long_as_the_shares_the_largest_on_top() -> None:
