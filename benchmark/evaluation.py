@@ -31,6 +31,8 @@ from benchmark.study import find_entrant
 USUAL_ENTRANTS = ("recommended", "best")
 CLEAN = "clean"
 """What `Observe` is told of images as they are."""
+_IMAGE_LIBRARIES = ("pillow", "scipy")
+"""Corrupted images depend on them as well."""
 CPU_ROWS = 2000
 """Test images that a CPU is asked about by default."""
 
@@ -213,7 +215,7 @@ def report_corruptions(
             rows=len(images.rows),
             test_rows=len(data.dataset.test),
             device=data.on_device.where.name,
-            versions=running_versions(),
+            versions=running_versions(*_IMAGE_LIBRARIES),
         ),
     )
 

@@ -22,10 +22,10 @@ def source_commit() -> str:
     return commit + ("+changes" if _git(package, "status", "--porcelain", "--", ".") else "")
 
 
-def running_versions() -> dict[str, str]:
-    """Versions of the program, Python and the libraries that results depend on, by name."""
+def running_versions(*more: str) -> dict[str, str]:
+    """Versions of the program, Python and the libraries that results depend on, by name; of `more` libraries too."""
     versions = {"ensemble-bench": __version__, "python": platform.python_version()}
-    return versions | {name: metadata.version(name) for name in _LIBRARIES}
+    return versions | {name: metadata.version(name) for name in (*_LIBRARIES, *more)}
 
 
 def _git(folder: Path, *arguments: str) -> str:

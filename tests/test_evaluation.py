@@ -226,6 +226,7 @@ def test_the_command_reports_corruptions_and_the_leaderboard_shows_them(
     assert sorted(path.name for path in (root / "results" / "tiny").iterdir()) == [
         "corruption-samples.png", "corruptions.png", "corruptions.svg",
     ]  # fmt: skip
+    assert {"torch", "pillow", "scipy"} <= set(report["origin"]["versions"])
     mean = report["entrants"][0]["mean"]["value"]
     assert mean == pytest.approx(np.mean(report["entrants"][0]["accuracy"]))
 
