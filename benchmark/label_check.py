@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from benchmark.ensemble import ranked
 from benchmark.errors import BenchError
+from benchmark.metrics import predicted
 from benchmark.preflight import LEAST_AGREEMENT, SuspectLabel, plural, suspect_in_words, suspect_labels
 from benchmark.records import Dataset, Entrant, Split, deciding
 from benchmark.store import StudyStore
@@ -23,6 +24,8 @@ from benchmark.study_data import division_of
 from benchmark.temperature import apply_temperature, temperature_of
 
 MOST_MODELS = 20
+MOST_ERRORS = 2
+"""Models that err more than so many times as often as the best one are not asked: they blur what the others know."""
 LISTED = 5
 
 
@@ -36,17 +39,19 @@ class LabelCheck:
 
 
 def check_labels(store: StudyStore, dataset: Dataset) -> LabelCheck:
-    """Labels that the `MOST_MODELS` best single models of the search, by validation, contradict (`suspect_labels`).
+    """Labels that the best single models of the search, by validation, contradict (`suspect_labels`).
 
-    Each model's temperature is fitted on validation and applied to both parts, so that one trained with label smoothing
-    counts no less in the mean than one that is too sure of itself. Raises BenchError where the data are not those of
-    the study, or it has no complete trial.
+    These are at most `MOST_MODELS`, none of which errs more than `MOST_ERRORS` times as often as the first. Each one's
+    temperature is fitted on validation and applied to both parts, so that a model trained with label smoothing counts
+    no less in the mean than one that is too sure of itself. Raises BenchError where the data are not those of the
+    study, or it has no complete trial.
     """
     val_rows = division_of(store, dataset).val
     labels = {Split.VAL: dataset.train.labels[val_rows], Split.TEST: dataset.test.labels}
-    best = ranked(store.single_models(), labels[Split.VAL])[:MOST_MODELS]
-    if not best:
+    models = store.single_models()
+    if not models:
         raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
+    best = _best(models, labels[Split.VAL])
     temperatures = [temperature_of(deciding(one.val), labels[Split.VAL]) for one in best]
     rows = {Split.VAL: val_rows, Split.TEST: np.arange(len(dataset.test))}
     found = [
@@ -58,6 +63,14 @@ def check_labels(store: StudyStore, dataset: Dataset) -> LabelCheck:
     ]
     sizes = tuple((split, len(of_split)) for split, of_split in labels.items())
     return LabelCheck(len(best), sizes, tuple(sorted(found, key=lambda suspect: suspect.margin)))
+
+
+def _best(models: Sequence[Entrant], labels: NDArray[np.int64]) -> list[Entrant]:
+    best = ranked(models, labels)[:MOST_MODELS]
+    errors = [int(np.count_nonzero(predicted(deciding(one.val)) != labels)) for one in best]
+    # of a model without an error one is assumed
+    most = MOST_ERRORS * max(errors[0], 1)
+    return [one for one, count in zip(best, errors, strict=True) if count <= most]
 
 
 def _sharpened(models: Sequence[Entrant], temperatures: Sequence[float], split: Split) -> Iterator[NDArray[np.float32]]:

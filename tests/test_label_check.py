@@ -59,6 +59,21 @@ def test_what_every_model_contradicts_is_found_in_both_parts(store: StudyStore, 
         assert suspect.agreement == 1
 
 
+def test_models_that_err_twice_as_often_as_the_best_are_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits: Dataset
+) -> None:
+    def guess_with_errors(store: StudyStore, split: Split, number: int) -> Predictions:
+        right = guess(store, split, 0)
+        # 10, 10, 20, 21 and 100 errors in 297 rows
+        errors = (10, 10, 20, 21, 100)[number] - 2
+        log_probs = right.log_probs.copy()
+        log_probs[100 : 100 + errors] = np.roll(log_probs[100 : 100 + errors], 3, axis=1)
+        return Predictions(split, log_probs)
+
+    monkeypatch.setattr(filled_study, "guess", guess_with_errors)
+    assert check_labels(fill(tmp_path, complete=5), digits).models == 3
+
+
 def test_the_command_tells_shows_and_lists_them(
     store: StudyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
