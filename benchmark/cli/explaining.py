@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,25 +18,14 @@ from benchmark.errors import BenchError, UnknownNameError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from benchmark.explain import Explanation
-    from benchmark.inference import LoadedEntrant, LoadedModel, StudyData
+    from benchmark.explain import Explanation, ShownImages
+    from benchmark.inference import LoadedEntrant, StudyData
+    from benchmark.picture_files import PictureFile
     from benchmark.records import Entrant, Split
     from benchmark.store import StudyStore
 
 _MOST = 50
-"""Images on one picture."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Shown:
-    """The images that were asked for: pixels uint8 (N, H, W, C), where each is from, and its class if known."""
-
-    pixels: NDArray[np.uint8]
-    sources: Sequence[str]
-    labels: Sequence[int | None]
+"""Images on one picture; figures.evidence.MOST, which would load matplotlib for `bench --help`."""
 
 
 @app.command()
@@ -74,6 +62,7 @@ def explain(
 
     Example: bench explain cifar10-cpu best --count 12
     """
+    from benchmark.explain import ShownImages, whence
     from benchmark.explain import explain as explain_images
     from benchmark.inference import load_entrant, load_study_data
     from benchmark.picture_files import find_pictures
@@ -92,20 +81,23 @@ def explain(
     say(f"explaining {found.name}")
     part = _split(split)
     # What was mistyped is said before anything is loaded.
-    paths = find_pictures(images or ())
-    chosen = [] if paths else _rows(store, found, part, rows, count, say)
+    files = find_pictures(images or ())
+    chosen = [] if files else _rows(store, found, part, rows, count, say)
     device = device_named(device)
     check_libraries()
     of_study = load_study_data(store, device, data, say)
-    shown = _of_files(paths, count, of_study, say) if paths else _of_split(chosen, part, of_study)
+    if files:
+        shown = ShownImages.of_files(_read(files, count, of_study, say))
+    else:
+        shown = ShownImages.of_rows(of_study.images(part), part, chosen)
     loaded = load_entrant(store, found, of_study.on_device)
     asked = None if class_name is None else [classes.index(class_name)] * len(shown.pixels)
     explanation = explain_images(loaded, shown.pixels, asked)
-    _say_whence(explanation, loaded, say)
+    for sentence in whence(explanation, loaded):
+        say(sentence)
     if sanity:
-        _say_sanity(explanation, loaded, shown.pixels, say)
-    about = "the predicted class" if class_name is None else class_name
-    written = _draw(explanation, loaded, shown, about, store, root)
+        _say_sanity(explanation, loaded, shown, say)
+    written = _draw(explanation, loaded, shown, store, root, class_name or "the predicted class")
     say(f"written: {', '.join(map(str, written))}")
 
 
@@ -144,14 +136,7 @@ def _numbers(text: str, rows: int, split: Split) -> list[int]:
     return numbers
 
 
-def _of_split(rows: Sequence[int], split: Split, data: StudyData) -> _Shown:
-    images = data.images(split)
-    return _Shown(images.pixels[rows], [f"{split} {row}" for row in rows], images.labels[rows].tolist())
-
-
-def _of_files(paths: Sequence[Path], count: int, data: StudyData, say: Callable[[str], None]) -> _Shown:
-    import numpy as np
-
+def _read(paths: Sequence[Path], count: int, data: StudyData, say: Callable[[str], None]) -> list[PictureFile]:
     from benchmark.picture_files import read_picture
 
     if len(paths) > count:
@@ -159,47 +144,28 @@ def _of_files(paths: Sequence[Path], count: int, data: StudyData, say: Callable[
     pictures = [read_picture(path, data.dataset.image_shape) for path in paths[:count]]
     for picture in pictures:
         say(f"{picture.path}: {picture.fitting}")
-    names = [picture.path.name for picture in pictures]
-    return _Shown(np.stack([picture.pixels for picture in pictures]), names, [None] * len(names))
-
-
-def _say_whence(explanation: Explanation, loaded: LoadedEntrant, say: Callable[[str], None]) -> None:
-    for model, layer, size, vote in zip(
-        loaded.members, explanation.layers, explanation.map_sizes.tolist(), explanation.votes, strict=True
-    ):
-        said = f"map of {size[0]} x {size[1]} places, layer {layer}" if layer else "left out: no layer has a map"
-        share = f"; {100 * vote:.0f} % of the ensemble's" if layer and len(loaded.members) > 1 else ""
-        say(f"{_named(model)}: {said}{share}")
-    say("maps: float32, one view of each image, enlarged bilinearly; predictions: as the study makes them")
+    return pictures
 
 
 def _say_sanity(
-    explanation: Explanation, loaded: LoadedEntrant, pixels: NDArray[np.uint8], say: Callable[[str], None]
+    explanation: Explanation, loaded: LoadedEntrant, images: ShownImages, say: Callable[[str], None]
 ) -> None:
-    from benchmark.explain import randomisation_check
+    from benchmark.explain import member_name, randomisation_check
 
     say("rank correlation with the maps of untrained copies (1: the same maps, 0: nothing in common):")
     for model, layer in zip(loaded.members, explanation.layers, strict=True):
         if layer:
-            say(f"{_named(model)}: {randomisation_check(model, pixels):.2f}")
-
-
-def _named(model: LoadedModel) -> str:
-    from benchmark.explain import run_name
-
-    return f"{run_name(model)} ({model.family})"
+            say(f"{member_name(model)}: {randomisation_check(model, images.pixels):.2f}")
 
 
 def _draw(
-    explanation: Explanation, loaded: LoadedEntrant, shown: _Shown, about: str, store: StudyStore, root: Path
+    explanation: Explanation, loaded: LoadedEntrant, images: ShownImages, store: StudyStore, root: Path, about: str
 ) -> list[Path]:
     from benchmark.explain import exhibits_of
     from benchmark.figures import evidence_figure, save
 
     name, study = loaded.entrant.name, store.location.name
-    exhibits, headings = exhibits_of(
-        explanation, loaded, shown.pixels, shown.sources, shown.labels, store.fact("classes")
-    )
+    exhibits, headings = exhibits_of(explanation, loaded, images, store.fact("classes"))
     figure = evidence_figure(exhibits, headings, about=about, subject=f"{study}, {name}")
     file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
     return save(figure, root / "results" / study, f"explain-{file}", in_full_color=True)

@@ -4,8 +4,8 @@ A map tells which places of an image spoke for a class, as far as one layer of a
 and is no measure of quality: two networks of equal accuracy may look elsewhere.
 """
 
-from benchmark.explain.choosing import telling_rows
-from benchmark.explain.exhibits import exhibits_of, run_name
+from benchmark.explain.choosing import ShownImages, telling_rows
+from benchmark.explain.exhibits import exhibits_of, member_name, whence
 from benchmark.explain.layers import MapLayer, find_map_layer
 from benchmark.explain.maps import Explanation, explain, grad_cam
 from benchmark.explain.randomisation import randomisation_check, rank_correlations
@@ -14,13 +14,15 @@ from benchmark.figures.evidence import overlay
 __all__ = [
     "Explanation",
     "MapLayer",
+    "ShownImages",
     "exhibits_of",
     "explain",
     "find_map_layer",
     "grad_cam",
+    "member_name",
     "overlay",
     "randomisation_check",
     "rank_correlations",
-    "run_name",
     "telling_rows",
+    "whence",
 ]

@@ -1,11 +1,38 @@
-"""Which images are worth a look, by stored predictions; runs no network."""
+"""The images that are shown: rows of a study, those worth a look by stored predictions, or files; runs no network."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from benchmark.picture_files import PictureFile
+from benchmark.records import Images, Split
+
+
+@dataclass(frozen=True, eq=False)
+class ShownImages:
+    """Images uint8 (N, H, W, C), in words where each is from (N), and its class number (N) where that is known."""
+
+    pixels: NDArray[np.uint8]
+    sources: tuple[str, ...]
+    labels: tuple[int | None, ...]
+
+    @classmethod
+    def of_rows(cls, images: Images, split: Split, rows: Sequence[int]) -> Self:
+        """These rows of the split's images."""
+        taken = images.take(np.array(rows, np.int64))
+        return cls(taken.pixels, tuple(f"{split} {row}" for row in rows), tuple(taken.labels.tolist()))
+
+    @classmethod
+    def of_files(cls, pictures: Sequence[PictureFile]) -> Self:
+        """The user's pictures, of classes that are not known."""
+        pixels = np.stack([picture.pixels for picture in pictures])
+        return cls(pixels, tuple(picture.path.name for picture in pictures), (None,) * len(pictures))
 
 
 def telling_rows(log_probs: NDArray[np.float32], labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:

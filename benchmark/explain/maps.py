@@ -70,7 +70,7 @@ def explain(
         raise BenchError("there is no image to explain")
     probs = np.exp(loaded.log_probs(pixels))
     asked = probs.argmax(axis=1) if classes is None else np.asarray(classes, np.int64)
-    layers = [find_map_layer(member.network, member.inputs(pixels[:_ASKED])) for member in loaded.members]
+    layers = [layer_of(member, pixels) for member in loaded.members]
     counted = np.array([0.0 if layer is None else vote for layer, vote in zip(layers, loaded.votes, strict=True)])
     if not counted.sum():
         raise BenchError(
@@ -93,6 +93,11 @@ def explain(
         layers=tuple("" if layer is None else layer.name for layer in layers),
         votes=tuple(votes.tolist()),
     )
+
+
+def layer_of(model: LoadedModel, pixels: NDArray[np.uint8]) -> MapLayer | None:
+    """The layer that a model's maps of images uint8 (N, H, W, C) are of; None where it has none."""
+    return find_map_layer(model.network, model.inputs(pixels[:_ASKED]))
 
 
 def heat_of(

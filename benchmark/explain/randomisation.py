@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from benchmark.errors import BenchError
-from benchmark.explain.layers import find_map_layer
-from benchmark.explain.maps import heat_of
+from benchmark.explain.maps import heat_of, layer_of
 from benchmark.inference import LoadedModel
 from benchmark.training import build_network
 
@@ -24,15 +23,16 @@ def randomisation_check(model: LoadedModel, pixels: NDArray[np.uint8], draws: in
     Maps that only follow the edges of the image lie between. It is the end of the cascade in section 4 of Adebayo et
     al., all layers random. Raises BenchError where the model has no layer with a map.
     """
-    layer = find_map_layer(model.network, model.inputs(pixels[:4]))
+    layer = layer_of(model, pixels)
     if layer is None:
         raise BenchError(f"trial {model.number} has no layer with a map to compare")
     classes = model.log_probs(pixels).argmax(axis=1)
     learned = heat_of(model, layer, pixels, classes)
     found = []
     for seed in range(draws):
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
+        # Networks are made in the host's memory: no other generator is drawn from.
+        with torch.random.fork_rng(devices=()):
+            torch.default_generator.manual_seed(seed)
             network = build_network(model.config, model.data).eval()
         found.append(rank_correlations(learned, heat_of(replace(model, network=network), layer, pixels, classes)))
     return float(np.mean(found))

@@ -9,7 +9,7 @@ import numpy as np
 from planted_evidence import entrant, plant
 from torch import nn
 
-from benchmark.explain import Explanation, exhibits_of
+from benchmark.explain import Explanation, ShownImages, exhibits_of, whence
 from benchmark.inference import LoadedEntrant, LoadedModel
 from benchmark.records import Budget, Choice, TrialConfig
 
@@ -34,15 +34,15 @@ def explanation(**changes: Any) -> Explanation:
     return replace(given, **changes)
 
 
-def loaded(count: int, part: str = "") -> LoadedEntrant:
+def loaded(count: int, part: str = "", *, voting: bool = True) -> LoadedEntrant:
     config = TrialConfig(Choice("cnn"), (), Choice("sgd"), Choice("linear"), Budget(epochs=1), batch_size=1, seed=0)
     data = plant(3, 3).data
     members = tuple(LoadedModel(10 + number, part, config, nn.Identity(), data) for number in range(count))
-    return LoadedEntrant(entrant(*members), members, None)
+    return LoadedEntrant(entrant(*members, weights=VOTES if voting else None), members, None)
 
 
 def show(given: Explanation, of: LoadedEntrant, labels: tuple[int | None, ...] = (1, None)) -> tuple[list, list]:
-    return exhibits_of(given, of, np.zeros((2, 4, 4, 3), np.uint8), ("test 7", "my.png"), labels, CLASSES)
+    return exhibits_of(given, of, ShownImages(np.zeros((2, 4, 4, 3), np.uint8), ("test 7", "my.png"), labels), CLASSES)
 
 
 def test_the_ensemble_then_the_three_members_that_vote_most() -> None:
@@ -63,23 +63,42 @@ def test_members_without_a_map_are_not_shown() -> None:
     assert [heading.split(",")[0] for heading in headings[1:]] == ["trial 11", "trial 13"]
 
 
+def test_a_method_without_votes_tells_none() -> None:
+    _, headings = show(explanation(), loaded(5, voting=False))
+    assert headings[1] == "trial 13\ncnn\nfrom a 7 x 5 map"
+
+
+def test_members_left_out_and_votes_are_told() -> None:
+    told = whence(explanation(), loaded(5))
+    assert told[1:4] == [
+        "trial 11 (cnn): map of 8 x 8 places, layer b; 30 % of the ensemble's",
+        "trial 12 (cnn): left out: no layer has a map",
+        "trial 13 (cnn): map of 7 x 5 places, layer d; 40 % of the ensemble's",
+    ]
+    assert len(told) == 6
+
+
 def test_a_single_model_is_shown_once() -> None:
     one = explanation(
         member_heats=np.ones((1, 2, 4, 4), np.float32), map_sizes=np.array([[4, 4]]), layers=("a",), votes=(1.0,)
     )
-    exhibits, headings = show(one, loaded(1, part="confirm"))
+    alone = loaded(1, part="confirm")
+    exhibits, headings = show(one, replace(alone, entrant=replace(alone.entrant, weights=(1.0,))))
     assert headings == ["run 10\ncnn\nfrom a 4 x 4 map"]
     assert exhibits[0].heats.shape == (1, 4, 4)
 
 
 def test_words_say_the_label_the_answer_and_its_confidence() -> None:
     exhibits, _ = show(explanation(), loaded(5))
-    assert [one.lines for one in exhibits] == [("test 7", "green", "→ red (70 %)"), ("my.png", "→ blue (60 %)")]
+    assert [one.lines for one in exhibits] == [
+        ("test 7", "label green", "says red, 70 %"),
+        ("my.png", "says blue, 60 %"),
+    ]
 
 
 def test_words_say_what_another_class_had_and_where_there_is_no_evidence() -> None:
     heat = np.zeros((2, 4, 4), np.float32)
     heat[0] = 1
     exhibits, _ = show(explanation(classes=np.array([1, 1]), heat=heat), loaded(5))
-    assert exhibits[0].lines == ("test 7", "green", "→ red (70 %)", "map: green (20 %)")
-    assert exhibits[1].lines == ("my.png", "→ blue (60 %)", "map: green (30 %)", "no evidence found")
+    assert exhibits[0].lines == ("test 7", "label green", "says red, 70 %", "map: green, 20 %")
+    assert exhibits[1].lines == ("my.png", "says blue, 60 %", "map: green, 30 %", "no evidence found")

@@ -20,7 +20,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from trained_study import train_study
 
     root = tmp_path_factory.mktemp("trained")
-    train_study(root)
+    train_study(root, trials=2)
     return root
 
 
@@ -64,13 +64,16 @@ def test_the_recommended_entrant_and_telling_images_are_the_default(bench: Run, 
 def test_a_single_model_names_its_layer_and_the_size_of_its_map(bench: Run, root: Path) -> None:
     output, picture = explained(bench, root, "0", "--rows", "3,14", "--split", "val")
     assert "explaining cnn, default" in output
-    assert "trial 0 (cnn): map of 4 x 4 places, layer features." in output
+    assert "trial 0 (cnn): map of 4 x 4 places, layer features.12\n" in output
     assert picture.name == "explain-cnn-default.png"
 
 
 def test_an_ensemble_gives_the_share_of_each_member(bench: Run, root: Path) -> None:
-    output, _ = explained(bench, root, "soft voting, top 4", "--count", "2")
-    assert output.count("; 25 % of the ensemble's") == 4
+    output, _ = explained(bench, root, "soft voting, top 2", "--count", "2")
+    assert output.count("; 50 % of the ensemble's") == 2
+    output, _ = explained(bench, root, "stacking on probs, top 2", "--rows", "5")
+    assert "stacking_on_probs has no votes: the members' maps count the same" in output
+    assert "of the ensemble's" not in output
 
 
 def test_sanity_adds_a_number_for_each_member(bench: Run, root: Path) -> None:

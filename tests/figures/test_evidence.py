@@ -18,7 +18,7 @@ RANDOM = np.random.default_rng(0)
 
 
 def exhibit(
-    maps: int, side: int = 8, channels: int = 3, lines: tuple[str, ...] = ("test 7", "→ cat (93 %)")
+    maps: int, side: int = 8, channels: int = 3, lines: tuple[str, ...] = ("test 7", "says cat, 93 %")
 ) -> Exhibit:
     pixels = RANDOM.integers(0, 256, (side, side, channels), np.uint8)
     return Exhibit(lines, pixels, RANDOM.random((maps, side, side), np.float32))
@@ -54,12 +54,12 @@ def test_images_of_one_map_stand_two_in_a_row() -> None:
 
 
 def test_words_and_units() -> None:
-    figure = draw([exhibit(2, lines=("test 7", "dog", "→ cat (93 %)"))], ["ensemble\nof 2 members", "trial 1"])
+    figure = draw([exhibit(2, lines=("test 7", "label dog", "says cat, 93 %"))], ["ensemble\nof 2 members", "trial 1"])
     assert heading(figure) == "Grad-CAM: pets, best"
     bar = figure.axes[-1]
     assert bar.get_xlabel() == "Evidence for the predicted class, as a share of the highest in the image"
     assert bar.get_xlim() == (0, 1)
-    assert "test 7\ndog\n→ cat (93 %)" in [text.get_text() for axes in figure.axes for text in axes.texts]
+    assert "test 7\nlabel dog\nsays cat, 93 %" in [text.get_text() for axes in figure.axes for text in axes.texts]
     assert_nothing_is_cut_off(figure)
 
 
