@@ -33,11 +33,17 @@ def test_images_stand_in_the_order_of_predictions(store: StudyStore) -> None:
     assert sorted(together.tolist()) == list(range(len(data.dataset.train)))
 
 
-@pytest.mark.parametrize("fact", ["fingerprint", "split_digest"])
-def test_other_images_or_another_division_are_refused(tmp_path: Path, fact: str) -> None:
+@pytest.mark.parametrize(
+    ("fact", "message"),
+    [
+        ("fingerprint", "'tiny' was made with other images of digits"),
+        ("split_digest", "divided its images in another way"),
+    ],
+)
+def test_other_images_or_another_division_are_refused(tmp_path: Path, fact: str, message: str) -> None:
     store = fill(tmp_path, complete=1)
     store.set_fact(fact, "of something else")
-    with pytest.raises(BenchError, match="'tiny' was made with other images of digits"):
+    with pytest.raises(BenchError, match=message):
         load_study_images(store, None, lambda _: None)
 
 

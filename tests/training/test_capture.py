@@ -111,7 +111,7 @@ def test_dropout_is_the_same_in_a_new_network_and_in_a_kept_one(
     def with_dropout(config: TrialConfig, data: DeviceData) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 12 * 12, 2)).train()
 
-    monkeypatch.setattr(loop, "_build", with_dropout)
+    monkeypatch.setattr(loop, "_initialised", with_dropout)
     captures = Captures(warmed_up)
     new, kept = captured_run(CONFIG, data, captures)[0], captured_run(CONFIG, data, captures)[0]
     assert_same_run(new, kept)
