@@ -26,7 +26,7 @@ def search_progress(trials: Sequence[TrialRecord], *, subject: str) -> Figure:
     all workers together, pauses of the search included. `subject` is what the title says was studied. Raises ValueError
     where no complete trial is known by its time.
     """
-    ends, ended = _by_end(trials)
+    ends, ended = in_order_of_end(trials)
     scores = [trial.val_accuracy for trial in ended if trial.val_accuracy is not None]
     if not scores:
         raise ValueError("there is nothing to draw: no complete trial with a time")
@@ -46,7 +46,7 @@ def search_progress(trials: Sequence[TrialRecord], *, subject: str) -> Figure:
     return figure
 
 
-def _by_end(trials: Sequence[TrialRecord]) -> tuple[list[float], list[TrialRecord]]:
+def in_order_of_end(trials: Sequence[TrialRecord]) -> tuple[list[float], list[TrialRecord]]:
     """Seconds from the start of the first trial to the end of each that ended, and these trials; in this order."""
     timed = [(trial.started, trial) for trial in trials if trial.started is not None]
     first = min((started for started, _ in timed), default=None)
