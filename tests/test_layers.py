@@ -75,6 +75,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
     # Data sets take its download function, inside their own, and training checks its version.
     "torchvision": frozenset({"datasets", "training"}),
     "captum": frozenset({"explain"}),
+    "jinja2": frozenset({"report"}),
     "timm": frozenset({"architectures"}),
     "sqlalchemy": frozenset({"store"}),
     "sqlite3": frozenset({"store"}),

@@ -1,0 +1,140 @@
+"""Axes of a chart: where a value stands on them, and their ticks; draws nothing and knows no study."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.ticker import MaxNLocator
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from benchmark.figures.style import shown
+
+_ROUND = (1, 2, 5, 10)
+_FACTORS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
+"""Round numbers of a decade, the more the smaller the range."""
+FEWEST_TICKS, MOST_TICKS = 3, 8
+"""Of a log scale. With fewer it has ticks at even distances: two give no scale to read by."""
+MOST_OF_PARAMETER = 4
+"""Ticks of an axis in the small charts of parameters."""
+LONGEST_CHOICE = 12
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A value with its label, at `place` in [0, 1] along the axis."""
+
+    place: float
+    label: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A scale with its title; `place` has the place of a value, in [0, 1] for all that the axis was made for."""
+
+    title: str
+    ticks: tuple[Tick, ...]
+    place: Callable[[Any], float]
+
+
+def linear_axis(title: str, low: float, high: float, *, is_whole: bool = False, most_ticks: int = 5) -> Axis:
+    """From `low` to `high`, or around them where they are the same; `is_whole` has ticks at whole numbers only."""
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+
+    def place(value: float) -> float:
+        return (value - low) / (high - low)
+
+    return Axis(title, _ticks(_evenly(low, high, is_whole, most_ticks), place), place)
+
+
+def log_axis(title: str, low: float, high: float, *, most_ticks: int = MOST_TICKS) -> Axis:
+    """From `low`, above 0, to `high`; equal distances are equal factors."""
+    if low == high:
+        low, high = low / 2, high * 2
+
+    def place(value: float) -> float:
+        return math.log(value / low) / math.log(high / low)
+
+    return Axis(title, _ticks(_by_factors(low, high, _FACTORS[1:], most_ticks), place), place)
+
+
+def error_axis(title: str, shares: Iterable[float], *, most_ticks: int = MOST_TICKS) -> Axis:
+    """Accuracies in percent, made for `shares` in [0, 1], on which equal distances divide the error by equal factors.
+
+    A weak model does not squeeze the good ones together. No error at all stands at the upper end.
+    """
+    errors = [100 * (1 - share) for share in shares]
+    least = min((error for error in errors if error > 0), default=1.0)
+    most = max(*errors, 1.5 * least)
+    # Room for markers at either end.
+    room = (most / least) ** 0.06
+    low, high = least / room, min(most * room, 100.0)
+
+    def place(share: float) -> float:
+        return math.log(high / max(100 * (1 - share), low)) / math.log(high / low)
+
+    ticks = [100 - error for error in _by_factors(low, high, _FACTORS, most_ticks)]
+    return Axis(title, _ticks(sorted(ticks), lambda percent: place(percent / 100)), place)
+
+
+def parameter_axis(name: str, distribution: BaseDistribution) -> Axis:
+    """The range that a parameter was searched in, numbers on the scale on which they were drawn."""
+    if isinstance(distribution, CategoricalDistribution):
+        return _choice_axis(name, distribution.choices)
+    assert isinstance(distribution, IntDistribution | FloatDistribution)
+    if distribution.log:
+        return log_axis(name, distribution.low, distribution.high, most_ticks=MOST_OF_PARAMETER)
+    is_whole = isinstance(distribution, IntDistribution)
+    return linear_axis(name, distribution.low, distribution.high, is_whole=is_whole, most_ticks=MOST_OF_PARAMETER)
+
+
+def _choice_axis(name: str, choices: Sequence[Any]) -> Axis:
+    # By type as well: True and 1 are the same key of a mapping.
+    places = {(type(choice), choice): (index + 0.5) / len(choices) for index, choice in enumerate(choices)}
+
+    def place(value: Any) -> float:
+        return places[type(value), value]
+
+    return Axis(name, tuple(Tick(place(one), shown(str(one), LONGEST_CHOICE)) for one in choices), place)
+
+
+def _evenly(low: float, high: float, is_whole: bool, most_ticks: int) -> list[float]:
+    locator = MaxNLocator(nbins=most_ticks, integer=is_whole, steps=_ROUND)
+    return _within(locator.tick_values(low, high), low, high)
+
+
+def _by_factors(low: float, high: float, choices: Sequence[Sequence[float]], most: int) -> list[float]:
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    for factors in choices:
+        values = _within((factor * 10.0**decade for decade in decades for factor in factors), low, high)
+        if len(values) <= most:
+            break
+    if len(values) < FEWEST_TICKS:
+        return [one for one in _evenly(low, high, False, most - 1) if one > 0]
+    return values[:: -(-len(values) // most)]
+
+
+def _within(values: Iterable[float], low: float, high: float) -> list[float]:
+    slack = 1e-9 * (high - low)
+    return [float(value) for value in values if low - slack <= value <= high + slack]
+
+
+def _ticks(values: Sequence[float], place: Callable[[float], float]) -> tuple[Tick, ...]:
+    return tuple(
+        Tick(min(max(place(value), 0.0), 1.0), label) for value, label in zip(values, _labels(values), strict=True)
+    )
+
+
+def _labels(values: Sequence[float]) -> list[str]:
+    """Numbers in as few digits as tell them apart, four at least: `0.05`, `12,000`, `1e-05`."""
+    for digits in range(4, 16):
+        labels = [
+            f"{value:,.0f}" if abs(value) >= 1000 and value == round(value) else f"{value:.{digits}g}"
+            for value in values
+        ]
+        if len(set(labels)) == len(labels):
+            break
+    return [label.replace("-", "−", 1) if label.startswith("-") else label for label in labels]
