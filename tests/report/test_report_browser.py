@@ -1,0 +1,292 @@
+"""The page in a browser without a network: it sorts, chooses, tells, turns dark, fits a phone, and logs nothing."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from reported_study import planted
+from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+from benchmark.report import make_report, write_report
+from benchmark.study_data import load_study_images
+
+pytestmark = pytest.mark.slow
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+DRIVER = shutil.which("chromedriver")
+WIDE, PHONE = (1280, 900), (360, 740)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = planted(tmp_path_factory.mktemp("shown"), trials=12)
+    images = load_study_images(store, None, lambda _: None)
+    return write_report(make_report(store, images), tmp_path_factory.mktemp("results"))
+
+
+@pytest.fixture(scope="module")
+def opened() -> Iterator[webdriver.Chrome]:
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    # No sandbox: a container's root has none. A proxy that is not there: nothing can be loaded.
+    for argument in ("headless=new", "no-sandbox", "disable-gpu", "disable-dev-shm-usage", "proxy-server=127.0.0.1:9"):
+        options.add_argument(f"--{argument}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def browser(opened: webdriver.Chrome, page: Path) -> Iterator[webdriver.Chrome]:
+    """The page, freshly opened in a wide window on a light desktop; at the end nothing was logged or requested."""
+    size(opened, *WIDE)
+    emulate(opened, "light")
+    opened.get(page.as_uri())
+    yield opened
+    assert opened.get_log("browser") == []
+
+
+def size(driver: webdriver.Chrome, width: int, height: int) -> None:
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def emulate(driver: webdriver.Chrome, scheme: str, medium: str = "") -> None:
+    # Without motion a click is where its target is.
+    wished = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+    features = [{"name": name, "value": value} for name, value in wished.items()]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": medium, "features": features})
+
+
+def table(driver: webdriver.Chrome) -> WebElement:
+    return driver.find_element(By.CSS_SELECTOR, ".screen table")
+
+
+def column(driver: webdriver.Chrome, name: str) -> list[str]:
+    """What a column sorts by, from top to bottom."""
+    script = """
+        const [table, name] = arguments;
+        const head = [...table.tHead.rows[0].cells].find((cell) => cell.innerText.startsWith(name));
+        return [...table.tBodies[0].rows].map((row) => row.cells[head.cellIndex].dataset.sort);
+    """
+    found: list[str] = driver.execute_script(script, table(driver), name)
+    return found
+
+
+def button(driver: webdriver.Chrome, name: str) -> WebElement:
+    buttons = table(driver).find_elements(By.CSS_SELECTOR, "thead button")
+    return next(one for one in buttons if one.text.startswith(name))
+
+
+def sorted_as(driver: webdriver.Chrome) -> list[tuple[str, str]]:
+    heads = table(driver).find_elements(By.CSS_SELECTOR, "th[aria-sort]")
+    return [(one.text.split("\n")[0], str(one.get_attribute("aria-sort"))) for one in heads]
+
+
+def background(driver: webdriver.Chrome) -> str:
+    return driver.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
+
+
+def test_it_opens_within_two_seconds(browser: webdriver.Chrome) -> None:
+    asked = "return performance.getEntriesByType('navigation')[0].loadEventEnd"
+    WebDriverWait(browser, 10).until(lambda driver: driver.execute_script(asked) > 0)
+    assert browser.execute_script(asked) < 2000
+
+
+def test_nothing_is_requested_but_the_page(browser: webdriver.Chrome) -> None:
+    assert browser.execute_script("return performance.getEntriesByType('resource').map((one) => one.name)") == []
+
+
+def test_a_click_sorts_and_another_turns_it_round(browser: webdriver.Chrome) -> None:
+    before = column(browser, "Log loss")
+    button(browser, "Log loss").click()
+    assert sorted_as(browser) == [("Log loss ↓", "ascending")]
+    rising = [float(value) for value in column(browser, "Log loss")]
+    assert rising == sorted(map(float, before))
+    button(browser, "Log loss").click()
+    assert sorted_as(browser) == [("Log loss ↓", "descending")]
+    assert [float(value) for value in column(browser, "Log loss")] == rising[::-1]
+    button(browser, "Entrant").click()
+    names = column(browser, "Entrant")
+    assert names[0].startswith("cnn")
+    button(browser, "#").click()
+    assert column(browser, "#") == [str(rank) for rank in range(1, len(names) + 1)]
+
+
+def test_the_keyboard_sorts_as_well(browser: webdriver.Chrome) -> None:
+    target = button(browser, "Test acc.")
+    browser.execute_script("arguments[0].focus()", target)
+    target.send_keys(Keys.ENTER)
+    assert [order for _, order in sorted_as(browser)] == ["descending"]
+    values = [float(value) for value in column(browser, "Test acc.")]
+    assert values == sorted(values, reverse=True)
+    target.send_keys(Keys.SPACE)
+    assert [order for _, order in sorted_as(browser)] == ["ascending"]
+    outline = target.value_of_css_property("outline-style"), target.value_of_css_property("outline-width")
+    assert outline == ("solid", "3px")
+
+
+def test_column_groups_can_be_switched(browser: webdriver.Chrome) -> None:
+    def shown() -> set[str]:
+        heads = table(browser).find_elements(By.CSS_SELECTOR, "thead th")
+        return {one.text.split("\n")[0] for one in heads if one.is_displayed()}
+
+    assert "Log loss ↓" in shown()
+    assert "MACs ↓" not in shown()
+    browser.find_element(By.ID, "columns-costs").click()
+    assert {"#", "Entrant", "MACs ↓", "Training ↓"} <= shown()
+    assert "Log loss ↓" not in shown()
+    browser.find_element(By.ID, "columns-all").click()
+    assert {"Log loss ↓", "MACs ↓", "F1"} <= shown()
+
+
+def test_tab_reaches_the_skip_link_first(browser: webdriver.Chrome) -> None:
+    ActionChains(browser).send_keys(Keys.TAB).perform()
+    focused = browser.switch_to.active_element
+    assert focused.text == "Skip to the report"
+    assert focused.location["x"] >= 0
+
+
+def shown_entrants(driver: webdriver.Chrome) -> list[str]:
+    return [
+        one.get_attribute("id") or "" for one in driver.find_elements(By.CLASS_NAME, "entrant") if one.is_displayed()
+    ]
+
+
+def test_one_entrant_is_shown_and_another_can_be_chosen(browser: webdriver.Chrome) -> None:
+    select = browser.find_element(By.ID, "entrant")
+    assert shown_entrants(browser) == [select.get_attribute("value")]
+    browser.execute_script("arguments[0].focus()", select)
+    select.send_keys(Keys.HOME)
+    assert shown_entrants(browser) == ["entrant-1"]
+    select.send_keys(Keys.ARROW_DOWN)
+    assert shown_entrants(browser) == ["entrant-2"]
+
+
+def test_a_name_on_the_leaderboard_leads_to_the_entrant(browser: webdriver.Chrome) -> None:
+    table(browser).find_element(By.CSS_SELECTOR, 'a[href="#entrant-3"]').click()
+    assert shown_entrants(browser) == ["entrant-3"]
+    assert browser.find_element(By.ID, "entrant").get_attribute("value") == "entrant-3"
+
+
+def test_a_link_to_an_entrant_opens_the_page_there(browser: webdriver.Chrome, page: Path) -> None:
+    browser.get("about:blank")
+    browser.get(f"{page.as_uri()}#entrant-2")
+    assert shown_entrants(browser) == ["entrant-2"]
+    top = browser.execute_script("return document.getElementById('entrant-2').getBoundingClientRect().top")
+    assert 0 <= top < 200
+
+
+def test_cells_of_the_matrix_are_counts_or_shares(browser: webdriver.Chrome) -> None:
+    article = browser.find_element(By.CSS_SELECTOR, ".entrant:not([hidden])")
+
+    def cells() -> list[str]:
+        return [one.text for one in article.find_elements(By.CSS_SELECTOR, ".matrix tbody tr:first-child td")]
+
+    assert sum(map(int, cells())) > 0
+    article.find_element(By.CSS_SELECTOR, ".as-shares").click()
+    assert sum(map(float, cells())) == pytest.approx(100, abs=1)
+
+
+def test_another_trials_training_can_be_chosen(browser: webdriver.Chrome) -> None:
+    def shown() -> set[str]:
+        runs = browser.find_elements(By.CSS_SELECTOR, "[data-run]:not([hidden])")
+        return {one.get_attribute("data-run") or "" for one in runs}
+
+    select = browser.find_element(By.ID, "trial")
+    assert shown() == {select.get_attribute("value")}
+    browser.execute_script("arguments[0].focus()", select)
+    select.send_keys(Keys.HOME)
+    assert shown() == {"0"}
+
+
+def test_a_pointer_on_a_chart_is_told_what_is_there(browser: webdriver.Chrome) -> None:
+    plot = browser.find_element(By.CSS_SELECTOR, "#search .plot")
+    dot = plot.find_element(By.CSS_SELECTOR, "use:not(.pruned, .failed)")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", plot)
+    tip = browser.find_element(By.ID, "tip")
+    assert not tip.is_displayed()
+    ActionChains(browser).move_to_element_with_offset(dot, 2, 1).perform()
+    assert tip.is_displayed()
+    number = dot.get_attribute("data-trial")
+    assert tip.text.startswith(f"trial {number}, ")
+    near = browser.find_elements(By.CSS_SELECTOR, ".near")
+    assert {one.get_attribute("data-trial") for one in near} == {number}
+    ActionChains(browser).move_to_element(browser.find_element(By.CSS_SELECTOR, "#search h2")).perform()
+    assert not tip.is_displayed()
+
+
+def test_a_click_on_a_trial_shows_its_training(browser: webdriver.Chrome) -> None:
+    plot = browser.find_element(By.CSS_SELECTOR, "#search .plot")
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", plot)
+    dot = plot.find_elements(By.CSS_SELECTOR, "use:not(.pruned, .failed)")[-1]
+    ActionChains(browser).move_to_element(dot).click().perform()
+    told = browser.find_element(By.ID, "tip").text
+    chosen = browser.find_element(By.ID, "trial").get_attribute("value")
+    assert told.startswith(f"trial {chosen}, ")
+
+
+def test_a_family_can_be_hidden(browser: webdriver.Chrome) -> None:
+    dots = browser.find_elements(By.CSS_SELECTOR, "#search .filtered .plot use.k0")
+    assert any(one.is_displayed() for one in dots)
+    browser.execute_script("arguments[0].click()", browser.find_element(By.ID, "family-0"))
+    assert not any(one.is_displayed() for one in dots)
+    assert any(one.is_displayed() for one in browser.find_elements(By.CSS_SELECTOR, "#search .filtered .plot use.k1"))
+
+
+def test_dark_follows_the_desktop_and_the_button(browser: webdriver.Chrome) -> None:
+    toggle = browser.find_element(By.ID, "theme")
+    light = background(browser)
+    assert toggle.get_attribute("aria-pressed") == "false"
+    toggle.click()
+    assert toggle.get_attribute("aria-pressed") == "true"
+    dark = background(browser)
+    assert dark != light
+    toggle.send_keys(Keys.ENTER)
+    assert background(browser) == light
+    browser.refresh()
+    emulate(browser, "dark")
+    assert background(browser) == dark
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1280])
+def test_only_boxes_scroll_sideways_never_the_page(browser: webdriver.Chrome, width: int) -> None:
+    size(browser, width, 740)
+    for details in browser.find_elements(By.TAG_NAME, "details"):
+        browser.execute_script("arguments[0].open = true", details)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.execute_script("scrollTo(100, 0); return scrollX") == 0
+
+
+def test_without_a_script_everything_is_there(browser: webdriver.Chrome, page: Path) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        browser.get(page.as_uri())
+        assert len(shown_entrants(browser)) > 1
+        assert browser.find_element(By.CSS_SELECTOR, "#search .plot polyline").is_displayed()
+        assert not browser.find_element(By.ID, "theme").is_displayed()
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_paper_is_light_open_and_without_controls(browser: webdriver.Chrome) -> None:
+    browser.find_element(By.ID, "theme").click()
+    emulate(browser, "dark", "print")
+    assert background(browser) in ("rgba(255, 255, 255, 1)", "rgb(255, 255, 255)")
+    assert not browser.find_element(By.CLASS_NAME, "chooser").is_displayed()
+    tables = browser.find_elements(By.CSS_SELECTOR, ".paper table")
+    assert [one.is_displayed() for one in tables] == [True, True, True]
+    closed = browser.find_element(By.CSS_SELECTOR, "details:not([open]) table")
+    assert browser.execute_script("return arguments[0].checkVisibility()", closed)
+    assert base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"]).startswith(b"%PDF")
