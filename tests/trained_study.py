@@ -7,7 +7,7 @@ from pathlib import Path
 from filled_study import spec
 
 from benchmark.artifacts import Artifacts
-from benchmark.records import Cost, Predictions, Split, TrialConfig
+from benchmark.records import Cost, Predictions, Split, TrialConfig, as_jsonable
 from benchmark.sampling import PerFamilySampler
 from benchmark.search.keeping import FileKeeper
 from benchmark.search.suggesting import configure
@@ -44,10 +44,11 @@ def train_study(root: Path, name: str = "tiny", trials: int = 4, *, ensembles: b
         assert isinstance(claim, Claim)
         (config,) = configs
         weights, _ = keeper.announce(claim.trial.number)
-        run = train(config, data)
+        run, curve = train(config, data), []
         try:
             while True:
                 record = next(run)
+                curve.append(as_jsonable(record))
                 store.queue.report(claim.trial, record.step, record.val_accuracy)
         except StopIteration as stop:
             trained = stop.value
@@ -59,7 +60,9 @@ def train_study(root: Path, name: str = "tiny", trials: int = 4, *, ensembles: b
         predictions = (Predictions(Split.VAL, val), Predictions(Split.TEST, test))
         accuracy = float((val.argmax(axis=1) == store.labels(Split.VAL)).mean())
         cost = Cost(sum(one.numel() for one in trained.model.parameters()), 1000, trained.train_seconds, 0.1, None, 0.2)
-        assert store.queue.complete(claim.trial, accuracy, predictions, {"cost": cost, "device": "a processor"})
+        assert store.queue.complete(
+            claim.trial, accuracy, predictions, {"cost": cost, "device": "a processor", "curve": curve}
+        )
     if ensembles:
         ensembles_of(store)
     return store

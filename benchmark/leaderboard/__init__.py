@@ -17,7 +17,7 @@ from benchmark.leaderboard.board import (
 )
 from benchmark.leaderboard.files import to_csv, to_json, write, write_index
 from benchmark.leaderboard.markdown import main_table, refresh_between_markers, to_markdown
-from benchmark.leaderboard.pictures import draw
+from benchmark.leaderboard.pictures import draw, figure_of, pictures_of
 from benchmark.leaderboard.terminal import across_to_rich, to_rich
 
 __all__ = [
@@ -31,8 +31,10 @@ __all__ = [
     "across_to_rich",
     "compare_studies",
     "draw",
+    "figure_of",
     "main_table",
     "make_board",
+    "pictures_of",
     "refresh_between_markers",
     "result_of",
     "select_singles",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.columns import significant
+from benchmark.errors import UnknownNameError
 from benchmark.leaderboard.board import Leaderboard
 from benchmark.records import Split
 
@@ -54,6 +55,14 @@ def draw(board: Leaderboard, folder: Path) -> list[Path]:
     """Write every figure as PNG and SVG into `folder`/STUDY; the paths. Raises BenchError where that cannot be."""
     from benchmark.figures import save
 
+    inside = folder / board.origin.study
+    return [
+        path for picture in pictures_of(board) for path in save(figure_of(board, picture.name), inside, picture.name)
+    ]
+
+
+def figure_of(board: Leaderboard, name: str) -> Figure:
+    """One of `pictures_of` by its name. Raises UnknownNameError."""
     drawings = {
         LATENCY: _latency,
         PROGRESS: _progress,
@@ -66,8 +75,10 @@ def draw(board: Leaderboard, folder: Path) -> list[Path]:
         SIZES: _sizes,
         DISAGREEMENT: _disagreement,
     }
-    inside = folder / board.origin.study
-    return [path for picture in pictures_of(board) for path in save(drawings[picture](board), inside, picture.name)]
+    known = {picture.name: picture for picture in pictures_of(board)}
+    if name not in known:
+        raise UnknownNameError("figure", name, known)
+    return drawings[known[name]](board)
 
 
 def _has_a_time(board: Leaderboard) -> Iterator[bool]:

@@ -1,0 +1,127 @@
+"""The program from a notebook: frames with the commands' numbers, pictures, and the whole tour on digits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from filled_study import fill
+from nbclient import NotebookClient
+from PIL import Image
+from trained_study import train_study
+
+import benchmark
+from benchmark.columns import COLUMNS
+from benchmark.errors import UnknownNameError
+from benchmark.leaderboard import to_json
+from benchmark.records import Split
+from benchmark.study import leaderboard_of
+
+TOUR = Path(__file__).parents[1] / "studies" / "tour.ipynb"
+PNG = b"\x89PNG"
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> benchmark.Study:
+    """A study with invented predictions."""
+    fill(tmp_path)
+    return benchmark.Study("tiny", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> benchmark.Study:
+    """A study with networks."""
+    root = tmp_path_factory.mktemp("trained")
+    train_study(root, trials=3)
+    return benchmark.Study("tiny", root)
+
+
+def test_trials_are_a_frame(study: benchmark.Study) -> None:
+    trials = study.trials
+    stored = study.store.trials()
+    assert list(trials.index) == [trial.number for trial in stored]
+    assert list(trials["state"]) == [str(trial.state) for trial in stored]
+    assert list(trials["val_accuracy"].dropna()) == [one.val_accuracy for one in stored if one.val_accuracy is not None]
+
+
+def test_a_board_has_the_numbers_of_the_files(study: benchmark.Study) -> None:
+    board = study.ensemble(top=2)
+    rows = json.loads(to_json(leaderboard_of(study.store)))["rows"]
+    assert list(board.frame["name"]) == [row["name"] for row in rows]
+    assert list(board.frame["test_accuracy"]) == [row["test_accuracy"] for row in rows]
+    assert board.recommended in set(board.frame["name"])
+    html = board._repr_html_()
+    assert all(name.replace("&", "&amp;") in html for name in board.frame["name"])
+    assert COLUMNS[0].heading() in html
+
+
+def test_figures_are_found_by_name_and_show_themselves(study: benchmark.Study) -> None:
+    board = study.leaderboard()
+    assert "confusion" in board.figures
+    assert board.figure("confusion")._repr_png_().startswith(PNG)
+    with pytest.raises(UnknownNameError, match="did you mean 'confusion'"):
+        board.figure("confusions")
+
+
+def test_a_written_leaderboard_is_that_of_the_command(study: benchmark.Study, tmp_path: Path) -> None:
+    study.leaderboard(written=True)
+    assert (tmp_path / "results" / "tiny.md").exists()
+    assert (tmp_path / "results" / "tiny" / "confusion.png").exists()
+
+
+def test_mistakes_are_frames_and_pictures(study: benchmark.Study) -> None:
+    found = study.mistakes("best", count=3)
+    assert found.confusion.to_numpy().sum() == len(study.store.labels(Split.TEST))
+    assert list(found.by_class.columns) == ["precision", "recall", "f1", "images"]
+    assert len(found.pairs) == 3
+    assert found.pairs["count"].is_monotonic_decreasing
+    assert isinstance(found.most_confident(), Image.Image)
+
+
+def test_a_curve_is_a_frame_of_its_reports(trained: benchmark.Study) -> None:
+    found = trained.curve(0)
+    assert list(zip(found.index, found["val_accuracy"], strict=True)) == list(trained.store.trials()[0].reports)
+    assert len(found) == 2
+    assert trained.draw_curve(0)._repr_png_().startswith(PNG)
+
+
+def test_predictions_are_those_that_are_stored(trained: benchmark.Study) -> None:
+    data = benchmark.load_dataset("digits")
+    found = trained.predict(data.dataset.test.pixels[:20], "0", device="cpu")
+    stored = np.exp(trained.store.predictions(0, Split.TEST).log_probs[:20])
+    np.testing.assert_allclose(found.to_numpy(), stored, atol=1e-4)
+    assert list(found.columns) == list(data.dataset.classes)
+
+
+def test_an_explanation_is_a_picture(trained: benchmark.Study) -> None:
+    assert trained.explain("best", count=2, device="cpu")._repr_png_().startswith(PNG)
+
+
+def test_a_data_set_is_looked_at() -> None:
+    data = benchmark.load_dataset("digits")
+    assert data.counts.to_numpy().sum() == 1797
+    assert isinstance(data.samples(per_class=2), Image.Image)
+    assert data._repr_html_().count("<tr") == 1 + 1 + len(data.dataset.classes)
+
+
+def test_an_unknown_name_is_no_attribute() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Studio'"):
+        _ = benchmark.Studio
+    assert {"Study", "load_dataset"} <= set(dir(benchmark))
+
+
+@pytest.mark.slow
+def test_the_tour_runs_from_end_to_end_on_digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BENCH_TOUR_STUDY", "digits")
+    monkeypatch.setenv("BENCH_TOUR_TRIALS", "4")
+    tour = nbformat.read(TOUR, as_version=4)  # type: ignore[no-untyped-call]
+    assert all(not cell.get("outputs") for cell in tour.cells)
+    NotebookClient(tour, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [output for cell in tour.cells for output in cell.get("outputs", ())]
+    pictures = [output for output in shown if "image/png" in output.get("data", {})]
+    assert len(pictures) >= 9
+    assert not [output for output in shown if output.output_type == "error"]
+    assert (tmp_path / "tour" / "results" / "digits.html").stat().st_size < 10e6
