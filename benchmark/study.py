@@ -222,13 +222,13 @@ def entrants_of(store: StudyStore) -> list[Entrant]:
 def find_entrant(store: StudyStore, name: str) -> Entrant:
     """The entrant of that name on the leaderboard, or any complete trial of the search by its number.
 
-    "recommended" is the one that `bench ensemble` recommends, and "best" the single model of the search that is first
-    by validation. Raises UnknownNameError.
+    "recommended" is the one that `bench ensemble` recommends, and "best" the single model that is first by validation,
+    a confirmed one included, as for the leaderboard. Raises UnknownNameError.
     """
     labels = store.labels(Split.VAL)
-    if name == "best":
-        return ranked(_single_models(store), labels)[0]
     entrants = entrants_of(store)
+    if name == "best":
+        return ranked([one for one in entrants if len(one.members) == 1 and not one.method], labels)[0]
     if name == "recommended":
         return of_least_loss(entrants, labels, **(store.fact("ensembles") or {}))
     number = name.removeprefix("trial ").strip()
