@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from benchmark.records import ImageShape
 
-LEAST_SIDE = 4
+LEAST_SIDE = 3
 """Places on the shorter side of a map that is worth showing. The last maps of networks for 32-pixel images may have 2,
 which tell hardly more than chance where the evidence is."""
+LEAST_ACTIVATION = -0.3
+"""No usual activation gives less: SiLU's least value is -0.28. What a convolution or a norm gives goes further down."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +50,26 @@ def find_map_layer(network: nn.Module, images: Tensor) -> MapLayer | None:
 
     `images`: some that the network takes, normalised, float32 (B, C, H, W); a few are enough. The network has to be in
     evaluation mode. The layer is the last with at least LEAST_SIDE places a side, else the last of those with most
-    places, and None where no layer has a map. A map
+    places, and None where no layer has a map. Of the layers with maps of that size, the last is taken whose output is
+    that of an activation, if there is one, as where the method was introduced: of what a convolution or a norm gives,
+    many images have no place that counts as evidence for their class. A map
 
     - has more than one place, in the proportions of the image;
     - moves the answer: once a class token has seen the patches, their own outputs have no influence; and
     - lets nothing pass beside it: from the images to the logits no path avoids it, as one does around the inside of a
       residual or an attention block.
     """
-    coarse: list[MapLayer] = []
-    for layer in _map_layers(network, images):
-        if min(layer.height, layer.width) >= LEAST_SIDE:
-            return layer
-        coarse.append(layer)
-    return max(coarse, key=lambda layer: layer.height * layer.width, default=None)
+    found = list(_map_layers(network, images))
+    fine = [one for one in found if min(one[0].height, one[0].width) >= LEAST_SIDE]
+    if not found:
+        return None
+    last = fine[0][0] if fine else max((layer for layer, _ in found), key=lambda layer: layer.height * layer.width)
+    size = (last.height, last.width)
+    return next((layer for layer, activates in found if activates and (layer.height, layer.width) == size), last)
 
 
-def _map_layers(network: nn.Module, images: Tensor) -> Iterator[MapLayer]:
-    """The layers with a map, the last first."""
+def _map_layers(network: nn.Module, images: Tensor) -> Iterator[tuple[MapLayer, bool]]:
+    """The layers with a map, the last first, and whether an activation gave it."""
     images = images.detach().clone().requires_grad_()
     with torch.enable_grad():
         outputs, logits = _outputs(network, images)
@@ -77,7 +82,7 @@ def _map_layers(network: nn.Module, images: Tensor) -> Iterator[MapLayer]:
         if layer is None or grad is None or not layer.as_map(grad).any():
             continue
         if not _has_way_around(logits, output, images):
-            yield layer
+            yield layer, bool((output >= LEAST_ACTIVATION).all())
 
 
 def _outputs(network: nn.Module, images: Tensor) -> tuple[dict[str, Tensor], Tensor]:
