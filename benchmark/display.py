@@ -22,6 +22,11 @@ _RECENT = 6
 """Ended trials that the live display shows."""
 
 
+def done(trials: Sequence[TrialRecord]) -> int:
+    """Trials that count towards the budget and have ended."""
+    return sum(trial.state in _DONE for trial in trials)
+
+
 @dataclass(eq=False)
 class _Running:
     number: int
@@ -43,7 +48,7 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
         self._began = time.monotonic()
         self._timeout = timeout
         self._trials: Sequence[TrialRecord] = before
-        self._done_before = sum(trial.state in _DONE for trial in before)
+        self._done_before = done(before)
         self._told_ends = sum(trial.state is not TrialState.RUNNING for trial in before)
         self._ended_here = 0
         self._is_waiting = False

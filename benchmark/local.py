@@ -8,15 +8,13 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark.definition import StudySpec
-from benchmark.display import SearchDisplay
-from benchmark.records import RunPlan, TrialState
+from benchmark.display import SearchDisplay, done
+from benchmark.records import RunPlan
 from benchmark.search import Search, SearchLimits
 from benchmark.space import Space
 from benchmark.store import StudyStore
 from benchmark.study import place_of_files
 from benchmark.workers import worker_setups
-
-_ENDED_WELL = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 def search_here(
@@ -37,10 +35,9 @@ def search_here(
     """
     setups = worker_setups(devices, workers, spec, data, trains_on_val=plan is not None and plan.trains_on_val)
     before, wanted = store.trials(), total or int(store.fact("trials"))
-    done = sum(trial.state in _ENDED_WELL for trial in before)
     names = f"{len(setups)} worker{'s' if len(setups) > 1 else ''} on {', '.join(devices)}"
     told = store.location.key
-    console.print(f"study {told}: {done} of {wanted} trials done; {names}", soft_wrap=True)
+    console.print(f"study {told}: {done(before)} of {wanted} trials done; {names}", soft_wrap=True)
     with SearchDisplay(console, told, before, wanted, timeout) as display:
         search = Search(store, Space(spec), setups, place_of_files(store), display, plan)
         return search.run(SearchLimits(total, timeout)).why

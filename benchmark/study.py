@@ -211,12 +211,12 @@ def ensembles_of(
 
 def entrants_of(store: StudyStore) -> list[Entrant]:
     """What competes on the leaderboard: single models, confirmed ones and stored ensembles. Raises BenchError."""
+    return _competing(store, _single_models(store), runs_by_part(store))
+
+
+def _competing(store: StudyStore, singles: Sequence[Entrant], runs: RunsByPart) -> list[Entrant]:
     labels = store.labels(Split.VAL)
-    return [
-        *select_singles(_single_models(store), labels),
-        *confirmed_models(runs_by_part(store), labels),
-        *store.ensembles(),
-    ]
+    return [*select_singles(singles, labels), *confirmed_models(runs, labels), *store.ensembles()]
 
 
 def find_entrant(store: StudyStore, name: str) -> Entrant:
@@ -225,15 +225,15 @@ def find_entrant(store: StudyStore, name: str) -> Entrant:
     "recommended" is the one that `bench ensemble` recommends, and "best" the single model that is first by validation,
     a confirmed one included, as for the leaderboard. Raises UnknownNameError.
     """
-    labels = store.labels(Split.VAL)
-    entrants = entrants_of(store)
+    labels, singles = store.labels(Split.VAL), _single_models(store)
+    entrants = _competing(store, singles, runs_by_part(store))
     if name == "best":
         return ranked([one for one in entrants if len(one.members) == 1 and not one.method], labels)[0]
     if name == "recommended":
         return of_least_loss(entrants, labels, **(store.fact("ensembles") or {}))
     number = name.removeprefix("trial ").strip()
     by_name = {one.name: one for one in entrants}
-    by_number = {str(one.members[0]): one for one in store.single_models()}
+    by_number = {str(one.members[0]): one for one in singles}
     if name not in by_name and number not in by_number:
         raise UnknownNameError("entrant", name, ["recommended", "best", *by_name, "a trial's number"])
     return by_name.get(name) or by_number[number]
@@ -244,7 +244,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
     singles = _single_models(store)
     val_labels = store.labels(Split.VAL)
     runs = runs_by_part(store)
-    entrants = [*select_singles(singles, val_labels), *confirmed_models(runs, val_labels), *store.ensembles()]
+    entrants = _competing(store, singles, runs)
     asked = store.fact("ensembles") or {}
     # A single model of an ensemble's cost may get a row as well.
     measured = stored_accuracies(store, [*singles, *entrants])

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 from benchmark.cli.app import app
-from benchmark.cli.options import DataFolder, Root, Storage, StudyToRead
+from benchmark.cli.options import DataFolder, Root, Storage, StudyToRead, split_of
 from benchmark.cli.output import teller
 from benchmark.cli.studies import open_named
 from benchmark.errors import BenchError, UnknownNameError
@@ -79,7 +79,7 @@ def explain(
         raise BenchError("name pictures by --images or rows by --rows, not both")
     found = find_entrant(store, entrant)
     say(f"explaining {found.name}")
-    part = _split(split)
+    part = split_of(split)
     # What was mistyped is said before anything is loaded.
     files = find_pictures(images or ())
     chosen = [] if files else _rows(store, found, part, rows, count, say)
@@ -99,14 +99,6 @@ def explain(
         _say_sanity(explanation, loaded, shown, say)
     written = _draw(explanation, loaded, shown, store, root, class_name or "the predicted class")
     say(f"written: {', '.join(map(str, written))}")
-
-
-def _split(name: str) -> Split:
-    from benchmark.records import Split
-
-    if name not in (Split.TEST, Split.VAL):
-        raise UnknownNameError("split", name, ["test", "val"])
-    return Split(name)
 
 
 def _rows(

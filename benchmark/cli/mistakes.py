@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 
 from benchmark.cli.app import app
-from benchmark.cli.options import DataFolder, Root, Storage, StudyToRead
+from benchmark.cli.options import DataFolder, Root, Storage, StudyToRead, split_of
 from benchmark.cli.output import teller
 from benchmark.cli.studies import open_named
-from benchmark.errors import BenchError, UnknownNameError
+from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
     from benchmark.records import Entrant
@@ -50,9 +50,7 @@ def mistakes(
     # What is not JSON goes elsewhere, so that the output can be piped on.
     console = Console(stderr=as_json)
     say = teller(console)
-    if split not in (Split.TEST, Split.VAL):
-        raise UnknownNameError("split", split, [Split.TEST, Split.VAL])
-    part = Split(split)
+    part = split_of(split)
     store = open_named(study, root, storage, console, to_read=True)
     chosen = find_entrant(store, entrant)
     other = _other(store, chosen, against)

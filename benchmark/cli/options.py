@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, UnknownNameError
+
+if TYPE_CHECKING:
+    from benchmark.records import Split
 
 Root = Annotated[Path, typer.Option("--root", help="Folder with studies/ and results/; made where missing.")]
 Storage = Annotated[
@@ -53,6 +56,15 @@ def seconds_of(text: str) -> float:
     if match is None or not 0 < float(match[1]) < math.inf:
         raise BenchError(f"{text!r} is not a duration; write 90s, 30m or 2h")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def split_of(text: str) -> Split:
+    """The part of the data that predictions are stored of: test or val. Raises UnknownNameError."""
+    from benchmark.records import Split
+
+    if text not in (Split.TEST, Split.VAL):
+        raise UnknownNameError("split", text, [Split.TEST, Split.VAL])
+    return Split(text)
 
 
 def sizes_of(text: str | None) -> list[int]:

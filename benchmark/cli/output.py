@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
-    from benchmark.records import TrialRecord
     from benchmark.store import StudyStore
 
 
@@ -54,11 +53,6 @@ def progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
         last = stage
 
     yield tell
-
-
-def done(trials: Sequence[TrialRecord]) -> int:
-    """Trials that count towards the budget and have ended."""
-    return sum(trial.state in ("complete", "pruned") for trial in trials)
 
 
 def complete(store: StudyStore) -> int:

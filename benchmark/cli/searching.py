@@ -22,7 +22,7 @@ from benchmark.cli.options import (
     Workers,
     seconds_of,
 )
-from benchmark.cli.output import command, complete, done, say_what_next, teller, where
+from benchmark.cli.output import command, complete, say_what_next, teller, where
 from benchmark.cli.studies import default_study, location, open_named, read_definition
 from benchmark.errors import BenchError, UnknownNameError
 
@@ -60,6 +60,7 @@ def search(
     from dataclasses import replace
 
     from benchmark.definition import load_study
+    from benchmark.display import done
     from benchmark.space import Space
     from benchmark.study import note_command, open_for_search, place_of_files, set_total
     from benchmark.training import check_libraries
