@@ -87,16 +87,17 @@ def test_one_command_ends_before_its_deadline_with_a_leaderboard(
 
 @pytest.mark.slow
 def test_the_best_is_trained_longer_however_slow_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The search may end as soon as it has one trial, and the long run has 200 s for what is planned to take some five.
-    monkeypatch.setattr(deadline, "timetable", lambda *_: Timetable(2.0, search_until=0.0, train_until=150.0))
-    monkeypatch.setattr(deadline, "_CARE", 0.05)
-    given = within_deadline(load_study("digits", tmp_path), 200)
+    # The search may end as soon as it has one trial; that, and the long run planned for five seconds, may take minutes.
+    monkeypatch.setattr(deadline, "timetable", lambda *_: Timetable(2.0, search_until=0.0, train_until=400.0))
+    monkeypatch.setattr(deadline, "_CARE", 0.0125)
+    monkeypatch.setattr(deadline, "_LEAST_FINAL_SECONDS", 1.0)
+    given = within_deadline(load_study("digits", tmp_path), 600)
 
     def observed(part: StudyStore, total: int, left: float) -> SearchDisplay:
         return SearchDisplay(Console(quiet=True), part.location.key, part.trials(), total, left)
 
     setups = worker_setups(["cpu"], 1, given, None)
-    store, why = run_until(given, StudyLocation(given.name, tmp_path), setups, 200, None, observed, lambda _: None)
+    store, why = run_until(given, StudyLocation(given.name, tmp_path), setups, 600, None, observed, lambda _: None)
     assert why == "spent"
     (part,) = store.parts()
     (long_run,) = store.part(part).trials()
