@@ -6,6 +6,7 @@ categorical choice. So the family is assigned here, and each family is sampled a
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Container, Mapping, Sequence
@@ -89,6 +90,7 @@ class PerFamilySampler(BaseSampler):
         self._kind = kind
         self._seed = seed
         self._inner: BaseSampler = optuna.samplers.RandomSampler()
+        self._view: FamilyView | None = None
         self._family = ""
         self._is_default = False
 
@@ -104,13 +106,14 @@ class PerFamilySampler(BaseSampler):
         """The family itself, with all of its default trial or what the inner sampler models jointly."""
         spec = self._space.spec
         self._inner = make_sampler(self._kind, derived_seed(self._seed, "sampler", trial.number))
-        self._family, self._is_default = next_family(
-            study.get_trials(deepcopy=False), spec.families, spec.search.family_floor
-        )
+        trials = study.get_trials(deepcopy=False)
+        self._family, self._is_default = next_family(trials, spec.families, spec.search.family_floor)
+        # One look at the database for all of the trial's parameters: the inner sampler asks for each of them.
+        self._view = FamilyView(study, self._family, trials)
         family: dict[str, BaseDistribution] = {FAMILY: CategoricalDistribution(spec.families)}
         if self._is_default:
             return family | self._space.distributions(self._space.expert(self._family))
-        return family | self._inner.infer_relative_search_space(FamilyView(study, self._family), trial)
+        return family | self._inner.infer_relative_search_space(self._view, trial)
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -120,14 +123,17 @@ class PerFamilySampler(BaseSampler):
         if self._is_default:
             return family | self._space.expert(self._family)
         inner = {name: distribution for name, distribution in search_space.items() if name != FAMILY}
-        return family | self._inner.sample_relative(FamilyView(study, self._family), trial, inner)
+        return family | self._inner.sample_relative(self._view_of(study), trial, inner)
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """A value for a parameter that is not modelled jointly."""
-        view = FamilyView(study, self._family)
-        return self._inner.sample_independent(view, trial, param_name, param_distribution)
+        return self._inner.sample_independent(self._view_of(study), trial, param_name, param_distribution)
+
+    def _view_of(self, study: optuna.Study) -> FamilyView:
+        """The family's trials as they were when the trial's search space was inferred."""
+        return FamilyView(study, self._family) if self._view is None else self._view
 
 
 class PerFamilyPruner(BasePruner):
@@ -147,9 +153,11 @@ class PerFamilyPruner(BasePruner):
 class FamilyView(optuna.Study):
     """A study as it would be if it had one family's trials only (Optuna's Hyperband views its brackets in this way)."""
 
-    def __init__(self, study: optuna.Study, family: str) -> None:
+    def __init__(self, study: optuna.Study, family: str, snapshot: Sequence[FrozenTrial] | None = None) -> None:
+        """`snapshot`: the whole study's trials of one moment, instead of what the database has when it is asked."""
         super().__init__(study.study_name, study._storage, study.sampler, study.pruner)
         self._family = family
+        self._snapshot = snapshot
 
     def get_trials(self, deepcopy: bool = True, states: Container[TrialState] | None = None) -> list[FrozenTrial]:
         """The family's trials, in order."""
@@ -158,7 +166,11 @@ class FamilyView(optuna.Study):
     def _get_trials(
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
-        trials = super()._get_trials(deepcopy, states, use_cache)
+        if self._snapshot is None:
+            trials = super()._get_trials(deepcopy, states, use_cache)
+        else:
+            found = [trial for trial in self._snapshot if states is None or trial.state in states]
+            trials = copy.deepcopy(found) if deepcopy else found
         return [trial for trial in trials if trial.params.get(FAMILY) == self._family]
 
 

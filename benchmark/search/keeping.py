@@ -36,16 +36,19 @@ class FileKeeper:
         self._store.files.announce(number, FileKind.CHECKPOINT, names, self._place.label)
         return weights, CheckpointPlan(names, 0.0 if self._spec.checkpoints == "always" else _AUTO_CHECKPOINT_SECONDS)
 
-    def keep_from(self) -> float:
-        """The validation accuracy below which a trial that ends now is not among the best whose weights are kept."""
+    def keep_from(self, trials: Sequence[TrialRecord]) -> float:
+        """The validation accuracy below which a trial beside these is not among the best whose weights are kept."""
         count = self._spec.keep_weights
         if count == 0:
             return math.inf
-        scores = sorted(trial.val_accuracy for trial in self._store.trials() if trial.val_accuracy is not None)
+        scores = sorted(trial.val_accuracy for trial in trials if trial.val_accuracy is not None)
         return scores[-count] if len(scores) >= count else -math.inf
 
-    def tidy(self) -> None:
-        """Remove the files of trials that have no more use for them: the file first, then what is known of it."""
+    def tidy(self) -> list[TrialRecord]:
+        """Remove the files of trials that have no more use for them: the file first, then what is known of it.
+
+        Returns the study's trials as they were found.
+        """
         rows = self._store.files.rows()
         # Read after the files: a trial that is not known by now had no files then.
         trials = self._store.trials()
@@ -61,6 +64,7 @@ class FileKeeper:
         for name in gone:
             self._artifacts.remove(name)
         self._store.files.remove(gone)
+        return trials
 
 
 def best_trials(trials: Sequence[TrialRecord], count: int) -> list[int]:

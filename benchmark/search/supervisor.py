@@ -16,7 +16,16 @@ import optuna
 
 from benchmark.artifacts import Place
 from benchmark.errors import BenchError
-from benchmark.records import PlannedRun, ProgressRecord, RunPlan, Split, TrialConfig, TrialState, as_jsonable
+from benchmark.records import (
+    PlannedRun,
+    ProgressRecord,
+    RunPlan,
+    Split,
+    TrialConfig,
+    TrialRecord,
+    TrialState,
+    as_jsonable,
+)
 from benchmark.sampling import PerFamilyPruner, PerFamilySampler
 from benchmark.search.keeping import FileKeeper
 from benchmark.search.observer import SearchEnd, SearchLimits, SearchObserver
@@ -111,6 +120,8 @@ class Search:
         self._pause_requested = False
         self._failures_in_a_row = 0
         self._durations: list[float] = []
+        self._known: list[TrialRecord] = []
+        """The study's trials when one of this process ended last."""
         self._is_spent = False
         self._claim_from = 0.0
 
@@ -121,7 +132,7 @@ class Search:
         """
         began = time.monotonic()
         with self._stopping_on_signals():
-            self._keeper.tidy()
+            self._known = self._keeper.tidy()
             self._slots = [_Slot(setup, start_child(setup)) for setup in self._setups]
             try:
                 end = self._loop(limits, began)
@@ -137,7 +148,7 @@ class Search:
 
     def _loop(self, limits: SearchLimits, began: float) -> SearchEnd:
         renewed = time.monotonic()
-        self._tell_standing(limits)
+        self._tell_standing(limits, self._known)
         while (why := self._reason_to_end(deadline := self._deadline(limits, began))) is None:
             if self._pause_requested:
                 self._pause()
@@ -150,10 +161,10 @@ class Search:
                 ended += self._renew()
                 renewed = time.monotonic()
             if ended:
-                self._keeper.tidy()
-                self._tell_standing(limits)
+                self._known = self._keeper.tidy()
+                self._tell_standing(limits, self._known)
             self._observer.tick()
-        self._tell_standing(limits)
+        self._tell_standing(limits, self._store.trials())
         return SearchEnd(why)
 
     def _deadline(self, limits: SearchLimits, began: float) -> float | None:
@@ -207,7 +218,7 @@ class Search:
                     self._claim_from = time.monotonic() + _CLAIM_AGAIN_SECONDS
                     if all(other.work is None for other in self._slots):
                         self._observer.waiting()
-                        self._tell_standing(limits)
+                        self._tell_standing(limits, self._store.trials())
 
     def _claim(self, slot: _Slot, total: int) -> NoTrial | None:
         """Claim a trial and give it to the slot's child; why there is none."""
@@ -225,7 +236,7 @@ class Search:
         weights, plan = self._keeper.announce(trial.number)
         facts: dict[str, Any] = {"device": slot.device, "seed": config.seed}
         images = None if claim.planned is None else claim.planned.images
-        job = Job(config, weights, keep_from=self._keeper.keep_from(), images=images, checkpoints=plan)
+        job = Job(config, weights, keep_from=self._keeper.keep_from(self._known), images=images, checkpoints=plan)
         if checkpoint is not None:
             record = checkpoint.record
             config = replace(config, accumulation=record["accumulation"])
@@ -435,8 +446,8 @@ class Search:
         stored = self._store.fact("trials")
         return limits.trials if limits.trials is not None else int(stored)
 
-    def _tell_standing(self, limits: SearchLimits) -> None:
-        self._observer.standing(self._store.trials(), self._total(limits))
+    def _tell_standing(self, limits: SearchLimits, trials: list[TrialRecord]) -> None:
+        self._observer.standing(trials, self._total(limits))
 
     def _usual_duration(self) -> float:
         """Seconds that a complete trial took so far, on average; 0 where none is known."""

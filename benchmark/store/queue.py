@@ -85,14 +85,14 @@ class TrialQueue:
         parameters) is part of the claim, so that no other process chooses without seeing this trial's parameters.
         """
         with self._db.exclusive():
-            self.fail_lost()
-            states = [trial.state for trial in self._db.study.get_trials(deepcopy=False)]
+            trials = self.fail_lost()
+            states = [trial.state for trial in trials]
             ended = sum(state in _ENDED_WELL for state in states)
             if ended >= total:
                 return NoTrial.SPENT
             if ended + states.count(OptunaState.RUNNING) >= total:
                 return NoTrial.TAKEN
-            if not self._enqueue_interrupted() and plan is not None and not self._enqueue_planned(plan):
+            if not self._enqueue_interrupted(trials) and plan is not None and not self._enqueue_planned(plan, trials):
                 return NoTrial.TAKEN if OptunaState.RUNNING in states else NoTrial.SPENT
             trial = self._db.study.ask()
             expires_at = self._db.now() + LEASE_SECONDS
@@ -177,20 +177,20 @@ class TrialQueue:
         """End a trial for no reason of its own: it may be continued from its checkpoint where it left one."""
         return self.fail(trial, reason, {**facts, INTERRUPTED: True})
 
-    def fail_lost(self) -> None:
+    def fail_lost(self) -> list[FrozenTrial]:
         """Fail running trials that nobody works on: the lease has ended, or its process on this machine is gone.
 
-        To be called while this process is alone at it (Database.exclusive).
+        To be called while this process is alone at it (Database.exclusive). Returns all trials as they are then.
         """
         study, now = self._db.study, self._db.now()
         with self._db.begin() as connection:
             query = select(LEASES.c.trial, LEASES.c.owner, LEASES.c.expires_at)
             leases = {row.trial: row for row in connection.execute(query.where(LEASES.c.study == self._db.name))}
-        running = study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,))
-        for trial in running:
-            lease = leases.get(trial.number)
-            if lease is not None and lease.expires_at > now and not is_gone(lease.owner):
-                continue
+        trials = study.get_trials(deepcopy=False)
+        running = [trial for trial in trials if trial.state is OptunaState.RUNNING]
+        living = {number for number, held in leases.items() if held.expires_at > now and not is_gone(held.owner)}
+        lost = [trial for trial in running if trial.number not in living]
+        for trial in lost:
             study._storage.set_trial_user_attr(trial._trial_id, "reason", "lost: worker vanished")
             study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
             study.tell(trial.number, state=OptunaState.FAIL)
@@ -203,13 +203,13 @@ class TrialQueue:
             # Their process was cut off between ending the trial and giving up its lease.
             with self._db.begin() as connection:
                 connection.execute(delete(LEASES).where(LEASES.c.study == self._db.name, LEASES.c.trial.in_(ended)))
+        return study.get_trials(deepcopy=False) if lost else trials
 
-    def _enqueue_interrupted(self) -> bool:
+    def _enqueue_interrupted(self, trials: Sequence[FrozenTrial]) -> bool:
         """Let the next trial be one that goes on from a checkpoint; whether there was one that nobody continues yet."""
         left = {number for number, found in self._files.checkpoints().items() if found.stalls < _STALLS}
         if not left:
             return False
-        trials = self._db.study.get_trials(deepcopy=False)
         left -= {trial.user_attrs.get(CONTINUES) for trial in trials if trial.state is OptunaState.WAITING}
         for trial in trials:
             if trial.number in left and trial.state is OptunaState.FAIL and trial.user_attrs.get(INTERRUPTED):
@@ -218,11 +218,11 @@ class TrialQueue:
                 return True
         return False
 
-    def _enqueue_planned(self, plan: Sequence[PlannedRun]) -> bool:
+    def _enqueue_planned(self, plan: Sequence[PlannedRun], trials: Sequence[FrozenTrial]) -> bool:
         """Let the next trial be the first planned run that is open; whether there was one."""
         taken: set[tuple[int, int]] = set()
         failures: Counter[tuple[int, int]] = Counter()
-        for trial in self._db.study.get_trials(deepcopy=False):
+        for trial in trials:
             if (facts := trial.user_attrs.get(PLANNED)) is None:
                 continue
             key = (facts["trial"], facts["replicate"])

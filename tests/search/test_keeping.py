@@ -250,4 +250,4 @@ def test_the_accuracy_from_which_weights_are_worth_keeping(
     failed = shelf.begin()
     failed.report(0.99, 1)
     shelf.store.queue.fail(failed, "diverged at step 3", {})
-    assert shelf.keeper.keep_from() == threshold
+    assert shelf.keeper.keep_from(shelf.store.trials()) == threshold
