@@ -58,21 +58,33 @@ def timm_zoo(image_shape: ImageShape, num_classes: int, *, model: str = "resnet1
 
 
 class Enlarged(nn.Module):
-    """A network that sees its images enlarged, bilinearly, until the short side has `min_side` pixels."""
+    """A network that sees its images enlarged, until the short side has `min_side` pixels."""
 
     def __init__(self, network: nn.Module, min_side: int) -> None:
         super().__init__()
+        self.enlarge = Enlarge(min_side)
         self.network = network
-        self.min_side = min_side
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, K) of images (B, C, H, W)."""
-        shape = ImageShape(*images.shape[1:])
-        size = _enlarged(shape, self.min_side)
-        if size != (shape.height, shape.width):
-            images = F.interpolate(images, size, mode="bilinear", align_corners=False)
-        logits: Tensor = self.network(images)
+        logits: Tensor = self.network(self.enlarge(images))
         return logits
+
+
+class Enlarge(nn.Module):
+    """Bilinear enlargement at the same aspect ratio; alone, so that the network after it can be traced."""
+
+    def __init__(self, min_side: int) -> None:
+        super().__init__()
+        self._min_side = min_side
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, C, H', W') with a short side of at least `min_side`; larger ones as they are."""
+        shape = ImageShape(*images.shape[1:])
+        size = _enlarged(shape, self._min_side)
+        if size == (shape.height, shape.width):
+            return images
+        return F.interpolate(images, size, mode="bilinear", align_corners=False)
 
 
 def _enlarged(shape: ImageShape, min_side: int) -> tuple[int, int]:
