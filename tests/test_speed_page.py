@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,30 @@ def test_the_best_score_is_told_until_the_search_has_ended() -> None:
     assert "| 60 | – | 60.00 |" in page
     assert "| 110 | – | 80.00 |" in page
     assert "| 120 | 70.00 | – |" in page
+
+
+def test_a_search_of_the_hundred_that_was_not_run_is_named() -> None:
+    whole = measured("hundred")
+    assert "not measured" not in to_markdown([whole]).partition("## Not measured")[0]
+    only = {"searches": {"on": whole.numbers["searches"]["on"]}}
+    page = to_markdown([replace(whole, numbers={**whole.numbers, **only})])
+    assert "With pruning off: not measured." in page
+    assert "bench search b" not in page
+
+
+def test_one_of_the_two_searches_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def search(root: Path, name: str, trials: int) -> bool:
+        searched.append((root, name, trials))
+        return True
+
+    searched: list[tuple[Path, str, int]] = []
+    monkeypatch.setattr(hundred, "_is_searched", search)
+    monkeypatch.setattr(hundred, "facts_of", lambda root, name: {"read": name})
+    plan = Plan("cpu", 2, pruning=("off",))
+    found = hundred.measure(plan)["searches"]
+    assert searched == [(plan.scratch, f"{CPU_STUDY}-none", 100)]
+    assert isinstance(found, dict)
+    assert list(found) == ["off"]
 
 
 def test_what_is_missing_is_named() -> None:

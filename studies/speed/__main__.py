@@ -57,7 +57,8 @@ def _plan(options: argparse.Namespace) -> Plan:
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if options.quick:
         return quick_plan(device, cpu_count(), QUICK_FOLDER)
-    return replace(Plan(device, cpu_count(), data_folder=options.data), repeats=options.repeats)
+    pruning = (options.pruning,) if options.pruning else Plan.pruning
+    return replace(Plan(device, cpu_count(), data_folder=options.data), repeats=options.repeats, pruning=pruning)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"{', '.join(_NAMES)}; default: all")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
     parser.add_argument("--repeats", type=int, default=Plan.repeats, help="turns of each side, default %(default)s")
+    parser.add_argument("--pruning", choices=("on", "off"), help="of part hundred only this search, default both")
     parser.add_argument("--data", type=Path, help="a folder with a copy of CIFAR-10")
     parser.add_argument("--quick", action="store_true", help=f"try out the code on digits, into {QUICK_FOLDER}")
     return parser
@@ -84,6 +86,7 @@ def _command(name: str, options: argparse.Namespace) -> str:
     words = ["python -m studies.speed", name]
     words += [f"--device {options.device}"] if options.device else []
     words += [f"--repeats {options.repeats}"] if options.repeats != Plan.repeats else []
+    words += [f"--pruning {options.pruning}"] if options.pruning and name == "hundred" else []
     words += ["--quick"] if options.quick else []
     return " ".join(words)
 

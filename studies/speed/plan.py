@@ -27,6 +27,8 @@ class Plan:
     data_folder: Path | None = None
     scratch: Path = Path("build/speed")
     """Where databases of studies are kept; never a place for results."""
+    pruning: tuple[str, ...] = ("on", "off")
+    """Which of the two searches of a hundred trials are run; each takes the better part of an hour."""
     quick: bool = False
     """Try out the code: a tiny data set and short windows. Such numbers mean nothing and are marked."""
 

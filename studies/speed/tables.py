@@ -109,12 +109,14 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
     headings = ["", *(f"pruning {name} ({one['pruner']})" for name, one in searches.items())]
     right = [False] + [True] * len(searches)
     marks = sorted({mark for one in searches.values() for mark, _ in one["best_after"]})
+    missing = [f"With pruning {name}: not measured." for name in ("on", "off") if name not in searches]
     best = [[f"{mark:,.0f}", *(_best_at(one["best_after"], mark) for one in searches.values())] for mark in marks]
     commands = "\n".join(str(one["command"]) for one in searches.values())
     return [
         f"The shipped study `{numbers['study']}`, {numbers['trials']} trials. Overhead is what of a worker's time, "
         "from its first trial's start to its last one's end, is neither training nor evaluation.",
         table(headings, [[name, *(tell(one) for one in searches.values())] for name, tell in facts], right=right),
+        *missing,
         "Best validation accuracy, %, among the trials complete by then:",
         table(["Seconds", *headings[1:]], best, right=[True] * len(headings)),
         f"```sh\n{commands}\n```",
