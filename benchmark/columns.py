@@ -148,6 +148,16 @@ def count(value: int) -> str:
     return str(value)
 
 
+def duration(seconds: float) -> str:
+    """A time span as a person says it: `42.0 s`, `12 min 05 s`, `3 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{significant(seconds)} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
+
+
 def size(size_bytes: int | None) -> str:
     """A size in bytes with three significant digits and an SI prefix, `1.97 GB`; a dash where it is not known."""
     if size_bytes is None:

@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from benchmark.columns import duration
 from benchmark.records import ProgressRecord, TrialRecord, TrialState
 
 _DONE = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -141,7 +142,7 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
             label = f"{best.family} (default)" if best.is_default else best.family
             text += f"; best {_percent(best.val_accuracy).strip()} ({label}, trial {best.number})"
         left = self._seconds_left(done)
-        return text if left is None else f"{text}; about {_duration(left)} left"
+        return text if left is None else f"{text}; about {duration(left)} left"
 
     def _seconds_left(self, done: int) -> float | None:
         elapsed = time.monotonic() - self._began
@@ -172,9 +173,3 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
 
 def _percent(score: float | None) -> str:
     return "       " if score is None else f"{100 * score:5.2f} %"
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"

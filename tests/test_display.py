@@ -68,11 +68,11 @@ def test_without_a_terminal_every_trial_is_a_plain_line(clock: list[float]) -> N
 def test_counts_best_and_time_left(clock: list[float]) -> None:
     lines = lines_of(clock, [])
     assert lines[2].strip() == (
-        "1/6 trials (1 complete, 0 pruned, 0 failed); best 75.00 % (cnn (default), trial 0); about 0 min 50 s left"
+        "1/6 trials (1 complete, 0 pruned, 0 failed); best 75.00 % (cnn (default), trial 0); about 50.0 s left"
     )
     # Three places of six are filled after 40 s, the failed one's time included; a pruned score is never the best.
     assert lines[-1].strip() == (
-        "3/6 trials (2 complete, 1 pruned, 1 failed); best 75.00 % (cnn (default), trial 0); about 0 min 40 s left"
+        "3/6 trials (2 complete, 1 pruned, 1 failed); best 75.00 % (cnn (default), trial 0); about 40.0 s left"
     )
 
 
@@ -80,7 +80,7 @@ def test_earlier_trials_count_and_an_abandoned_one_does_not(clock: list[float]) 
     before = [stored(0, TrialState.COMPLETE, 0.95), stored(1, TrialState.RUNNING), stored(2, TrialState.PRUNED)]
     last = lines_of(clock, before)[-1]
     assert last.strip().startswith("5/6 trials (3 complete, 2 pruned, 1 failed); best 95.00 % (vgg, trial 0)")
-    assert last.endswith("about 0 min 13 s left"), "the pace is of this call alone: 3 in 40 s"
+    assert last.endswith("about 13.3 s left"), "the pace is of this call alone: 3 in 40 s"
 
 
 def test_a_timeout_shortens_the_time_left(clock: list[float]) -> None:

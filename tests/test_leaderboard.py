@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmark.columns import columns_named
+from benchmark.columns import columns_named, duration
 from benchmark.ensemble import Recommendation
 from benchmark.errors import BenchError, SealedTestError
 from benchmark.leaderboard import (
@@ -33,7 +33,6 @@ from benchmark.leaderboard import (
 from benchmark.leaderboard.board import peer_of
 from benchmark.leaderboard.details import votes
 from benchmark.leaderboard.pictures import pictures_of
-from benchmark.leaderboard.pieces import duration
 from benchmark.metrics import Estimate
 from benchmark.records import (
     Cost,

@@ -155,9 +155,9 @@ def _draw(
 ) -> list[Path]:
     from benchmark.explain import exhibits_of
     from benchmark.figures import evidence_figure, save
+    from benchmark.files import file_name_of
 
     name, study = loaded.entrant.name, store.location.name
     exhibits, headings = exhibits_of(explanation, loaded, images, store.fact("classes"))
     figure = evidence_figure(exhibits, headings, about=about, subject=f"{study}, {name}")
-    file = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    return save(figure, root / "results" / study, f"explain-{file}", in_full_color=True)
+    return save(figure, root / "results" / study, f"explain-{file_name_of(name)}", in_full_color=True)

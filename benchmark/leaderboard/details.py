@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.columns import percent
+from benchmark.columns import duration, percent
 from benchmark.diversity import mean_over_pairs
 from benchmark.importance import FEWEST_TRIALS, SHUFFLES
 from benchmark.leaderboard.board import Leaderboard, Members, Winner
 from benchmark.leaderboard.pictures import pictures_of
-from benchmark.leaderboard.pieces import cell, duration, signed, table
+from benchmark.leaderboard.pieces import cell, signed, table
 from benchmark.records import Entrant, FamilyImportance, TrialState
 
 MOST_SHARES = 5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.columns import Column, Section, columns_of, percent, points, points_with_interval
+from benchmark.columns import Column, Section, columns_of, duration, percent, points, points_with_interval
 from benchmark.errors import BenchError
 from benchmark.leaderboard.board import Leaderboard
 from benchmark.leaderboard.details import (
@@ -17,7 +17,7 @@ from benchmark.leaderboard.details import (
     study_part,
     votes_part,
 )
-from benchmark.leaderboard.pieces import cell, duration, signed, table
+from benchmark.leaderboard.pieces import cell, signed, table
 from benchmark.metrics import Estimate
 
 _RETRAINED = (

@@ -1,20 +1,8 @@
-"""Pieces of markdown that every page is made of: tables, cells and numbers as a person says them."""
+"""Pieces of markdown that every page is made of: tables, cells and numbers with a sign."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
-from benchmark.columns import significant
-
-
-def duration(seconds: float) -> str:
-    """A time span as a person says it: `42.0 s`, `12 min 05 s`, `3 h 05 min`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{significant(seconds)} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600:,} h {whole % 3600 // 60:02d} min"
 
 
 def signed(value: float) -> str:

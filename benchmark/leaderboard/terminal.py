@@ -12,10 +12,9 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.columns import Column, Section, columns_of, percent
+from benchmark.columns import Column, Section, columns_of, duration, percent
 from benchmark.leaderboard.across import Across
 from benchmark.leaderboard.board import Leaderboard
-from benchmark.leaderboard.pieces import duration
 from benchmark.records import TrialState
 
 GIVEN_UP = ("kind", "members", "inference_ms", "parameters", "log_loss_calibrated", "difference", "group")

@@ -84,17 +84,20 @@ def mistakes_of(
         confusion,
         most_confused(log_probs, labels, count),
         confident_mistakes(log_probs, labels, count),
-        None if other is None else _beside(log_probs, other, labels, split, count),
+        None if other is None else beside(log_probs, other.name, _log_probs(other, split), labels, count),
     )
 
 
-def _beside(
-    log_probs: NDArray[np.float32], other: Entrant, labels: NDArray[np.int64], split: Split, count: int
+def beside(
+    log_probs: NDArray[np.float32], other: str, others: NDArray[np.float32], labels: NDArray[np.int64], count: int
 ) -> Beside:
-    others = _log_probs(other, split)
+    """What log-probabilities (N, K) repair and break of those of another entrant, called `other`; labels are (N,).
+
+    At most `count` rows of either kind are told one by one.
+    """
     repairs = compare_mistakes(others, log_probs, labels)
     return Beside(
-        Confidences.of(other.name, others, labels),
+        Confidences.of(other, others, labels),
         repairs,
         mistakes_at(others, labels, repairs.repaired[:count].tolist()),
         mistakes_at(log_probs, labels, repairs.broken[:count].tolist()),

@@ -13,7 +13,8 @@ from benchmark.columns import Row, percent, significant
 from benchmark.confidences import CalibrationBins, Confidences, calibration_bins
 from benchmark.leaderboard import Leaderboard
 from benchmark.metrics import class_scores, confidence, confusion_matrix, estimated_share
-from benchmark.mistakes import ConfusedPair, Mistake, compare_mistakes, confident_mistakes, mistakes_at, most_confused
+from benchmark.mistakes import Beside, ConfusedPair, Mistake, beside, confident_mistakes, most_confused
+from benchmark.records import Entrant
 from benchmark.report.axes import linear_axis
 from benchmark.report.chart import Bar, Chart, Dot, Frame, Key, Line
 from benchmark.temperature import apply_temperature
@@ -47,19 +48,6 @@ class ClassLine:
     support: int
 
 
-@dataclass(frozen=True)
-class Beside:
-    """The best single model by validation, and the rows of test in which an entrant differs from it."""
-
-    name: str
-    repaired: int
-    broken: int
-    repaired_first: tuple[Mistake, ...]
-    """Mistakes of the single model alone, those that it was surest of."""
-    broken_first: tuple[Mistake, ...]
-    """Mistakes of the entrant alone, likewise."""
-
-
 @dataclass(frozen=True, eq=False)
 class EntrantView:
     """One entrant of the leaderboard, with the row that it has there."""
@@ -70,7 +58,7 @@ class EntrantView:
     mistakes: tuple[Mistake, ...]
     """The most confident ones."""
     beside: Beside | None
-    """None for the best single model itself."""
+    """The best single model by validation; None for itself."""
     matrix: tuple[tuple[MatrixCell, ...], ...] | None
     """Row = label, column = predicted; None where there are too many classes."""
     by_class: tuple[ClassLine, ...]
@@ -108,7 +96,7 @@ def _view(rank: int, row: Row, single: Row | None, board: Leaderboard, labels: N
         row,
         most_confused(log_probs, labels, MOST_MISTAKES),
         confident_mistakes(log_probs, labels, MOST_MISTAKES),
-        None if single is None else _beside(log_probs, single, labels),
+        None if single is None else _beside(log_probs, single.entrant, labels),
         _matrix(confusion),
         _by_class(board.winner.classes, confusion),
         _reliability(series),
@@ -116,16 +104,8 @@ def _view(rank: int, row: Row, single: Row | None, board: Leaderboard, labels: N
     )
 
 
-def _beside(log_probs: NDArray[np.float32], single: Row, labels: NDArray[np.int64]) -> Beside:
-    others = single.entrant.test.log_probs
-    found = compare_mistakes(others, log_probs, labels)
-    return Beside(
-        single.entrant.name,
-        len(found.repaired),
-        len(found.broken),
-        mistakes_at(others, labels, found.repaired[:MOST_MISTAKES].tolist()),
-        mistakes_at(log_probs, labels, found.broken[:MOST_MISTAKES].tolist()),
-    )
+def _beside(log_probs: NDArray[np.float32], single: Entrant, labels: NDArray[np.int64]) -> Beside:
+    return beside(log_probs, single.name, single.test.log_probs, labels, MOST_MISTAKES)
 
 
 def _matrix(confusion: NDArray[np.int64]) -> tuple[tuple[MatrixCell, ...], ...] | None:

@@ -88,5 +88,5 @@ def _rows(board: Leaderboard, entrants: Sequence[EntrantView]) -> Iterator[int]:
     """Rows of test that are worth a thumbnail, those of the recommended entrant first."""
     for view in sorted(entrants, key=lambda view: view.row.entrant.name != board.winner.name):
         yield from (pair.rows[0] for pair in view.pairs)
-        beside = () if view.beside is None else (*view.beside.repaired_first, *view.beside.broken_first)
+        beside = () if view.beside is None else (*view.beside.repaired, *view.beside.broken)
         yield from (mistake.row for mistake in (*view.mistakes, *beside))

@@ -10,12 +10,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchmark.columns import count, percent, points, points_with_interval, significant
+from benchmark.columns import count, duration, percent, points, points_with_interval, significant
 from benchmark.errors import BenchError
 from benchmark.figures.style import shown
 from benchmark.files import replace_files
 from benchmark.leaderboard.details import votes
-from benchmark.leaderboard.pieces import duration
 from benchmark.preflight import plural
 from benchmark.records import TrialState
 from benchmark.report.looks import page_look

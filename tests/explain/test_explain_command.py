@@ -65,7 +65,7 @@ def test_a_single_model_names_its_layer_and_the_size_of_its_map(bench: Run, root
     output, picture = explained(bench, root, "0", "--rows", "3,14", "--split", "val")
     assert "explaining cnn, default" in output
     assert "trial 0 (cnn): map of 4 x 4 places, layer features.12\n" in output
-    assert picture.name == "explain-cnn-default.png"
+    assert picture.name == "explain-cnn_default.png"
 
 
 def test_an_ensemble_gives_the_share_of_each_member(bench: Run, root: Path) -> None:

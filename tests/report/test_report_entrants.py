@@ -85,13 +85,15 @@ def test_it_is_compared_with_the_first_single_model_of_the_board(seen: Seen) -> 
             continue
         assert view.beside is not None
         is_right = predicted(view.row.entrant.test.log_probs) == seen.labels
-        assert view.beside.name == single.entrant.name
-        assert view.beside.repaired == (is_right & ~was_right).sum()
-        assert view.beside.broken == (was_right & ~is_right).sum()
+        assert view.beside.answers.name == single.entrant.name
+        assert len(view.beside.repairs.repaired) == (is_right & ~was_right).sum()
+        assert len(view.beside.repairs.broken) == (was_right & ~is_right).sum()
         gained = view.row.test.accuracy.value - single.test.accuracy.value
-        assert (view.beside.repaired - view.beside.broken) / len(seen.labels) == pytest.approx(gained)
-        assert all(is_right[one.row] and not was_right[one.row] for one in view.beside.repaired_first)
-        assert all(was_right[one.row] and not is_right[one.row] for one in view.beside.broken_first)
+        assert (len(view.beside.repairs.repaired) - len(view.beside.repairs.broken)) / len(
+            seen.labels
+        ) == pytest.approx(gained)
+        assert all(is_right[one.row] and not was_right[one.row] for one in view.beside.repaired)
+        assert all(was_right[one.row] and not is_right[one.row] for one in view.beside.broken)
 
 
 def test_mistakes_are_mistakes_and_not_too_many(seen: Seen) -> None:
