@@ -235,8 +235,10 @@ class TrialConfig:
 class ProgressRecord:
     """One report of a running trial, `step` of `reports`; losses in nats, rates in images per second.
 
-    Validation figures are of `TrialConfig.report_share` of the rows, in one view: for pruning and curves. Seconds are
-    counted from the start of the trial; `train_seconds` lie inside training steps.
+    Training figures are means over the images since the report before, as augmented and by the network as it was then;
+    of a mixed image the class of the larger share counts. Validation figures are of `TrialConfig.report_share` of the
+    rows, in one view: for pruning and curves. Seconds are counted from the start of the trial; `train_seconds` lie
+    inside training steps.
     """
 
     step: int
@@ -248,6 +250,8 @@ class ProgressRecord:
     train_seconds: float
     evaluation_seconds: float
     images_per_second: float
+    train_accuracy: float | None = None
+    """In [0, 1]; None for trials of before it was stored."""
 
 
 @dataclass(frozen=True)

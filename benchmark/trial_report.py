@@ -14,7 +14,16 @@ from benchmark.columns import count, percent, significant, size
 from benchmark.parameters import grouped
 from benchmark.records import Parameters, ProgressRecord, TrialDetails, TrialRecord, TrialState, as_jsonable
 
-_HEADINGS = ("step", "images", "train loss\nnats", "val. loss\nnats", "val. acc.\n%", "learning\nrate", "images/s")
+_HEADINGS = (
+    "step",
+    "images",
+    "train loss\nnats",
+    "val. loss\nnats",
+    "train acc.\n%",
+    "val. acc.\n%",
+    "learning\nrate",
+    "images/s",
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ def to_table(trial: TrialDetails) -> Table:
         table.add_row(*_cells(report), style="bold" if report.step == trial.best_step else "")
     if not trial.curve:
         for step, accuracy in trial.record.reports:
-            table.add_row(str(step), "–", "–", "–", percent(accuracy), "–", "–")
+            table.add_row(str(step), "–", "–", "–", "–", percent(accuracy), "–", "–")
     return table
 
 
@@ -147,6 +156,7 @@ def _cells(report: ProgressRecord) -> list[Text]:
             f"{report.images_seen:,}",
             f"{report.train_loss:.4f}",
             f"{report.val_loss:.4f}",
+            percent(report.train_accuracy),
             percent(report.val_accuracy),
             f"{report.learning_rate:.4g}",
             significant(report.images_per_second),

@@ -15,7 +15,7 @@ TRAINING, VALIDATION, RATE = look(0), look(1), look(2)
 
 
 def trial_curves(trial: TrialDetails, *, epoch_images: int, subject: str) -> Figure:
-    """Losses, validation accuracy and learning rate over training images seen, in three panels above each other.
+    """Losses, accuracies and learning rate over training images seen, in three panels above each other.
 
     A vertical line marks the best report: the one that the weights are from, and of a trial that did not complete the
     one of highest accuracy, then of lowest loss. `epoch_images` are the images of one pass; `subject` is what the title
@@ -53,27 +53,34 @@ def _draw_losses(axes: Axes, trial: TrialDetails) -> dict[str, Line2D]:
     smoothed = f", label smoothing {smoothing:.2g}" if isinstance(smoothing, float) and smoothing else ""
     axes.set_title(f"Training: mean since the report before, on augmented images{smoothed}. Validation: at the report.")
     axes.set_ylabel("Loss (nats)")
-    return {
-        "training loss": _draw(axes, trial.curve, [report.train_loss for report in trial.curve], TRAINING),
-        "validation loss and accuracy": _draw(
-            axes, trial.curve, [report.val_loss for report in trial.curve], VALIDATION
-        ),
-    }
+    training = _draw(axes, trial.curve, [report.train_loss for report in trial.curve], TRAINING)
+    validation = _draw(axes, trial.curve, [report.val_loss for report in trial.curve], VALIDATION)
+    both = "training loss" if _trained(trial) is None else "training loss and accuracy"
+    return {both: training, "validation loss and accuracy": validation}
 
 
 def _draw_accuracy(axes: Axes, trial: TrialDetails, best: ProgressRecord) -> dict[str, Line2D]:
-    shares = [report.val_accuracy for report in trial.curve]
+    shares, trained = [report.val_accuracy for report in trial.curve], _trained(trial)
     final = trial.record.val_accuracy
-    set_error_scale(axes, shares if final is None else [*shares, final], above=0.08, below=0.08)
-    axes.set_ylabel(f"Validation accuracy\n({ERROR_SCALE})")
+    shown = [*shares, *(trained or ()), *(() if final is None else (final,))]
+    set_error_scale(axes, shown, above=0.08, below=0.08)
+    axes.set_ylabel(f"{'Validation accuracy' if trained is None else 'Accuracy'}\n({ERROR_SCALE})")
     title = f"Best report: {100 * best.val_accuracy:.2f} %."
     lines = {}
     if trial.record.state is TrialState.COMPLETE and final is not None:
         title += f" Final score, all rows and views: {100 * final:.2f} %."
         lines["final score"] = axes.axhline(100 * final, color=GREY, linestyle="--", linewidth=1.2, zorder=1.5)
     axes.set_title(title)
+    if trained is not None:
+        _draw(axes, trial.curve, [100 * share for share in trained], TRAINING)
     _draw(axes, trial.curve, [100 * share for share in shares], VALIDATION)
     return lines
+
+
+def _trained(trial: TrialDetails) -> list[float] | None:
+    """Training accuracy at each report; None where it was not stored."""
+    found = [report.train_accuracy for report in trial.curve if report.train_accuracy is not None]
+    return found if len(found) == len(trial.curve) else None
 
 
 def _draw(axes: Axes, curve: tuple[ProgressRecord, ...], values: list[float], of: Look) -> Line2D:

@@ -10,7 +10,6 @@ from benchmark.columns import percent, significant
 from benchmark.records import ParameterValue, ProgressRecord, TrialRecord
 from benchmark.report.axes import Axis, error_axis, linear_axis
 from benchmark.report.chart import Chart, Dot, Frame, Key, Line
-from benchmark.report.search import ACCURACY
 
 _TRAINING, _VALIDATION, _RATE = 0, 1, 2
 """Indices of looks, those that the figure of one trial has."""
@@ -51,7 +50,7 @@ class Training:
 def training_of(
     trials: Sequence[TrialRecord], curves: Sequence[tuple[ProgressRecord, ...]], classes: int
 ) -> Training | None:
-    """Losses, validation accuracy and learning rate of each of `trials`; None where none has reported.
+    """Losses, accuracies and learning rate of each of `trials`; None where none has reported.
 
     `curves` has the reports in full of all trials by number, empty where they were not stored: such a trial has its
     accuracies alone. `classes` is how many there are.
@@ -60,6 +59,9 @@ def training_of(
     scores = [score for trial in trials for _, score in trial.reports]
     if not scores:
         return None
+    trained = [record.train_accuracy for record in records if record.train_accuracy is not None]
+    measured = "Validation at each report, in one view" + ("; training as a mean over batches." if trained else ".")
+    legend = (Key(_TRAINING, "training"), Key(_VALIDATION, "validation"))
     best = max(trials, key=lambda trial: (trial.val_accuracy or 0.0, bool(trial.reports), -trial.number))
     steps = linear_axis("Report", 1, max(step for trial in trials for step, _ in trial.reports), is_whole=True)
     charts = (
@@ -67,12 +69,13 @@ def training_of(
             "Loss",
             "Training loss is a mean over batches, with augmentation and label smoothing.",
             Frame(steps, _loss_axis(records, classes)),
-            legend=(Key(_TRAINING, "training"), Key(_VALIDATION, "validation")),
+            legend=legend,
         ),
         Chart(
-            "Validation accuracy",
-            "At each report, in one view; on a log scale of errors.",
-            Frame(steps, error_axis(ACCURACY, scores)),
+            "Accuracy" if trained else "Validation accuracy",
+            f"{measured} On a log scale of errors.",
+            Frame(steps, error_axis("Accuracy (%)", [*scores, *trained])),
+            legend=legend if trained else (),
         ),
         Chart(
             "Learning rate",
@@ -88,6 +91,11 @@ def _run(trial: TrialRecord, curve: Sequence[ProgressRecord], charts: Sequence[C
     peak = max((record.learning_rate for record in curve), default=0.0)
     trained = [(record.step, record.train_loss, f"{significant(record.train_loss)} nats") for record in curve]
     validated = [(record.step, record.val_loss, f"{significant(record.val_loss)} nats") for record in curve]
+    learned = [
+        (record.step, record.train_accuracy, f"{percent(record.train_accuracy)} %")
+        for record in curve
+        if record.train_accuracy is not None
+    ]
     scored = [(step, score, f"{percent(score)} %") for step, score in trial.reports]
     rates = [
         (record.step, 100 * record.learning_rate / (peak or 1.0), significant(record.learning_rate)) for record in curve
@@ -99,7 +107,10 @@ def _run(trial: TrialRecord, curve: Sequence[ProgressRecord], charts: Sequence[C
                 _drawn(losses, "training loss", trained, _TRAINING),
                 _drawn(losses, "validation loss", validated, _VALIDATION),
             ),
-            _drawn(accuracy, "validation accuracy", scored, _VALIDATION),
+            _joined(
+                _drawn(accuracy, "training accuracy", learned, _TRAINING),
+                _drawn(accuracy, "validation accuracy", scored, _VALIDATION),
+            ),
             _drawn(rate, "learning rate", rates, _RATE),
         ),
         significant(peak) if curve else "–",

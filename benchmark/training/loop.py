@@ -119,7 +119,7 @@ class TrainingRun:
         self._images = 0
         self._total_steps = 0
         self._done = 0
-        self._losses: list[Tensor] = []
+        self._outcomes: list[Tensor] = []
         self._reported = 0
         self._best: _Best | None = None
         self._train_seconds = 0.0
@@ -217,7 +217,7 @@ class TrainingRun:
 
     def step(self, share: float) -> Tensor:
         """One optimizer step at the given share of the budget; the batch's mean loss, left on the device."""
-        return self._step(share, self._growth.size(share))
+        return self._step(share, self._growth.size(share))[0]
 
     def validate(self) -> tuple[float, float]:
         """Accuracy in [0, 1] and log loss of the answering network on the validation rows that reports look at.
@@ -241,11 +241,12 @@ class TrainingRun:
         """Train up to step `until` and evaluate."""
         started = time.perf_counter()
         for step in range(self._done, until):
-            self._losses.append(self.step(share=step / self._total_steps))
+            share = step / self._total_steps
+            self._outcomes.append(self._step(share, self._growth.size(share)))
         # The only place where the host waits for the device.
-        losses = torch.stack(self._losses).tolist()
+        losses, right = torch.stack(self._outcomes, dim=1).tolist()
         self._train_seconds += time.perf_counter() - started
-        self._losses.clear()
+        self._outcomes.clear()
         for step, loss in enumerate(losses, self._reported + 1):
             if not math.isfinite(loss):
                 raise DivergedError(step)
@@ -267,6 +268,7 @@ class TrainingRun:
             images_per_second=(until - self._reported)
             * self.batch_size
             / max(self._train_seconds - self._reported_seconds, _CLOCK_TICK),
+            train_accuracy=statistics.fmean(right),
         )
         self._reported, self._reported_seconds = until, self._train_seconds
         return record
@@ -294,26 +296,27 @@ class TrainingRun:
         self._data.where.synchronise()
         started = time.perf_counter()
         for _ in range(steps):
-            self._losses.append(self._step(_OPENING_SHARE, size))
+            self._outcomes.append(self._step(_OPENING_SHARE, size))
         self._data.where.synchronise()
         self._done += steps
         return time.perf_counter() - started
 
     def _step(self, share: float, size: Size) -> Tensor:
+        """One optimizer step; the batch's mean loss and its share of right answers (2,), left on the device."""
         self._size = size
         self._set_rates(self._schedule(share))
         images, targets = next(self._batches)
-        loss = self._backward(resized(images, size), targets)
+        outcome = self._backward(resized(images, size), targets)
         if self._config.clip_norm:
             nn.utils.clip_grad_norm_(self.model.parameters(), self._config.clip_norm)
         for optimizer in self._optimizers:
             optimizer.step()
         self.model.zero_grad(set_to_none=True)
         self._averaging.update(share)
-        return loss
+        return outcome
 
     def _backward(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Add up the gradients of the batch's mean loss, in as many parts as are asked for; that loss."""
+        """Add up the gradients of the batch's mean loss, in as many parts as are asked for; what `_step` returns."""
         parts = []
         for start in range(0, self.batch_size, self._part_size):
             part = slice(start, start + self._part_size)
@@ -322,8 +325,9 @@ class TrainingRun:
             if self._part_size < self.batch_size:
                 loss = loss * (len(logits) / self.batch_size)
             loss.backward()  # type: ignore[no-untyped-call]
-            parts.append(loss.detach())
-        return parts[0] if len(parts) == 1 else torch.stack(parts).sum()
+            right = (logits.detach().argmax(dim=1) == targets[part].argmax(dim=1)).sum() / self.batch_size
+            parts.append(torch.stack((loss.detach(), right)))
+        return parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0)
 
     def _set_rates(self, multiplier: float) -> None:
         for optimizer, peaks in zip(self._optimizers, self._peak_rates, strict=True):

@@ -61,6 +61,19 @@ def test_every_report_is_where_the_numbers_say() -> None:
     assert series(rate) == [[(1000, 0.1), (2000, 0.2), (3000, 0.0)]]
 
 
+def test_training_accuracy_is_drawn_beside_validation_where_it_was_stored() -> None:
+    curve = tuple(replace(one, train_accuracy=share) for one, share in zip(CURVE, (0.2, 0.5, 0.8), strict=True))
+    figure, (_, accuracy, _) = draw(replace(COMPLETE, curve=curve))
+    assert accuracy.get_ylabel() == "Accuracy\n(%, log scale of errors)"
+    assert legend(figure)[:2] == ["training loss and accuracy", "validation loss and accuracy"]
+    training, validation = series(accuracy)
+    assert training == [(1000, pytest.approx(20)), (2000, pytest.approx(50)), (3000, pytest.approx(80))]
+    assert validation == [(1000, pytest.approx(30)), (2000, pytest.approx(60)), (3000, pytest.approx(60))]
+    low, high = accuracy.get_ylim()
+    assert low < 20 < 80 < high
+    assert_nothing_is_cut_off(figure)
+
+
 def test_panels_share_their_images_up_to_the_budget() -> None:
     _, panels = drawn()
     for axes in panels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from searched import trial
 
@@ -63,6 +64,22 @@ def test_a_trial_whose_curve_was_not_stored_has_its_accuracies() -> None:
     assert training is not None
     assert len(dict(training.drawn_on(1))[1].dots) == 2
     assert dict(training.drawn_on(0))[1].lines == ()
+
+
+def test_training_accuracy_is_drawn_where_it_was_stored() -> None:
+    plain = training_of(TRIALS, CURVES, 10)
+    assert plain is not None
+    assert (plain.charts[1].title, plain.charts[1].legend) == ("Validation accuracy", ())
+    curve = tuple(replace(one, train_accuracy=accuracy) for one, accuracy in zip(CURVES[0], (0.3, 0.7), strict=True))
+    training = training_of(TRIALS, [curve, *CURVES[1:]], 10)
+    assert training is not None
+    chart = training.charts[1]
+    assert chart.title == "Accuracy"
+    assert [key.name for key in chart.legend] == ["training", "validation"]
+    trained, validated = dict(training.drawn_on(1))[0].lines
+    assert trained.points == (chart.frame.at(1, 0.3), chart.frame.at(2, 0.7))
+    assert validated.points == (chart.frame.at(1, 0.4), chart.frame.at(2, 0.6))
+    assert "training accuracy, report 2: 70.00 %" in [dot.tip for dot in dict(training.drawn_on(1))[0].dots]
 
 
 def test_a_loss_that_is_not_finite_has_no_place_and_one_that_exploded_flattens_no_other() -> None:

@@ -66,6 +66,38 @@ def test_learns_what_can_be_learned(data: DeviceData) -> None:
     assert max(record.val_accuracy for record in records) > 0.8
 
 
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_training_accuracy_is_that_of_the_batches_of_the_report(
+    data: DeviceData, monkeypatch: pytest.MonkeyPatch, accumulation: int
+) -> None:
+    seen: list[tuple[Tensor, Tensor]] = []
+    config = replace(CONFIG, accumulation=accumulation, augmentations=(Choice("mixup"),))
+    running = TrainingRun(config, data)
+    running.open()
+    forward, batches = running._forward, running._batches
+    targets: list[Tensor] = []
+
+    def noted_batch(stream: object) -> tuple[Tensor, Tensor]:
+        images, of_batch = batch(stream)
+        targets.append(of_batch)
+        return images, of_batch
+
+    def noted_pass(images: Tensor) -> Tensor:
+        logits = forward(images)
+        number = len(seen)
+        size = len(logits)
+        seen.append((logits.detach(), targets[-1][size * (number % accumulation) :][:size]))
+        return logits
+
+    batch = type(batches).__next__
+    monkeypatch.setattr(type(batches), "__next__", noted_batch)
+    monkeypatch.setattr(running, "_forward", noted_pass)
+    for record in running.reports():
+        right = [logits.argmax(1) == wanted.argmax(1) for logits, wanted in seen]
+        assert record.train_accuracy == pytest.approx(torch.cat(right).float().mean().item())
+        seen.clear()
+
+
 def test_the_rate_follows_the_schedule(data: DeviceData) -> None:
     config = replace(CONFIG, schedule=Choice("linear", {"warmup": 0.0}))
     # Reports follow steps 2, 4, 6 and 8 of 8; the last step of each was taken at shares 1/8, 3/8, 5/8 and 7/8.
