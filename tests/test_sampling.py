@@ -157,6 +157,24 @@ def test_every_sampler_serves_every_family(
         assert foreign == []
 
 
+def test_a_trial_is_sampled_from_one_reading_of_the_study(space: Space, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = simulated(space, "tpe", 24)
+    storage, readings = study._storage, 0
+    read = storage.get_all_trials
+
+    def counted(*arguments: Any, **options: Any) -> list[FrozenTrial]:
+        nonlocal readings
+        readings += 1
+        return read(*arguments, **options)
+
+    monkeypatch.setattr(storage, "get_all_trials", counted)
+    asked = study.ask()
+    before = readings  # Optuna looks for trials that wait in a queue.
+    space.configure(asked.suggest_categorical(FAMILY, space.spec.families), suggest_from(asked), seed=0)
+    assert not asked.user_attrs.get("default")
+    assert readings - before == 1
+
+
 def test_all_kinds_of_samplers_are_tested() -> None:
     assert set(SAMPLERS) == {"random", "tpe", "cmaes", "gp"}
 
