@@ -345,7 +345,9 @@ def test_where_the_time_of_a_study_went_by_hand() -> None:
     assert facts["trials_per_hour"] == 3600 * 3 / 12
     assert facts["worker_seconds"] == 24.0
     assert facts["training_share"] == pytest.approx(20 / 24)
-    assert facts["overhead_seconds_per_trial"] == pytest.approx((24 - 20 - 1.5) / 4)
+    # Of the failed trial half a second is neither.
+    assert facts["failed_seconds"] == pytest.approx(0.5)
+    assert facts["overhead_seconds_per_trial"] == pytest.approx((24 - 20 - 1.5 - 0.5) / 4)
     assert facts["best_after"] == [[12.0, 0.7]]
 
 

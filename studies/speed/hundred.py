@@ -110,13 +110,17 @@ def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
     """Trials per hour, where the workers' time went, and the best accuracy by then.
 
     A worker's time runs from the start of its first trial to the end of its last; overhead is what of it lies in
-    neither training steps nor evaluation.
+    neither training steps nor evaluation. Of a trial that failed before its first report it is not stored which part
+    was training: its time is no overhead, and told by itself.
     """
     lanes = lanes_of(intervals)
     worker_seconds = sum(lane[-1].end - lane[0].start for lane in lanes)
     seconds = max(interval.end for interval in intervals)
     training = sum(interval.train_seconds for interval in intervals)
     evaluation = sum(interval.evaluation_seconds for interval in intervals)
+    untold = sum(
+        one.end - one.start - one.train_seconds - one.evaluation_seconds for one in intervals if not one.counts
+    )
     marks = [mark for mark in _MARKS if mark < seconds]
     return {
         "workers": len(lanes),
@@ -126,7 +130,8 @@ def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
         "training_seconds": training,
         "evaluation_seconds": evaluation,
         "training_share": training / worker_seconds,
-        "overhead_seconds_per_trial": (worker_seconds - training - evaluation) / len(intervals),
+        "failed_seconds": untold,
+        "overhead_seconds_per_trial": (worker_seconds - training - evaluation - untold) / len(intervals),
         "best_after": [[mark, _best_by(intervals, mark)] for mark in [*marks, seconds]],
     }
 

@@ -103,8 +103,10 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
         ("Trials per hour", lambda one: significant(one["trials_per_hour"])),
         ("Share of worker time inside training steps, % (aim: 85)", lambda one: percent(one["training_share"])),
         ("Evaluation, worker seconds", lambda one: significant(one["evaluation_seconds"])),
+        ("Failed trials, s beside their reports", lambda one: significant(one.get("failed_seconds"))),
         ("Overhead per trial, s (aim: below 0.3)", lambda one: significant(one["overhead_seconds_per_trial"])),
         ("Pauses left out", lambda one: str(one["pauses"])),
+        ("Commit", lambda one: ", ".join(f"`{commit}`" for commit in one.get("commits") or ["unknown"])),
     )
     headings = ["", *(f"pruning {name} ({one['pruner']})" for name, one in searches.items())]
     right = [False] + [True] * len(searches)
@@ -114,7 +116,8 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
     commands = "\n".join(str(one["command"]) for one in searches.values())
     return [
         f"The shipped study `{numbers['study']}`, {numbers['trials']} trials. Overhead is what of a worker's time, "
-        "from its first trial's start to its last one's end, is neither training nor evaluation.",
+        "from its first trial's start to its last one's end, is neither training nor evaluation. What a "
+        "failed trial took beside its reports stands in a row of its own; a dash there means that it is in the overhead.",
         table(headings, [[name, *(tell(one) for one in searches.values())] for name, tell in facts], right=right),
         *missing,
         "Best validation accuracy, %, among the trials complete by then:",
