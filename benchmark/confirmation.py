@@ -39,6 +39,8 @@ class ConfirmSpec:
     """Budget of a run in seconds of training steps; with neither, it is as many images as the trial had."""
     trials: tuple[int, ...] = ()
     """These trials instead of the best."""
+    most_runs: int | None = None
+    """No more runs in all: the last seed is then that of the first models only."""
     train_on: str = "train"
     """train, or train+val: every published training row."""
 
@@ -67,6 +69,8 @@ class ConfirmSpec:
 def plan_runs(store: StudyStore, asked: ConfirmSpec, seed: int) -> list[PlannedRun]:
     """One run of each finalist, the best first, then a second of each, and so on; `seed` is the study's.
 
+    At most `asked.most_runs` of them.
+
     Raises BenchError where the search has fewer complete trials than are asked for.
     """
     singles = store.single_models()
@@ -76,7 +80,7 @@ def plan_runs(store: StudyStore, asked: ConfirmSpec, seed: int) -> list[PlannedR
         raise BenchError(f"top {asked.top} asks for more than the {len(singles)} completed trials; lower it")
     trials = {trial.number: trial for trial in store.trials()}
     best = [one.members[0] for one in ranked(singles, store.labels(Split.VAL))]
-    return [
+    runs = [
         PlannedRun(
             trial=number,
             replicate=replicate,
@@ -87,6 +91,7 @@ def plan_runs(store: StudyStore, asked: ConfirmSpec, seed: int) -> list[PlannedR
         for replicate in range(asked.seeds)
         for number in asked.trials or best[: asked.top]
     ]
+    return runs[: asked.most_runs]
 
 
 def val_before(store: StudyStore, runs: Sequence[PlannedRun]) -> dict[int, Predictions]:

@@ -1,13 +1,17 @@
 """One deadline for everything: short trials first, then long runs of the best; trains and stores nothing itself.
 
 Short trials tell configurations apart at a small part of the cost of a long run (Li et al. 2018, arXiv:1603.06560), and
-what is trained last is trained longest, as in successive halving with a single cut. The long runs are of the
-configurations that greedy selection adds first: the best, and those that mend its mistakes.
+what is trained last is trained longest, as in successive halving with a single cut. The long runs are of the best
+configuration and of those that validation cannot tell from it, which is safety from a wrong choice; where there are
+fewer than places, of further seeds, whose average is better than any of them (Lakshminarayanan et al. 2017,
+arXiv:1612.01474).
 """
 
 from __future__ import annotations
 
+import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -15,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmark.comparisons import compare
 from benchmark.confirmation import ConfirmSpec
 from benchmark.datasets import Say
 from benchmark.definition import StudySpec
 from benchmark.ensemble import cheapest_first, ranked
 from benchmark.ensemblers.greedy_selection import select
-from benchmark.records import Split, TrialState, deciding
+from benchmark.records import RunPlan, Split, TrialState, deciding
 from benchmark.search import Search, SearchLimits, SearchObserver
 from benchmark.space import Space
 from benchmark.store import StudyLocation, StudyStore
@@ -38,6 +43,8 @@ _READING_SHARE, _MOST_READING_SECONDS = 0.05, 15.0
 """Time that is left at the end for ensembles and leaderboard."""
 _CARE = 0.87
 """A long run plans for this share of the time there is: its first steps tell its speed to a tenth."""
+_TOLD_APART = 0.05
+"""Level of the test that tells a configuration from the best."""
 _STARTING_SECONDS = 5.0
 """From the last short trial to the first step of a long run: processes, the part, the data and the network."""
 
@@ -103,14 +110,19 @@ def run_until(
         has_one = any(trial.state is TrialState.COMPLETE for trial in store.trials())
         first_within = 0.0 if has_one else plan.train_until - (time.monotonic() - began)
         why = search.run(SearchLimits(spec.search.trials, left, first_within)).why
-    finalists = complementary(store, len(setups))
+    finalists = finalists_of(store, len(setups))
     left = plan.train_until - (time.monotonic() - began)
     final_seconds = _CARE * (left - _STARTING_SECONDS - _seconds_beside_training(store, finalists))
     if why == "interrupted" or not finalists or final_seconds < _LEAST_FINAL_SECONDS:
         return store, why
-    asked = ConfirmSpec(seeds=1, seconds=round(final_seconds), trials=tuple(finalists))
-    say(f"now the best and what complements it for {asked.seconds:g} s each: trials {', '.join(map(str, finalists))}")
+    asked = ConfirmSpec(
+        seeds=math.ceil(len(setups) / len(finalists)),
+        seconds=round(final_seconds),
+        trials=tuple(finalists),
+        most_runs=len(setups),
+    )
     longer, part, runs = open_to_confirm(store, asked, data, say)
+    say(f"now the best again, {final_seconds:.0f} s each: {_told(runs)}")
     with observed(part, len(runs.runs), left) as observer:
         search = Search(part, Space(longer), setups, place_of_files(part), observer, runs)
         # One that is slower than it promised has until the deadline itself.
@@ -118,17 +130,29 @@ def run_until(
     return store, why
 
 
-def complementary(store: StudyStore, count: int) -> list[int]:
-    """Numbers of so many trials: in the order in which greedy selection adds them, then by validation accuracy."""
-    singles = store.single_models()
+def finalists_of(store: StudyStore, places: int) -> list[int]:
+    """Numbers of at most so many trials: the best by validation accuracy, and those that the rows cannot tell from it.
+
+    They are not told apart by an exact McNemar test at 5 %. After the best they come in the order in which greedy
+    selection adds them, then by accuracy.
+    """
+    labels = store.labels(Split.VAL)
+    singles = ranked(store.single_models(), labels)
     if not singles:
         return []
-    labels = store.labels(Split.VAL)
-    pool = cheapest_first(singles)
+    best = deciding(singles[0].val)
+    as_good = [one for one in singles if compare(deciding(one.val), best, labels).p_value >= _TOLD_APART]
+    pool = cheapest_first(as_good)
     path = select(np.stack([deciding(one.val) for one in pool]), labels)
-    chosen = dict.fromkeys(pool[index].members[0] for index in path.chosen)
-    chosen |= dict.fromkeys(one.members[0] for one in ranked(singles, labels))
-    return list(chosen)[:count]
+    added = [pool[index].members[0] for index in path.chosen]
+    found = dict.fromkeys([singles[0].members[0], *added, *(one.members[0] for one in as_good)])
+    return list(found)[:places]
+
+
+def _told(plan: RunPlan) -> str:
+    """Which trials, and with how many seeds each."""
+    seeds = Counter(run.trial for run in plan.runs)
+    return ", ".join(f"trial {trial}" + (f" with {count} seeds" if count > 1 else "") for trial, count in seeds.items())
 
 
 def _seconds_beside_training(store: StudyStore, trials: Sequence[int]) -> float:

@@ -51,6 +51,7 @@ def test_the_best_are_planned_with_a_seed_for_every_run(store: StudyStore) -> No
     assert [(run.trial, run.replicate) for run in plan] == [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (1, 2)]
     assert len({run.seed for run in plan}) == 6
     assert plan == plan_runs(store, ConfirmSpec(top=2, seeds=3), seed=0)
+    assert plan_runs(store, ConfirmSpec(top=2, seeds=3, most_runs=3), seed=0) == plan[:3]
     assert {run.seed for run in plan}.isdisjoint(run.seed for run in plan_runs(store, ConfirmSpec(2, 3), seed=1))
     assert all(run.parameters == store.trials()[run.trial].parameters for run in plan)
 

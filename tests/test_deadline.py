@@ -7,13 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
-from filled_study import fill, spec
+from filled_study import complete_trial, fill, spec
 from rich.console import Console
 from typer.testing import CliRunner
 
 from benchmark import deadline
 from benchmark.cli import app
-from benchmark.deadline import Timetable, complementary, run_until, timetable, within_deadline
+from benchmark.deadline import Timetable, finalists_of, run_until, timetable, within_deadline
 from benchmark.definition import load_study
 from benchmark.display import SearchDisplay
 from benchmark.ensemble import ranked
@@ -55,19 +55,26 @@ def test_the_study_of_a_deadline_is_one_of_its_own() -> None:
     assert within_deadline(short, 600).families == given.families
 
 
-def test_finalists_are_those_that_a_selection_adds_first_then_the_best(tmp_path: Path) -> None:
-    store = fill(tmp_path, complete=4)
-    best = [one.members[0] for one in ranked(store.single_models(), store.labels(Split.VAL))]
-    assert complementary(store, 1) == [0]
-    assert sorted(complementary(store, 4)) == [0, 1, 2, 3]
-    assert len(complementary(store, 9)) == 4
-    # The second is none of those that the selection left out, whatever their order by validation.
-    assert complementary(store, 2)[1] in best[1:]
-    assert complementary(store, 4)[:2] == complementary(store, 2)
+def test_finalists_are_the_best_and_those_that_validation_cannot_tell_from_it(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=0)
+    # Trials 1 to 5, after the failed one: two of much noise, then the best, one like it, and one of more noise.
+    for noise in (30, 30, 1, 0, 9):
+        complete_trial(store, noise)
+    best, second = (one.members[0] for one in ranked(store.single_models(), store.labels(Split.VAL))[:2])
+    assert {best, second} == {3, 4}
+    assert finalists_of(store, 1) == [best]
+    assert finalists_of(store, 9) == finalists_of(store, 2) == [best, second]
+
+
+def test_with_no_other_as_good_the_best_is_the_only_finalist(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=0)
+    for noise in (30, 0, 9):
+        complete_trial(store, noise)
+    assert finalists_of(store, 4) == [2]
 
 
 def test_a_study_without_complete_trials_has_no_finalists(tmp_path: Path) -> None:
-    assert complementary(fill(tmp_path, complete=0), 2) == []
+    assert finalists_of(fill(tmp_path, complete=0), 2) == []
 
 
 @pytest.mark.slow
