@@ -69,8 +69,8 @@ def test_a_complete_trial(bench: Run, root: Path) -> None:
     assert "2,560 of 2,560 images seen; 2.56 passes over 1,000" in out
     assert "1.00 k parameters, 2.00 k MACs, 0.100 ms/image" in out
     rows = [line.split() for line in out.splitlines()]
-    assert ["1", "640", "2.2500", "2.2000", "40.00", "0.1", "640"] in rows
-    assert ["4", "2,560", "1.5000", "1.6000", "70.00", "0.025", "640"] in rows
+    assert ["1", "640", "2.2500", "2.2000", "–", "40.00", "0.1", "640"] in rows
+    assert ["4", "2,560", "1.5000", "1.6000", "–", "70.00", "0.025", "640"] in rows
     assert "curves: results/tiny/trial-4.png, results/tiny/trial-4.svg" in out
     assert all((root / "results" / "tiny" / f"trial-4.{suffix}").stat().st_size > 1000 for suffix in ("png", "svg"))
 
@@ -97,7 +97,7 @@ def test_a_trial_without_a_curve_shows_what_there_is(bench: Run, root: Path) -> 
     _, out, _ = bench("7")
     assert "running" in out
     rows = [line.split() for line in out.splitlines()]
-    assert ["1", "–", "–", "–", "40.00", "–", "–"] in rows
+    assert ["1", "–", "–", "–", "–", "40.00", "–", "–"] in rows
     assert "no curve of it is stored, so none is drawn" in out
     assert not (root / "results" / "tiny" / "trial-7.png").exists()
     assert "failed: out of memory: asked for too much" in bench("3")[1]

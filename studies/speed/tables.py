@@ -116,8 +116,8 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
     commands = "\n".join(str(one["command"]) for one in searches.values())
     return [
         f"The shipped study `{numbers['study']}`, {numbers['trials']} trials. Overhead is what of a worker's time, "
-        "from its first trial's start to its last one's end, is neither training nor evaluation. What a "
-        "failed trial took beside its reports stands in a row of its own; a dash there means that it is in the overhead.",
+        "from its first trial's start to its last one's end, is neither training nor evaluation. What "
+        "failed trials took beside their reports has a row of its own; a dash there means that it is in the overhead.",
         table(headings, [[name, *(tell(one) for one in searches.values())] for name, tell in facts], right=right),
         *missing,
         "Best validation accuracy, %, among the trials complete by then:",
