@@ -17,12 +17,12 @@ from benchmark.records import Parameters, ProgressRecord, TrialDetails, TrialRec
 _HEADINGS = (
     "step",
     "images",
-    "train loss\nnats",
-    "val. loss\nnats",
-    "train acc.\n%",
-    "val. acc.\n%",
+    "train\nloss\nnats",
+    "val.\nloss\nnats",
+    "train\nacc.\n%",
+    "val.\nacc.\n%",
     "learning\nrate",
-    "images/s",
+    "images\nper s",
 )
 
 
