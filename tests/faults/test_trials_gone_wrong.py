@@ -24,7 +24,7 @@ GONE_WRONG = """
         begin(run, config, *given)
 
     def gone_wrong(run, images, targets):
-        if {when} and len(run._losses) >= 2:
+        if {when} and len(run._outcomes) >= 2:
             {what}
         return backward(run, images, targets)
 
