@@ -26,7 +26,8 @@ def folded(model: nn.Module) -> nn.Module:
         assert isinstance(conv, nn.Conv2d)
         assert isinstance(norm, nn.BatchNorm2d)
         copied.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))
-        copied.set_submodule(norm_name, _rest_of(norm))
+        # What a norm of timm's does beside scale and shift; of a plain one nothing is left.
+        copied.set_submodule(norm_name, nn.Sequential(*norm.children()))
     return copied
 
 
@@ -65,8 +66,3 @@ def _is_fixed(module: nn.Module) -> bool:
     if not isinstance(module, nn.BatchNorm2d) or module.training or module.running_mean is None:
         return False
     return type(module) is nn.BatchNorm2d or [name for name, _ in module.named_children()] == _AFTER_NORM
-
-
-def _rest_of(norm: nn.BatchNorm2d) -> nn.Module:
-    """What it does beside scale and shift."""
-    return nn.Sequential(*norm.children()) if [*norm.children()] else nn.Identity()
