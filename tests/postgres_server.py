@@ -35,6 +35,7 @@ class PostgresServer:
         self.port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
+        self._held: socket.socket | None = None
         self._numbers = itertools.count(1)
         self._as_user: dict[str, Any] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="bench-postgres-", dir=_reachable_folder()))
@@ -63,6 +64,7 @@ class PostgresServer:
         deadline = time.monotonic() + _START_SECONDS
         while True:
             self.port = _free_port() if first else self.port
+            self._give_port_up()
             self._process = self._launch()
             self._guard = self._end_it_with_this_process(self._process.pid)
             while self._process.poll() is None and time.monotonic() < deadline:
@@ -92,6 +94,7 @@ class PostgresServer:
             self._process.kill()
             self._process.wait()
         self._process = None
+        self._hold_port()
 
     def restart(self, pause_seconds: float = 0.0) -> None:
         """Stop as a crash would, and start again after a pause, on the same port."""
@@ -101,7 +104,22 @@ class PostgresServer:
 
     def close(self) -> None:
         self.stop()
+        self._give_port_up()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _hold_port(self) -> None:
+        """Have connections refused: nobody else gets the port, though tests beside this one look for a free one."""
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._held.bind(("127.0.0.1", self.port))
+        except OSError:
+            self._give_port_up()
+
+    def _give_port_up(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
     def _conninfo(self) -> str:
         return f"host=127.0.0.1 port={self.port} user={USER} password={PASSWORD} dbname=postgres"
