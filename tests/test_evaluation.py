@@ -219,12 +219,12 @@ def test_the_command_reports_corruptions_and_the_leaderboard_shows_them(
     assert "jpeg_compression: " in output
     assert "of 152" in output, "two models, 75 times corrupted and once clean"
     assert "next: bench leaderboard tiny --columns name,test_accuracy,corruption_accuracy" in output
-    report = json.loads((root / "results" / "tiny-corruptions.json").read_text())
+    report = json.loads((root / "results" / "tiny" / "corruptions.json").read_text())
     assert [one["entrant"] for one in report["entrants"]] == [ENSEMBLE, report["reference"]]
     assert report["origin"]["command"] == f"bench evaluate tiny '{ENSEMBLE}' --corruptions --images 30 --device cpu"
     assert (report["origin"]["rows"], report["origin"]["test_rows"]) == (30, 500)
     assert sorted(path.name for path in (root / "results" / "tiny").iterdir()) == [
-        "corruption-samples.png", "corruptions.png", "corruptions.svg",
+        "corruption-samples.png", "corruptions.json", "corruptions.md", "corruptions.png", "corruptions.svg",
     ]  # fmt: skip
     assert {"torch", "pillow", "scipy"} <= set(report["origin"]["versions"])
     mean = report["entrants"][0]["mean"]["value"]
@@ -248,7 +248,7 @@ def test_published_arrays_are_taken_instead(bench: Run, root: Path, data: StudyD
     code, output = bench("evaluate", "tiny", "best", "--cifar10-c", str(folder), "--images", "100")
     assert code == 0, output
     assert "read from CIFAR-10-C, in the form in which" in output
-    (one,) = json.loads((root / "results" / "tiny-corruptions.json").read_text())["entrants"]
+    (one,) = json.loads((root / "results" / "tiny" / "corruptions.json").read_text())["entrants"]
     assert set(np.ravel(one["accuracy"])) == {one["clean"]["value"]}
     assert one["versus_reference"] == {"value": 0, "low": 0, "high": 0}
 

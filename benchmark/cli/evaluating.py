@@ -51,7 +51,7 @@ def evaluate(
 ) -> None:
     """Ask stored models about test images again, and compare with what is stored; or ask about corrupted ones.
 
-    Corruptions write results/NAME-corruptions.md and .json with figures. Both report, and decide nothing.
+    Corruptions write results/NAME/corruptions.md and .json with figures. Both report, and decide nothing.
 
     Example: bench evaluate cifar10-cpu recommended --corruptions
     """

@@ -94,8 +94,9 @@ def test_an_origin_without_its_facts_is_refused() -> None:
         replace(ORIGIN, commit="")
 
 
-def test_files_are_written_beside_the_leaderboard(tmp_path: Path) -> None:
-    assert [path.name for path in write(report(), tmp_path)] == ["pets-corruptions.md", "pets-corruptions.json"]
+def test_files_are_written_beside_the_study_s_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "pets"
+    assert write(report(), tmp_path) == [folder / "corruptions.md", folder / "corruptions.json"]
     (tmp_path / "file").write_text("")
     with pytest.raises(BenchError, match="cannot write the page on corruptions"):
         write(report(), tmp_path / "file")
