@@ -88,6 +88,9 @@ def _settle(store: StudyStore, spec: StudySpec, facts: Mapping[str, Any]) -> Non
         for key, value in facts.items():
             if store.fact(key) is None:
                 store.set_fact(key, value)
+        kept = min(weights_kept(store), spec.search.keep_weights) if store.fact("spec") else spec.search.keep_weights
+        if store.fact("weights_kept") != kept:
+            store.set_fact("weights_kept", kept)
         # With the keys that may change from call to call: for workers that have no definition at hand.
         if store.fact("spec") != as_jsonable(spec):
             store.set_fact("spec", as_jsonable(spec))
@@ -169,6 +172,19 @@ def place_of_files(store: StudyStore, artifacts: str | None = None) -> Place:
         return place_at(told, location.key)
     folder = location.folder / (location.part or "weights")
     return beside_database(folder) if location.storage is None else on_this_machine(folder)
+
+
+def weights_kept(store: StudyStore) -> int:
+    """Of how many of the study's best trials weights have to be there: the fewest that a search of it kept so far.
+
+    A search that keeps more has no weights of trials that an earlier one let go.
+    """
+    kept: int | None = store.fact("weights_kept")
+    if kept is not None:
+        return kept
+    # Studies of earlier versions do not have it; those before them kept no files either.
+    spec: Mapping[str, Any] | None = store.fact("spec")
+    return 0 if spec is None else spec["search"]["keep_weights"]
 
 
 def note_command(store: StudyStore, command: str) -> None:

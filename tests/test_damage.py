@@ -24,7 +24,7 @@ from benchmark.ensemble import EnsembleSpec
 from benchmark.errors import BenchError
 from benchmark.records import Split, TrialState
 from benchmark.store import StudyLocation, StudyStore, open_study, storage_trouble
-from benchmark.study import ensembles_of, place_of_files
+from benchmark.study import ensembles_of, place_of_files, weights_kept
 from benchmark.verify import verify
 
 NOBODY = 65534
@@ -35,7 +35,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three complete trials with an ensemble, closed."""
     root = tmp_path_factory.mktemp("filled")
     store = fill(root)
-    store.set_fact("spec", store.fact("spec") | {"search": store.fact("spec")["search"] | {"keep_weights": 0}})
+    store.set_fact("weights_kept", 0)
     ensembles_of(store, EnsembleSpec(top=2, methods=("soft_voting",)))
     close(store)
     return root
@@ -324,7 +324,7 @@ def test_a_search_on_a_full_disk_says_so_and_goes_on_when_there_is_room(
     store = open_study(StudyLocation("tiny", root))
     try:
         states = Counter(trial.state for trial in store.trials())
-        found = verify(store, place_of_files(store), store.fact("spec")["search"]["keep_weights"])
+        found = verify(store, place_of_files(store), weights_kept(store))
     finally:
         close(store)
     assert states[TrialState.COMPLETE] + states[TrialState.PRUNED] == 5

@@ -50,6 +50,30 @@ def test_what_changes_no_trial_may_change(tmp_path: Path, old: str, new: str) ->
     reopen(tmp_path, old=old, new=new)
 
 
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [([], 20), ([3], 3), ([100], 20), ([3, 100], 3), ([3, 0, 100], 0)],
+)
+def test_weights_have_to_be_there_as_far_as_every_search_kept_them(
+    tmp_path: Path, kept: list[int], expected: int
+) -> None:
+    store = fill(tmp_path)
+    for count in kept:
+        reopen(tmp_path, old="trials = 5", new=f"trials = 5\nkeep_weights = {count}")
+    assert study.weights_kept(store) == expected
+
+
+def test_a_study_of_a_version_that_did_not_note_it_is_held_to_its_definition(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    store.set_fact("weights_kept", None)
+    assert study.weights_kept(store) == 20
+    reopen(tmp_path, old="trials = 5", new="trials = 5\nkeep_weights = 100")
+    assert study.weights_kept(store) == 20
+    store.set_fact("weights_kept", None)
+    store.set_fact("spec", None)
+    assert study.weights_kept(store) == 0
+
+
 def test_other_library_versions_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path)
     monkeypatch.setattr(study, "running_versions", lambda: {**running, "torch": "0.1"})

@@ -33,7 +33,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three complete trials with an ensemble, weights of the best two, and a checkpoint of the one that failed."""
     root = tmp_path_factory.mktemp("filled")
     store = fill(root)
-    store.set_fact("spec", store.fact("spec") | {"search": store.fact("spec")["search"] | {"keep_weights": KEEP}})
+    store.set_fact("weights_kept", KEEP)
     ensembles_of(store, EnsembleSpec(top=2, methods=("soft_voting",)))
     place = place_of_files(store)
     for number in range(KEEP):
@@ -319,7 +319,8 @@ def test_the_command_tells_one_sentence_per_damage(bench: Callable[[], tuple[int
 def test_the_command_reads_a_study_of_a_version_that_kept_no_files(
     bench: Callable[[], tuple[int, str, str]], root: Path
 ) -> None:
-    altering("DELETE FROM study_user_attributes WHERE key = 'spec'")(root)
+    for fact in ("spec", "weights_kept"):
+        altering(f"DELETE FROM study_user_attributes WHERE key = '{fact}'")(root)
     code, out, _ = bench()
     assert code == 0
     assert "everything is whole" in out

@@ -127,7 +127,7 @@ def verify(
 
     Example: bench verify cifar10-cpu
     """
-    from benchmark.study import place_of_files
+    from benchmark.study import place_of_files, weights_kept
     from benchmark.verify import verify as verify_study
 
     store = open_named(study, root, storage, console := Console(), to_read=True)
@@ -135,9 +135,7 @@ def verify(
     damage = []
     for part in (store, *map(store.part, store.parts())):
         place = place_of_files(part)
-        # Studies of earlier versions do not have it, and kept no files either.
-        spec = part.fact("spec") or {"search": {"keep_weights": 0}}
-        found = verify_study(part, place, spec["search"]["keep_weights"])
+        found = verify_study(part, place, weights_kept(part))
         of_part = f"{part.location.part}: " if part.location.part else ""
         say(f"{of_part}{found.complete} complete trials and their predictions, {found.files} files in {place.label}")
         if found.elsewhere:
