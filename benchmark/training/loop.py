@@ -137,6 +137,11 @@ class TrainingRun:
         """The network that predicts: the averaged one where there is an average."""
         return self._averaging.answering
 
+    @property
+    def sees_full_size(self) -> bool:
+        """Whether the last step saw images as large as they are: growing ones begin smaller."""
+        return self._size == self._growth.sizes[-1]
+
     def open(self, images: int | None = None) -> int:
         """Fix the number of training images, from the budget where it is None, and return it.
 
@@ -171,7 +176,7 @@ class TrainingRun:
                 # Done before, when the run is a resumed one; or a budget of a few steps, which the opening ones passed.
                 continue
             record = self._report(report, until)
-            if self._size == self._growth.sizes[-1] or report == reports:
+            if self.sees_full_size or report == reports:
                 # Scores of smaller images compare with each other only, and these weights know no others.
                 self._keep_if_best(report, record)
             yield record
@@ -217,7 +222,7 @@ class TrainingRun:
 
     def step(self, share: float) -> Tensor:
         """One optimizer step at the given share of the budget; the batch's mean loss, left on the device."""
-        return self._step(share, self._growth.size(share))[0]
+        return self._scheduled_step(share)[0]
 
     def validate(self) -> tuple[float, float]:
         """Accuracy in [0, 1] and log loss of the answering network on the validation rows that reports look at.
@@ -241,8 +246,7 @@ class TrainingRun:
         """Train up to step `until` and evaluate."""
         started = time.perf_counter()
         for step in range(self._done, until):
-            share = step / self._total_steps
-            self._outcomes.append(self._step(share, self._growth.size(share)))
+            self._outcomes.append(self._scheduled_step(step / self._total_steps))
         # The only place where the host waits for the device.
         losses, right = torch.stack(self._outcomes, dim=1).tolist()
         self._train_seconds += time.perf_counter() - started
@@ -300,6 +304,9 @@ class TrainingRun:
         self._data.where.synchronise()
         self._done += steps
         return time.perf_counter() - started
+
+    def _scheduled_step(self, share: float) -> Tensor:
+        return self._step(share, self._growth.size(share))
 
     def _step(self, share: float, size: Size) -> Tensor:
         """One optimizer step; the batch's mean loss and its share of right answers (2,), left on the device."""
