@@ -357,9 +357,9 @@ class TrialRecord:
     """Wall-clock seconds from start to end, 0 while it runs."""
     device: str
     train_seconds: float = 0.0
-    """Of these, seconds inside training steps, as far as it reported."""
+    """Of these, seconds inside training steps, as far as it told."""
     evaluation_seconds: float = 0.0
-    """Of these, seconds of evaluating reports and of predicting, as far as it reported."""
+    """Of these, seconds of evaluating reports and of predicting, as far as it told."""
     interrupted: bool = False
     """Whether it failed for no reason of its own, so that it takes no place and may be continued."""
     continues: int | None = None
@@ -457,12 +457,19 @@ class Entrant:
     """train, or train+val: then its validation predictions are those of the trials that it trains again."""
     part: str = ""
     """Where its members were trained: empty is the search, else the study's part that holds confirming runs."""
+    state: str = "complete"
+    """complete, or how many of its configuration's planned runs are."""
     method: str = ""
     """The registered ensemble method; empty for a single model."""
     contributions: tuple[float, ...] | None = None
     """By member, what validation loses without it (ensemble.contributions); None where that was not computed."""
     recipe: Mapping[str, Any] | None = None
     """What an ensemble was fitted from, to fit it again (ensemble.refitted); None for a single model."""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one model as it was trained; an ensemble of one member is none, since something was fitted."""
+        return len(self.members) == 1 and not self.method
 
     def __post_init__(self) -> None:
         if self.val.split is not Split.VAL or self.test.split is not Split.TEST:

@@ -162,6 +162,8 @@ def test_a_job_that_fails_says_why(data: DeviceData, tmp_path: Path, change: dic
     assert isinstance(failed, Failed)
     assert failed.reason.startswith(reason)
     assert "Traceback" in failed.details
+    has_trained = reason.startswith("diverged")
+    assert (failed.train_seconds > 0) is has_trained
     # The child goes on with the next job.
     assert isinstance(answers(data, JOB, tmp_path, [True] * 2)[-1], Finished)
 

@@ -353,7 +353,8 @@ class Search:
         if answer.kind is FailureKind.OUT_OF_MEMORY and self._divide(work):
             self._observer.noted(work.trial.number, f"out of memory: again with batches in {work.config.accumulation}")
             return False
-        self._fail(slot, work, answer.reason, {"traceback": answer.details})
+        spent = {"train_seconds": answer.train_seconds, "evaluation_seconds": answer.evaluation_seconds}
+        self._fail(slot, work, answer.reason, {"traceback": answer.details, **spent})
         return True
 
     def _divide(self, work: _Work) -> bool:

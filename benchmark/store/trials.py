@@ -34,7 +34,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         reason=facts.get("reason"),
         seconds=duration,
         device=str(facts.get("device", "")),
-        train_seconds=reported.get("train_seconds", 0.0),
+        train_seconds=facts.get("train_seconds", (reported or facts.get("cost") or {}).get("train_seconds", 0.0)),
         evaluation_seconds=facts.get("evaluation_seconds", reported.get("evaluation_seconds", 0.0)),
         interrupted=bool(facts.get(INTERRUPTED)),
         continues=facts.get(CONTINUES),

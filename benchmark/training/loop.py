@@ -138,6 +138,11 @@ class TrainingRun:
         return self._averaging.answering
 
     @property
+    def seconds(self) -> tuple[float, float]:
+        """Seconds inside training steps, and inside the reports' evaluation, so far."""
+        return self._train_seconds, self._evaluation_seconds
+
+    @property
     def sees_full_size(self) -> bool:
         """Whether the last step saw images as large as they are: growing ones begin smaller."""
         return self._size == self._growth.sizes[-1]

@@ -74,6 +74,7 @@ def work(
     """Do one job and answer. Raises EOFError or an OSError of the connection where the parent is gone."""
     from benchmark.training import DivergedError, TrainingRun, start_peak_memory
 
+    run = None
     try:
         start_peak_memory(data.where)
         run = TrainingRun(job.config, data, captures)
@@ -99,7 +100,8 @@ def work(
         raise
     except Exception as error:
         spoilt = not isinstance(error, DivergedError | BenchError)
-        connection.send(Failed(_reason(error), traceback.format_exc(), _kind(error), spoilt))
+        spent = (0.0, 0.0) if run is None else run.seconds
+        connection.send(Failed(_reason(error), traceback.format_exc(), _kind(error), spoilt, *spent))
 
 
 def _begin(run: TrainingRun, job: Job, artifacts: Artifacts | None) -> Planned:

@@ -109,6 +109,9 @@ class Failed:
     kind: FailureKind = FailureKind.ERROR
     spoilt: bool = False
     """Whether the child may be left in a bad state (out of memory, a device error), and is better replaced."""
+    train_seconds: float = 0.0
+    """Seconds that it spent inside training steps, those after its last report included."""
+    evaluation_seconds: float = 0.0
 
 
 Answer = Ready | Planned | ProgressRecord | Saved | Finished | Failed

@@ -13,18 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from optuna.trial import FrozenTrial
-from optuna.trial import TrialState as OptunaState
-
 from benchmark.definition import shipped_studies
+from benchmark.display import done
 from benchmark.errors import BenchError
+from benchmark.records import TrialRecord, TrialState
 from benchmark.store import StudyLocation, open_study
 from studies.speed.plan import Plan
 from studies.speed.recipes import CPU_STUDY, GPU_STUDY
 
 TRIALS = 100
 PRUNERS = {"on": "halving", "off": "none"}
-_COUNTED = (OptunaState.COMPLETE, OptunaState.PRUNED)
 _BREAK_SECONDS = 20.0
 """Nothing running for so long is a pause between two searches: it is left out of the time, and counted."""
 _MARKS = (60, 120, 300, 600, 1200, 1800, 2400, 3600, 5400, 7200)
@@ -68,15 +66,15 @@ def measure(plan: Plan) -> dict[str, object]:
 def facts_of(root: Path, name: str) -> dict[str, object]:
     """What a study's database says about its time."""
     store = open_study(StudyLocation(name, root))
-    trials = store.study.get_trials(deepcopy=False)
+    trials = store.trials()
     if store.fact("definition") is None:
         raise BenchError(f"study {name!r} was not made by bench search")
     intervals, pauses = intervals_of(trials)
-    states = [record.state.value for record in store.trials()]
+    states = [trial.state.value for trial in trials]
     return {
         "commits": store.fact("commits"),
         "versions": store.fact("versions"),
-        "devices": sorted({record.device for record in store.trials() if record.device}),
+        "devices": sorted({trial.device for trial in trials if trial.device}),
         "seed": store.fact("definition")["seed"],
         "budget_seconds": store.fact("definition").get("budget.seconds"),
         "states": {state: states.count(state) for state in sorted(set(states))},
@@ -85,11 +83,9 @@ def facts_of(root: Path, name: str) -> dict[str, object]:
     }
 
 
-def intervals_of(trials: Sequence[FrozenTrial]) -> tuple[list[Interval], int]:
+def intervals_of(trials: Sequence[TrialRecord]) -> tuple[list[Interval], int]:
     """Every ended trial in order of its start, and the number of pauses that were left out."""
-    ended = [
-        trial for trial in trials if trial.state.is_finished() and trial.datetime_start and trial.datetime_complete
-    ]
+    ended = [trial for trial in trials if trial.state is not TrialState.RUNNING and trial.started is not None]
     ended.sort(key=_start)
     if not ended:
         raise BenchError("the study has no ended trial")
@@ -100,7 +96,14 @@ def intervals_of(trials: Sequence[FrozenTrial]) -> tuple[list[Interval], int]:
             pauses += 1
             shift += start - latest
             start = latest
-        interval = _interval(trial, start)
+        interval = Interval(
+            start=start,
+            end=start + trial.seconds,
+            train_seconds=trial.train_seconds,
+            evaluation_seconds=trial.evaluation_seconds,
+            val_accuracy=trial.val_accuracy,
+            counts=trial.state is not TrialState.FAILED,
+        )
         latest = max(latest, interval.end)
         found.append(interval)
     return found, pauses
@@ -110,8 +113,8 @@ def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
     """Trials per hour, where the workers' time went, and the best accuracy by then.
 
     A worker's time runs from the start of its first trial to the end of its last; overhead is what of it lies in
-    neither training steps nor evaluation. Of a trial that failed before its first report it is not stored which part
-    was training: its time is no overhead, and told by itself.
+    neither training steps nor evaluation. Of a failed trial, as one that was killed, it may be unknown which part was
+    training: what it did not tell is no overhead, and told by itself.
     """
     lanes = lanes_of(intervals)
     worker_seconds = sum(lane[-1].end - lane[0].start for lane in lanes)
@@ -148,24 +151,9 @@ def lanes_of(intervals: Sequence[Interval]) -> list[list[Interval]]:
     return lanes
 
 
-def _interval(trial: FrozenTrial, start: float) -> Interval:
-    assert trial.datetime_complete is not None
-    curve = trial.user_attrs.get("curve") or [{}]
-    cost = trial.user_attrs.get("cost") or {}
-    evaluation = trial.user_attrs.get("evaluation_seconds", curve[-1].get("evaluation_seconds", 0.0))
-    return Interval(
-        start=start,
-        end=start + trial.datetime_complete.timestamp() - _start(trial),
-        train_seconds=cost.get("train_seconds", curve[-1].get("train_seconds", 0.0)),
-        evaluation_seconds=evaluation,
-        val_accuracy=trial.value if trial.state is OptunaState.COMPLETE else None,
-        counts=trial.state in _COUNTED,
-    )
-
-
-def _start(trial: FrozenTrial) -> float:
-    assert trial.datetime_start is not None
-    return trial.datetime_start.timestamp()
+def _start(trial: TrialRecord) -> float:
+    assert trial.started is not None
+    return trial.started.timestamp()
 
 
 def _best_by(intervals: Sequence[Interval], seconds: float) -> float | None:
@@ -177,8 +165,7 @@ def _is_searched(root: Path, name: str, trials: int) -> bool:
     location = StudyLocation(name, root)
     if location.database is None or not location.database.exists():
         return False
-    ended = open_study(location).study.get_trials(deepcopy=False, states=_COUNTED)
-    return len(ended) >= trials
+    return done(open_study(location).trials()) >= trials
 
 
 def _define(root: Path, study: str, name: str, pruner: str) -> None:

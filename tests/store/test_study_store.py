@@ -77,9 +77,11 @@ def test_a_trial_comes_back_with_its_whole_curve(store: StudyStore) -> None:
 
 
 def test_a_failed_trial_comes_back_with_its_traceback_and_the_curve_so_far(store: StudyStore) -> None:
-    store.queue.fail(claimed(store), "diverged", {"curve": REPORTS[:1], "traceback": "Traceback: here"})
+    spent = {"train_seconds": 7.0, "evaluation_seconds": 0.5}
+    store.queue.fail(claimed(store), "diverged", {"curve": REPORTS[:1], "traceback": "Traceback: here", **spent})
     found = store.trial(0)
     assert (found.curve, found.traceback, found.best_step) == (REPORTS[:1], "Traceback: here", None)
+    assert (found.record.train_seconds, found.record.evaluation_seconds) == (7.0, 0.5)
 
 
 def test_a_running_trial_has_no_curve_yet(store: StudyStore) -> None:
