@@ -127,29 +127,35 @@ def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
 def rank_groups(correct: NDArray[np.bool_], level: float = 0.05) -> tuple[str, ...]:
     """A letter for each entrant, from whether it has each row right, bool (E, N): a, b, ..., z, aa, ab, ...
 
-    In rounds: the most accurate entrant without a letter (the first of equals) opens the next one. Every other entrant
-    without a letter is compared with it by the exact McNemar test, with Holm's correction over the round, and takes
-    the same letter unless its p-value is at or below `level`.
+    All pairs are compared by the exact McNemar test, with Holm's correction for the number of pairs; those with a
+    p-value at or below `level` are told apart. The most accurate entrant without a letter (the first of equals) opens
+    the next one, and every other entrant without a letter that is not told from it takes the same.
 
     So the rows do not tell any entrant from the best of its letter, and do tell it from the best of every earlier
-    letter. Nothing is said of other pairs: two entrants of one letter may differ, and so may none of different letters.
-    An entrant may get a later letter than a less accurate one, where it errs almost as the best does and a few rows
-    suffice to tell them apart. Raises ValueError unless `correct` is bool with a row and an entrant, and `level` in
-    (0, 1).
+    letter. Which entrant is the best, the same rows have chosen: a correction for the comparisons with it alone would
+    not hold, and for equally good entrants `level` bounds the probability of more than one letter. Nothing is said of
+    other pairs: two entrants of one letter may differ, and so may none of different letters. An entrant may get a
+    later letter than a less accurate one, where it errs almost as the best does and a few rows suffice to tell them
+    apart. Raises ValueError unless `correct` is bool with a row and an entrant, and `level` in (0, 1).
     """
     _check_correct(correct)
     if not 0 < level < 1:
         raise ValueError(f"a level of significance lies in (0, 1), not at {level}")
-    letters = [""] * len(correct)
+    entrants = len(correct)
+    pairs = np.triu_indices(entrants, 1)
+    p_values = [mcnemar(*_discordant(correct[one], correct[other])) for one, other in zip(*pairs, strict=True)]
+    told_apart = np.zeros((entrants, entrants), bool)
+    told_apart[pairs] = holm(np.array(p_values)) <= level
+    told_apart |= told_apart.T
+    letters = [""] * entrants
     waiting: list[int] = np.argsort(-correct.sum(axis=1), kind="stable").tolist()
     opened = 0
     while waiting:
-        best, *others = waiting
-        p_values = holm(np.array([mcnemar(*_discordant(correct[best], correct[other])) for other in others]))
-        told_apart = [other for other, p_value in zip(others, p_values, strict=True) if p_value <= level]
-        for entrant in set(waiting).difference(told_apart):
-            letters[entrant] = _letter(opened)
-        waiting = told_apart
+        best = waiting[0]
+        for entrant in waiting:
+            if not told_apart[best, entrant]:
+                letters[entrant] = _letter(opened)
+        waiting = [entrant for entrant in waiting if told_apart[best, entrant]]
         opened += 1
     return tuple(letters)
 

@@ -165,7 +165,7 @@ def _reading(board: Leaderboard) -> str:
             f"- The interval is the {board.interval}, over test images. It does not hold the variation between "
             "training seeds.",
             "- Entrants that share a *group* are not told from the best of them: an exact McNemar test on the same "
-            "test images, at 5 %, corrected by Holm for the number of rows. *Beyond best single* compares on the same "
+            "test images, at 5 %, corrected by Holm for the number of pairs. *Beyond best single* compares on the same "
             "images as well, which resolves more than two intervals do.",
             "- A tuned model's validation accuracy is the best of many and reads too high; an ensemble's is "
             "out-of-fold, but its members were chosen on the same rows. Test has neither flaw.",
