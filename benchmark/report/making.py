@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmark.datasets import Say
 from benchmark.family_studies import family_studies
 from benchmark.leaderboard import Leaderboard
-from benchmark.records import Split
+from benchmark.records import Entrant, Split
 from benchmark.report.chart import Chart
 from benchmark.report.entrants import EntrantView, entrant_views
 from benchmark.report.families import FamilyView, family_views
@@ -79,9 +79,17 @@ def _pictures(
     test = images.images(Split.TEST)
     return Pictures(
         thumbnails=thumbnails(test, _rows(board, entrants)),
-        evidence=evidence_of(store, board.recommended.entrant, images),
+        evidence=evidence_of(store, _to_explain(board), images),
         data=data_view(store, images, say),
     )
+
+
+def _to_explain(board: Leaderboard) -> list[Entrant]:
+    """The recommended entrant; the smallest that is as good; the best single model: the first that can be asked."""
+    by_name = {row.entrant.name: row.entrant for row in board.rows}
+    as_good = board.winner.name if board.recommendation is None else board.recommendation.smallest
+    names = (board.winner.name, as_good, board.best_single.entrant.name)
+    return [by_name[name] for name in dict.fromkeys(names)]
 
 
 def _rows(board: Leaderboard, entrants: Sequence[EntrantView]) -> Iterator[int]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from benchmark.report.missing import Missing
 from benchmark.store import StudyStore
 from benchmark.study_data import StudyImages
 from benchmark.tiles import thumbnail_png, to_png
+
+if TYPE_CHECKING:
+    from benchmark.training import DeviceData
 
 THUMBNAIL = 48
 """Pixels that a thumbnail has at most on a side; a page enlarges smaller ones itself."""
@@ -66,7 +70,7 @@ class Evidence:
 
     name: str
     note: str
-    """Which members' maps they are, and how fine."""
+    """Which members' maps they are, and how fine; and in whose place, where another's networks are not there."""
     images: tuple[Explained, ...]
 
 
@@ -99,21 +103,35 @@ def data_view(store: StudyStore, images: StudyImages, say: Say) -> DataView:
     )
 
 
-def evidence_of(store: StudyStore, entrant: Entrant, images: StudyImages) -> Evidence | Missing:
-    """Grad-CAM of some of the entrant's most confident mistakes and right answers on test, by its stored weights."""
+def evidence_of(store: StudyStore, entrants: Sequence[Entrant], images: StudyImages) -> Evidence | Missing:
+    """Grad-CAM of the first of the entrants that can be asked, by its stored weights; why not the first of all.
+
+    The images are some of its most confident mistakes and right answers on test.
+    """
     # These load torch, which a page without pictures has no use for.
+    from benchmark.training import DeviceData, choose_device
+
+    data = DeviceData.load(images.dataset, images.rows, choose_device("auto"))
+    refusals = []
+    for entrant in entrants:
+        try:
+            found = _explained(store, entrant, images, data)
+        except BenchError as error:
+            refusals.append(f"{error}.")
+            continue
+        return replace(found, note=f"{found.note} In the place of {refusals[0]}") if refusals else found
+    return Missing(" ".join(refusals))
+
+
+def _explained(store: StudyStore, entrant: Entrant, images: StudyImages, data: DeviceData) -> Evidence:
     from benchmark.explain import explain, overlay, telling_rows
     from benchmark.inference import load_entrant
-    from benchmark.training import DeviceData, choose_device
 
     test = images.images(Split.TEST)
     rows = telling_rows(entrant.test.log_probs, test.labels, EXPLAINED)
     pixels = test.pixels[rows]
-    try:
-        loaded = load_entrant(store, entrant, DeviceData.load(images.dataset, images.rows, choose_device("auto")))
-        found = explain(loaded, pixels)
-    except BenchError as error:
-        return Missing(f"{error}.")
+    loaded = load_entrant(store, entrant, data)
+    found = explain(loaded, pixels)
     finest = found.map_sizes[int(np.argmax(found.map_sizes.prod(axis=1)))]
     return Evidence(
         entrant.name,
@@ -133,10 +151,10 @@ def evidence_of(store: StudyStore, entrant: Entrant, images: StudyImages) -> Evi
 
 
 def _whose(members: int, with_maps: int, finest: tuple[int, int]) -> str:
-    finest_in_words = f"{finest[0]} x {finest[1]} places"
+    enlarged = f"{finest[0]} x {finest[1]} places, enlarged to the image"
     if members == 1:
-        return f"The map has {finest_in_words}."
-    return f"The mean of {with_maps} members' maps by their votes; the finest has {finest_in_words}."
+        return f"The map has {enlarged}."
+    return f"The mean of {with_maps} members' maps by their votes; the finest has {enlarged}."
 
 
 def _thumbnail(pixels: NDArray[np.uint8], most: int) -> str:

@@ -94,8 +94,9 @@ def test_the_recommended_entrant_is_explained_by_its_weights(tmp_path: Path) -> 
     store = train_study(tmp_path, trials=2, ensembles=False)
     images = load_study_images(store, None, lambda _: None)
     entrant = find_entrant(store, "best")
-    found = evidence_of(store, entrant, images)
+    found = evidence_of(store, [entrant], images)
     assert not isinstance(found, Missing)
+    assert "places, enlarged to the image." in found.note
     assert found.name == entrant.name
     assert len(found.images) == EXPLAINED
     for one in found.images:
@@ -103,6 +104,20 @@ def test_the_recommended_entrant_is_explained_by_its_weights(tmp_path: Path) -> 
         assert entrant.test.log_probs[one.row].argmax() == one.predicted
         assert picture(one.heat).size == picture(one.picture).size == (8, 8)
     store.files.remove([f"trial-{entrant.members[0]:05}.safetensors"])
-    gone = evidence_of(store, entrant, images)
+    gone = evidence_of(store, [entrant], images)
     assert isinstance(gone, Missing)
     assert "no weights of trial" in gone.why
+    (other,) = (one for one in store.single_models() if one.members != entrant.members)
+    instead = evidence_of(store, [entrant, other], images)
+    assert not isinstance(instead, Missing)
+    assert instead.name == other.name
+    assert f"In the place of {entrant.name}: no weights of trial" in instead.note
+
+
+def test_an_ensemble_is_explained_by_the_maps_of_its_members(tmp_path: Path) -> None:
+    store = train_study(tmp_path, trials=3)
+    images = load_study_images(store, None, lambda _: None)
+    ensemble = next(one for one in store.ensembles() if one.method == "soft_voting" and len(one.members) > 1)
+    found = evidence_of(store, [ensemble], images)
+    assert not isinstance(found, Missing)
+    assert f"The mean of {len(ensemble.members)} members' maps by their votes" in found.note
