@@ -116,7 +116,7 @@ def load_entrant(store: StudyStore, entrant: Entrant, data: DeviceData) -> Loade
         # Its inputs were normalised by the statistics of all rows.
         data = data.with_val_in_train()
     members = _load_models(part, entrant, data)
-    if len(members) == 1 and not entrant.method:
+    if entrant.is_single:
         return LoadedEntrant(entrant, members, None)
     return LoadedEntrant(entrant, members, refitted(entrant, part.single_models(), store.labels(Split.VAL)))
 

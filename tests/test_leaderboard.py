@@ -465,6 +465,25 @@ def test_a_single_model_of_the_same_cost_is_the_best_that_there_is() -> None:
     assert peer_of(BEST_ON_VAL, [small, large], LABELS_VAL) is None
 
 
+def test_it_may_be_a_model_that_was_trained_again_for_longer() -> None:
+    longer = replace(VAGUER, name="cnn, trial 1, 2 seeds", kind="confirmed", cost=replace(COST, train_seconds=400.0))
+    found = Recommendation(MIX.name, "log_loss", 0.4, MIX.name, Estimate(0, 0, 0))
+    made = make_board(
+        [BEST_ON_VAL, MIX, replace(MIX, name="other"), longer], LABELS_VAL, LABELS_TEST, CLASSES, TRIALS, ORIGIN,
+        singles=[replace(BEST_ON_VAL, cost=replace(COST, macs=1, train_seconds=1.0))], recommendation=found,
+    )  # fmt: skip
+    assert made.peer == longer.name
+
+
+def test_an_ensemble_of_one_member_is_no_single_model() -> None:
+    lone = replace(BEST_ON_VAL, name="weighted voting, top 2", kind="ensemble", method="weighted_voting")
+    made = board(lone, replace(BEST_ON_TEST, name="vgg alone"))
+    assert [row.entrant.name for row in made.rows] == [lone.name, "vgg alone"]
+    assert made.best_single.entrant.name == "vgg alone"
+    # 4 of 6 against 6 of 6.
+    assert made.rows[0].versus_single.difference.value == pytest.approx(-2 / 6)
+
+
 def test_figures_are_those_that_there_are_numbers_for(tmp_path: Path) -> None:
     paths = draw(advised(), tmp_path)
     names_drawn = ["accuracy-latency", "effort", "reliability", "confusion", "ensemble-size", "disagreement"]

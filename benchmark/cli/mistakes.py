@@ -77,7 +77,7 @@ def _other(store: StudyStore, entrant: Entrant, against: str | None) -> Entrant 
     from benchmark.study import find_entrant
 
     if against is None:
-        return find_entrant(store, "best") if len(entrant.members) > 1 else None
+        return None if entrant.is_single else find_entrant(store, "best")
     other = find_entrant(store, against)
     if other.name == entrant.name:
         raise BenchError(f"{entrant.name} has no mistakes that it does not make itself; name another with --against")

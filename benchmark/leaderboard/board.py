@@ -160,6 +160,11 @@ class Leaderboard:
         """The row of the winner."""
         return next(row for row in self.rows if row.entrant.name == self.winner.name)
 
+    @property
+    def best_single(self) -> Row:
+        """That of the single model that validation prefers, with which all others are compared."""
+        return next((row for row in self.rows if row.entrant.is_single), self.rows[0])
+
 
 def make_board(
     entrants: Sequence[Entrant],
@@ -189,7 +194,8 @@ def make_board(
         raise BenchError("there is nothing to rank: no trial of this study is complete")
     _check_origin(origin, len(labels_val), len(labels_test))
     recommended = next((one for one in entrants if recommendation and one.name == recommendation.name), None)
-    peer = None if recommended is None else peer_of(recommended, singles, labels_val)
+    alone = [*singles, *(one for one in entrants if one.kind == "confirmed")]
+    peer = None if recommended is None else peer_of(recommended, alone, labels_val)
     if peer is not None and all(one.name != peer.name for one in entrants):
         entrants = [*entrants, peer]
     ordered = sorted(entrants, key=lambda entrant: (*standing(entrant.val, labels_val), entrant.name))
@@ -254,7 +260,7 @@ def _rows(
 ) -> tuple[Row, ...]:
     right = np.stack([correct_rows(entrant.test.log_probs, labels_test) for entrant in ordered])
     # The first single model of the ranking: the one that validation would have picked without ensembles.
-    single = next((entrant for entrant in ordered if len(entrant.members) == 1), ordered[0])
+    single = next((entrant for entrant in ordered if entrant.is_single), ordered[0])
     rows = []
     for entrant, group in zip(ordered, rank_groups(right), strict=True):
         temperature = temperature_of(deciding(entrant.val), labels_val)

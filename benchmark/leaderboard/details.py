@@ -72,7 +72,7 @@ def sizes_part(board: Leaderboard) -> list[str]:
 
 def votes_part(board: Leaderboard) -> list[str]:
     """Who votes in every ensemble."""
-    ensembles = [row.entrant for row in board.rows if len(row.entrant.members) > 1]
+    ensembles = [row.entrant for row in board.rows if not row.entrant.is_single]
     if not ensembles:
         return []
     return [

@@ -159,7 +159,7 @@ def _sizes(board: Leaderboard) -> Figure:
     curves = defaultdict(list)
     for point in board.sizes:
         curves[point.curve].append(point)
-    single = next((row for row in board.rows if len(row.entrant.members) == 1), board.rows[0])
+    single = board.best_single
     return accuracy_against_size(
         [
             SizeCurve(

@@ -77,7 +77,7 @@ def entrant_views(board: Leaderboard, labels: NDArray[np.int64]) -> tuple[Entran
 
     Repairs are those of the best single model by validation, the first of the board.
     """
-    single = next((row for row in board.rows if len(row.entrant.members) == 1), board.rows[0])
+    single = board.best_single
     return tuple(
         _view(rank, row, None if row is single else single, board, labels)
         for rank, row in enumerate(board.rows, start=1)

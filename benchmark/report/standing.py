@@ -60,7 +60,7 @@ class Standing:
 
 def standing_of(board: Leaderboard) -> Standing:
     """The whole board, its rows in their order, without columns of which no row knows anything."""
-    single = next((row for row in board.rows if len(row.entrant.members) == 1), board.rows[0])
+    single = board.best_single
     compared = [row.test.accuracy for row in (single, *board.rows[: -(-len(board.rows) // 2)])]
     scale = error_axis("", (share for one in compared for share in (one.low, one.high)))
     columns = tuple(column for column in COLUMNS if column.is_known(board.rows))
