@@ -29,6 +29,7 @@ from benchmark.datasets import DATASETS, Say
 from benchmark.definition import StudySpec, load_study, stored_study
 from benchmark.ensemble import (
     EnsembleSpec,
+    Limits,
     SizePoint,
     build_ensembles,
     combine,
@@ -38,6 +39,7 @@ from benchmark.ensemble import (
     recommend,
     size_curve,
     warnings_of,
+    within,
 )
 from benchmark.errors import BenchError, MissingStudyError, UnknownNameError
 from benchmark.importance import importances
@@ -210,18 +212,20 @@ def ensembles_of(
         say(f"note: {sentence}")
     runs = runs_by_part(store)
     built = [*build_ensembles(singles, labels, spec), *_ensembles_of_runs(runs, labels, spec)]
+    members = [*singles, *all_runs(runs)]
     entrants = [*select_singles(singles, labels), *confirmed_models(runs, labels), *built]
-    best = of_least_loss(entrants, labels, metric=spec.metric, folds=spec.folds, seed=spec.seed)
+    eligible = [one for one in entrants if within(spec.limits, one, members)]
+    if not eligible:
+        raise BenchError(f"no ensemble and no row of the leaderboard is within the limits: {spec.limits}")
+    best = of_least_loss(eligible, labels, metric=spec.metric, folds=spec.folds, seed=spec.seed)
     built = [
-        replace(one, contributions=contributions(one, [*singles, *all_runs(runs)], labels, spec))
-        if one is best
-        else one
-        for one in built
+        replace(one, contributions=contributions(one, members, labels, spec)) if one is best else one for one in built
     ]
     store.save_ensembles(built)
-    store.set_fact("ensembles", {"metric": spec.metric, "folds": spec.folds, "seed": spec.seed})
+    asked = {"metric": spec.metric, "folds": spec.folds, "seed": spec.seed, "limits": as_jsonable(spec.limits)}
+    store.set_fact("ensembles", asked)
     if sizes:
-        _store_sizes(store, size_curve(singles, labels, sizes, spec))
+        _store_sizes(store, size_curve(singles, labels, sizes, spec), len(singles))
     return built
 
 
@@ -241,12 +245,13 @@ def find_entrant(store: StudyStore, name: str) -> Entrant:
     "recommended" is the one that `bench ensemble` recommends, and "best" the single model that is first by validation,
     a confirmed one included, as for the leaderboard. Raises UnknownNameError.
     """
-    labels, singles = store.labels(Split.VAL), _single_models(store)
-    entrants = _competing(store, singles, runs_by_part(store))
+    labels, singles, runs = store.labels(Split.VAL), _single_models(store), runs_by_part(store)
+    entrants = _competing(store, singles, runs)
     if name == "best":
-        return ranked([one for one in entrants if len(one.members) == 1 and not one.method], labels)[0]
+        return ranked([one for one in entrants if one.is_single], labels)[0]
     if name == "recommended":
-        return of_least_loss(entrants, labels, **(store.fact("ensembles") or {}))
+        eligible, how = _eligible(store, entrants, [*singles, *all_runs(runs)])
+        return of_least_loss(eligible, labels, **how)
     number = name.removeprefix("trial ").strip()
     by_name = {one.name: one for one in entrants}
     by_number = {str(one.members[0]): one for one in singles}
@@ -261,7 +266,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
     val_labels = store.labels(Split.VAL)
     runs = runs_by_part(store)
     entrants = _competing(store, singles, runs)
-    asked = store.fact("ensembles") or {}
+    eligible, how = _eligible(store, entrants, [*singles, *all_runs(runs)])
     # A single model of an ensemble's cost may get a row as well.
     measured = stored_accuracies(store, [*singles, *entrants])
     board = make_board(
@@ -273,14 +278,26 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
         _origin(store),
         singles=singles,
         runs=all_runs(runs),
-        recommendation=recommend(entrants, val_labels, **asked),
-        sizes=_stored_sizes(store),
+        recommendation=recommend(eligible, val_labels, **how),
+        sizes=_stored_sizes(store, len(singles)),
         importances=tuple(importances(store).values()),
         corruption_accuracies=measured,
     )
     # Whatever has a row was scored on test by now.
     scored = note_scored(store, (row.entrant.test for row in board.rows))
     return replace(board, scored=scored)
+
+
+def _eligible(
+    store: StudyStore, entrants: Sequence[Entrant], members: Sequence[Entrant]
+) -> tuple[Sequence[Entrant], dict[str, Any]]:
+    """What may be recommended, and how: as ensembles were asked for last, limits included.
+
+    Where nothing is within these limits any more, as when another trial has made ensembles obsolete, all entrants.
+    """
+    how = dict(store.fact("ensembles") or {})
+    limits = Limits(**how.pop("limits", {}))
+    return [one for one in entrants if within(limits, one, members)] or entrants, how
 
 
 def note_scored(store: StudyStore, scored: Iterable[Predictions]) -> int:
@@ -313,7 +330,7 @@ def _ensembles_of_runs(by_part: RunsByPart, labels: NDArray[np.int64], spec: Ens
     return built
 
 
-def _store_sizes(store: StudyStore, points: Sequence[SizePoint]) -> None:
+def _store_sizes(store: StudyStore, points: Sequence[SizePoint], singles: int) -> None:
     labels = {split: store.labels(split) for split in (Split.VAL, Split.TEST)}
     found = []
     for point in points:
@@ -321,7 +338,7 @@ def _store_sizes(store: StudyStore, points: Sequence[SizePoint]) -> None:
             _accuracy(predictions, labels[predictions.split]) for predictions in (point.fitted.val, point.fitted.test)
         )
         found.append(SizeScore(point.curve, point.members, val, test))
-    store.set_fact("sizes", as_jsonable(found))
+    store.set_fact("size_curve", {"singles": singles, "points": as_jsonable(found)})
     note_scored(store, (point.fitted.test for point in points))
 
 
@@ -329,7 +346,11 @@ def _accuracy(predictions: Predictions, labels: NDArray[np.int64]) -> Estimate:
     return estimated_share(int(np.count_nonzero(correct_rows(predictions.log_probs, labels))), len(labels))
 
 
-def _stored_sizes(store: StudyStore) -> list[SizeScore]:
+def _stored_sizes(store: StudyStore, singles: int) -> list[SizeScore]:
+    """The scores over size, unless there are other single models by now than it was made of."""
+    curve = store.fact("size_curve")
+    if curve is None or curve["singles"] != singles:
+        return []
     return [
         SizeScore(
             stored["curve"],
@@ -337,7 +358,7 @@ def _stored_sizes(store: StudyStore) -> list[SizeScore]:
             Estimate(**stored["val_accuracy"]),
             Estimate(**stored["test_accuracy"]),
         )
-        for stored in store.fact("sizes") or ()
+        for stored in curve["points"]
     ]
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import optuna
 import pytest
 import sqlalchemy
-from filled_study import fill, spec
+from filled_study import complete_trial, fill, spec
 
 from benchmark import study
-from benchmark.ensemble import EnsembleSpec
+from benchmark.ensemble import EnsembleSpec, Limits
 from benchmark.errors import BenchError
 from benchmark.records import Predictions, Split
 from benchmark.store import StudyLocation, open_study
@@ -154,6 +154,30 @@ def test_what_was_asked_of_ensembles_holds_for_the_leaderboard(tmp_path: Path) -
     found = study.leaderboard_of(store).recommendation
     assert found is not None
     assert found.metric == "accuracy"
+
+
+def test_only_what_is_within_the_limits_is_recommended(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=4)
+    study.ensembles_of(store, EnsembleSpec(top=3))
+    free = study.leaderboard_of(store)
+    assert len(free.recommended.entrant.members) > 1
+    study.ensembles_of(store, EnsembleSpec(top=3, limits=Limits(members=1)))
+    bound = study.leaderboard_of(store)
+    assert len(bound.recommended.entrant.members) == 1
+    assert study.find_entrant(store, "recommended").name == bound.winner.name
+    assert free.winner.name in {row.entrant.name for row in bound.rows}, "it is shown nevertheless"
+    study.ensembles_of(store, EnsembleSpec(top=3))
+    assert study.leaderboard_of(store).winner.name == free.winner.name
+    with pytest.raises(BenchError, match="within the limits: at most 10 parameters"):
+        study.ensembles_of(store, EnsembleSpec(top=3, limits=Limits(parameters=10)))
+
+
+def test_accuracy_against_size_is_of_the_models_that_there_are(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=3)
+    study.ensembles_of(store, EnsembleSpec(top=2), sizes=[2, 3])
+    assert study.leaderboard_of(store).sizes
+    complete_trial(store, 7)
+    assert not study.leaderboard_of(store).sizes
 
 
 def test_the_leaderboard_says_what_accuracy_depends_on_or_why_not(tmp_path: Path) -> None:

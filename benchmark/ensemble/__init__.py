@@ -17,7 +17,7 @@ from benchmark.ensemble.building import (
     warnings_of,
 )
 from benchmark.ensemble.crossfit import Fitted, cross_fits
-from benchmark.ensemble.pools import Limits, cheapest_first, members_of, ranked, top_candidates
+from benchmark.ensemble.pools import Limits, cheapest_first, members_of, ranked, top_candidates, within
 from benchmark.ensemble.recommending import Recommendation, contributions, of_least_loss, recommend
 from benchmark.ensemble.sizes import SizePoint, size_curve
 from benchmark.ensemble.wrappers import TEMPERATURES
@@ -46,4 +46,5 @@ __all__ = [
     "size_curve",
     "top_candidates",
     "warnings_of",
+    "within",
 ]

@@ -95,6 +95,12 @@ def members_of(ensemble: Entrant, singles: Sequence[Entrant]) -> list[Entrant] |
     return found if len(found) == len(ensemble.members) else None
 
 
+def within(limits: Limits, entrant: Entrant, singles: Sequence[Entrant]) -> bool:
+    """Whether an entrant, single or an ensemble of `singles`, is within the limits; one of unknown members is not."""
+    members = [entrant] if entrant.is_single else members_of(entrant, singles)
+    return not limits or (members is not None and limits.allow(members))
+
+
 def cheapest_first(pool: Sequence[Entrant]) -> list[Entrant]:
     """By multiply-accumulates, parameters and trial: methods give ties to the earlier member, so to the cheaper."""
     return sorted(pool, key=lambda entrant: (entrant.cost.macs, entrant.cost.parameters, entrant.members))

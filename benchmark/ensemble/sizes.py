@@ -1,4 +1,4 @@
-"""Accuracy against the number of members, for every method that is asked for; recommends nothing."""
+"""Accuracy against the number of members, of methods that are fitted in seconds; recommends nothing."""
 
 from __future__ import annotations
 

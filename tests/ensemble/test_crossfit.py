@@ -30,7 +30,9 @@ def test_labels_of_a_fold_do_not_reach_its_own_predictions(name: str) -> None:
     assert np.array_equal(out_of_fold(name, LABELS_VAL)[inside], out_of_fold(name, permuted)[inside])
 
 
-@pytest.mark.parametrize("name", ["stacking_on_probs", "log_linear_pooling", "weighted_voting"])
+@pytest.mark.parametrize(
+    "name", ["stacking_on_probs", "log_linear_pooling", "weighted_voting", "greedy_selection", "stacking_by_trees"]
+)
 def test_labels_of_a_fold_reach_the_other_folds_predictions(name: str) -> None:
     # Without this the property above would hold for something that learns nothing.
     permuted = np.where(FOLDS == 2, (LABELS_VAL + 1) % 3, LABELS_VAL)
