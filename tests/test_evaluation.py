@@ -40,7 +40,7 @@ from benchmark.robustness import (
     stored_accuracies,
 )
 from benchmark.store import StudyLocation, StudyStore, open_study
-from benchmark.study import entrants_of, leaderboard_of
+from benchmark.study import entrants_of, find_entrant, leaderboard_of
 
 ENSEMBLE = "soft voting, top 2"
 Run = Callable[..., tuple[int, str]]
@@ -200,7 +200,7 @@ def test_numbers_of_other_images_do_not_stand_side_by_side(store: StudyStore, da
     assert shown() == {entrants[1].name: 0.25}, "of as many images the last ones, and no other number beside them"
 
 
-def test_the_command_compares_with_what_is_stored(bench: Run, root: Path) -> None:
+def test_the_command_compares_with_what_is_stored(bench: Run, root: Path, store: StudyStore) -> None:
     code, output = bench("evaluate", "tiny", ENSEMBLE, "0", "--images", "50")
     assert code == 0, output
     assert "about 50 of 500 test images" in output
@@ -209,6 +209,8 @@ def test_the_command_compares_with_what_is_stored(bench: Run, root: Path) -> Non
     assert stored == now
     assert changed == "0.00"
     assert not (root / "results").exists()
+    looked_at = {find_entrant(store, name).test.digest[:16] for name in (ENSEMBLE, "0")}
+    assert looked_at <= set(store.fact("test_scored"))
 
 
 def test_the_command_reports_corruptions_and_the_leaderboard_shows_them(

@@ -67,6 +67,7 @@ def evaluate(
     from benchmark.inference import load_study_data
     from benchmark.robustness import MadeImages, read_published
     from benchmark.speed import device_named
+    from benchmark.study import note_scored
 
     console = Console()
     say = teller(console)
@@ -86,6 +87,7 @@ def evaluate(
         f"about {len(rows):,} of {len(test):,} test images"
         + ("; --images N asks about more" if images is None and len(rows) < len(test) else "")
     )
+    note_scored(store, [one.entrant.test for one in loaded])
     if source is None:
         with progress(console, distinct_members(loaded)) as observe:
             found = predict_again(loaded, known, rows, observe)

@@ -107,7 +107,10 @@ def _rows(
     """The rows that were asked for, or those that tell most."""
     from benchmark.explain import telling_rows
     from benchmark.records import Split
+    from benchmark.study import note_scored
 
+    if split is Split.TEST:
+        note_scored(store, [entrant.test])
     labels = store.labels(split)
     if asked is not None:
         return _numbers(asked, len(labels), split)
