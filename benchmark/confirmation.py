@@ -7,7 +7,7 @@ al. 2021, arXiv:2103.03098.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -146,12 +146,18 @@ def confirmed_models(runs: RunsByPart, labels: NDArray[np.int64]) -> list[Entran
 def _by_trial(part: StudyStore) -> dict[int, list[Entrant]]:
     """Complete runs by the trial that they confirm, in order of their numbers."""
     confirms = {trial.number: trial.confirms for trial in part.trials()}
+    planned = Counter(one["trial"] for one in part.fact("plan") or ())
     runs: defaultdict[int, list[Entrant]] = defaultdict(list)
     for run in part.single_models():
         trial = confirms[run.members[0]]
         if trial is not None:
             runs[trial].append(run)
-    return dict(runs)
+    return {
+        trial: [replace(run, state=f"{len(done)} of {planned[trial]} runs") for run in done]
+        if len(done) < planned[trial]
+        else done
+        for trial, done in runs.items()
+    }
 
 
 def _title(family: str, trial: int, runs: int, part: str) -> str:

@@ -201,6 +201,17 @@ def test_the_leaderboard_has_confirmed_models_and_ensembles_of_their_runs(store:
     )
 
 
+def test_a_confirmed_row_says_how_many_of_its_runs_are_there(store: StudyStore) -> None:
+    part = opened(store, ConfirmSpec(top=2, seeds=2))
+    for noise in (0, 1, 2):
+        train(part, claimed(part), noise)
+    rows = {row.entrant.name: row.entrant.state for row in study.leaderboard_of(store).rows}
+    family = store.trials()[0].family
+    assert rows[f"{family}, trial 0, 2 seeds"] == "complete"
+    assert [state for name, state in rows.items() if "trial 1, 1 seed" in name] == ["1 of 2 runs"]
+    assert {state for name, state in rows.items() if "seed" not in name} == {"complete"}
+
+
 def test_members_are_looked_up_where_they_were_trained(store: StudyStore) -> None:
     # The numbers of the runs are also those of trials of the search.
     confirmed(store, [4, 5, 6, 7])
