@@ -35,6 +35,11 @@ class StudyImages:
             return np.arange(len(self.dataset.test), dtype=np.int64)
         return self.rows.train if split is Split.TRAIN else self.rows.val
 
+    def labels(self, split: Split) -> NDArray[np.int64]:
+        """(N,) of one part, in the order in which its predictions are stored."""
+        labels: NDArray[np.int64] = self.published(split).labels[self.numbers(split)]
+        return labels
+
     def images(self, split: Split) -> Images:
         """The images of one part, in the order in which its predictions are stored."""
         return self.dataset.test if split is Split.TEST else self.dataset.train.take(self.numbers(split))

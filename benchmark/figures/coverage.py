@@ -25,12 +25,14 @@ MOST_POINTS = 200
 MARKERS = 10
 
 
-def accuracy_against_coverage(series: Sequence[Confidences], *, split: Split, subject: str) -> Figure:
+def accuracy_against_coverage(
+    series: Sequence[Confidences], *, split: Split, subject: str, order: str = "the most confident first"
+) -> Figure:
     """Accuracy on `split` over the share of its images that are the most confident ones, with intervals.
 
     The error counts by factors, as in other figures. For the first of the series, the best possible order is drawn too:
-    all its right answers before the wrong ones. `subject` is what the title says was studied. Raises ValueError without
-    a series.
+    all its right answers before the wrong ones. `subject` is what the title says was studied, `order` which images are
+    answered first. Raises ValueError without a series.
     """
     if not series:
         raise ValueError("there is nothing to draw: no predictions")
@@ -41,7 +43,7 @@ def accuracy_against_coverage(series: Sequence[Confidences], *, split: Split, su
         axes.set_title(
             f"From {LEAST_ROWS} images on. Bands: 95 % intervals at each coverage by itself. At the upper edge: 100 %."
         )
-        axes.set_xlabel(f"Coverage: {split_name} images answered, the most confident first (%)")
+        axes.set_xlabel(f"Coverage: {split_name} images answered, {order} (%)")
         axes.set_ylabel(f"{split_name.capitalize()} accuracy on these ({ERROR_SCALE})")
         axes.set_xlim(0, 100)
         set_error_scale(axes, np.concatenate([curve.accuracy for curve in curves]).tolist(), above=0.1)

@@ -17,7 +17,7 @@ from benchmark.mistakes.finding import (
 )
 from benchmark.mistakes.pictures import draw, mistakes_picture, pairs_picture, repairs_picture
 from benchmark.mistakes.rendering import to_json, to_rich, to_sentences
-from benchmark.mistakes.summary import Beside, EntrantMistakes, beside, mistakes_of
+from benchmark.mistakes.summary import Beside, EntrantMistakes, Said, beside, mistakes_of
 
 __all__ = [
     "Beside",
@@ -26,6 +26,7 @@ __all__ = [
     "EntrantMistakes",
     "Mistake",
     "Repairs",
+    "Said",
     "beside",
     "compare_mistakes",
     "confident_mistakes",

@@ -1,7 +1,8 @@
 """Which rows are predicted wrong, and how two classifiers differ in them; pure functions that know no image.
 
 Shapes: N rows, K classes. Log-probabilities are natural, (N, K); `labels` int64 (N,) in 0..K-1. Rows are numbers from 0
-in the order of both. All functions raise ValueError where the shapes do not fit.
+in the order of both. A temperature changes how sure predictions are, and never what they are. All functions raise
+ValueError where the shapes do not fit.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.comparisons import Comparison, compare, correct_rows
-from benchmark.metrics import FloatArray, confidence, confusion_matrix, predicted
+from benchmark.metrics import confidence, confusion_matrix, predicted
+from benchmark.temperature import apply_temperature
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,9 @@ class Mistake:
     label: int
     predicted: int
     confidence: float
-    """Probability of the predicted class, in (0, 1]."""
+    """Probability of the predicted class after the temperature, in (0, 1]."""
     label_probability: float
-    """Probability of the label, in [0, 1]."""
+    """Probability of the label after the temperature, in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ class Repairs:
     """Accuracy of the second minus that of the first, and McNemar's exact test; seen from the second."""
 
 
-def most_confused(log_probs: FloatArray, labels: NDArray[np.int64], count: int) -> tuple[ConfusedPair, ...]:
+def most_confused(
+    log_probs: NDArray[np.float32], labels: NDArray[np.int64], count: int, temperature: float = 1.0
+) -> tuple[ConfusedPair, ...]:
     """The `count` pairs with the most rows; of equals the one of the larger share, then of the smaller class numbers.
 
     Fewer where fewer pairs are confused at all.
@@ -85,7 +89,7 @@ def most_confused(log_probs: FloatArray, labels: NDArray[np.int64], count: int) 
         (-int(off_diagonal[label, taken_for]), -off_diagonal[label, taken_for] / support[label], label, taken_for)
         for label, taken_for in np.argwhere(off_diagonal).tolist()
     )
-    said, claimed = predicted(log_probs), confidence(log_probs)
+    said, claimed = predicted(log_probs), confidence(apply_temperature(log_probs, temperature))
     found = []
     for _, minus_share, label, taken_for in pairs[:count]:
         rows = _surest_first(np.flatnonzero((labels == label) & (said == taken_for)), claimed)
@@ -93,28 +97,38 @@ def most_confused(log_probs: FloatArray, labels: NDArray[np.int64], count: int) 
     return tuple(found)
 
 
-def confident_mistakes(log_probs: FloatArray, labels: NDArray[np.int64], count: int) -> tuple[Mistake, ...]:
+def confident_mistakes(
+    log_probs: NDArray[np.float32], labels: NDArray[np.int64], count: int, temperature: float = 1.0
+) -> tuple[Mistake, ...]:
     """The `count` mistakes of highest confidence; of equals the one whose label is least probable, then the first row.
 
     Fewer where fewer rows are wrong.
     """
     wrong = np.flatnonzero(~correct_rows(log_probs, labels))
-    order = np.lexsort((log_probs[wrong, labels[wrong]], -confidence(log_probs[wrong])))
-    return mistakes_at(log_probs, labels, wrong[order][:count].tolist())
+    stated = apply_temperature(log_probs[wrong], temperature)
+    order = np.lexsort((stated[np.arange(len(wrong)), labels[wrong]], -confidence(stated)))
+    return mistakes_at(log_probs, labels, wrong[order][:count].tolist(), temperature)
 
 
-def mistakes_at(log_probs: FloatArray, labels: NDArray[np.int64], rows: Iterable[int]) -> tuple[Mistake, ...]:
+def mistakes_at(
+    log_probs: NDArray[np.float32], labels: NDArray[np.int64], rows: Iterable[int], temperature: float = 1.0
+) -> tuple[Mistake, ...]:
     """The mistakes in these rows, in their order. Raises ValueError where a row is right."""
     chosen = np.array(list(rows), np.int64)
     if correct_rows(log_probs[chosen], labels[chosen]).any():
         raise ValueError("a row that is predicted right is no mistake")
-    said, claimed = predicted(log_probs[chosen]), confidence(log_probs[chosen])
-    of_label = np.exp(log_probs[chosen, labels[chosen]].astype(np.float64))
-    columns = (column.tolist() for column in (chosen, labels[chosen], said, claimed, of_label))
-    return tuple(Mistake(*values) for values in zip(*columns, strict=True))
+    stated = apply_temperature(log_probs[chosen], temperature)
+    of_label = np.exp(stated[np.arange(len(chosen)), labels[chosen]].astype(np.float64))
+    columns = (chosen, labels[chosen], predicted(log_probs[chosen]), confidence(stated), of_label)
+    return tuple(Mistake(*values) for values in zip(*(column.tolist() for column in columns), strict=True))
 
 
-def compare_mistakes(first: FloatArray, second: FloatArray, labels: NDArray[np.int64]) -> Repairs:
+def compare_mistakes(
+    first: NDArray[np.float32],
+    second: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    temperatures: tuple[float, float] = (1.0, 1.0),
+) -> Repairs:
     """What the second classifier repairs and breaks of the first, from log-probabilities (N, K) each."""
     # Of the second, minus the first: what repairs add is a gain.
     comparison = compare(second, first, labels)
@@ -128,9 +142,10 @@ def compare_mistakes(first: FloatArray, second: FloatArray, labels: NDArray[np.i
             first_right & second_right,
         )
     )
+    of_first, of_second = temperatures
     return Repairs(
-        _surest_first(repaired, confidence(first)),
-        _surest_first(broken, confidence(second)),
+        _surest_first(repaired, confidence(apply_temperature(first, of_first))),
+        _surest_first(broken, confidence(apply_temperature(second, of_second))),
         both_wrong,
         both_right,
         ClassOutcomes(

@@ -41,8 +41,8 @@ CELL = 150
 COLUMNS = 6
 """Images side by side, in each of a picture's two halves half as many."""
 LINE = COUNT_SIZE + GAP
-BELOW = "Below an image: its label, → the class it was taken for with its confidence, and where it is in the data set."
-BELOW_A_PAIR = "Label → the class it was taken for. Below an image: its confidence, and where it is in the data set."
+BELOW = "Below an image: its label, → the class it was taken for with its confidence after temperature, and its row."
+BELOW_A_PAIR = "Label → the class it was taken for. Below an image: its confidence after temperature, and its row."
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +122,9 @@ def draw(found: EntrantMistakes, data: StudyImages, folder: Path) -> list[Path]:
     both = alone if found.beside is None else f"{alone}-beside-{file_name_of(found.beside.answers.name)}"
     series = [found.answers, *([] if found.beside is None else [found.beside.answers])]
     confusion = confusion_map(found.classes, found.confusion, split=found.split, subject=subject)
-    coverage = accuracy_against_coverage(series, split=found.split, subject=found.study)
+    coverage = accuracy_against_coverage(
+        series, split=found.split, subject=found.study, order="the most confident after temperature first"
+    )
     paths = [*save(confusion, inside, f"{part}confusion-{alone}"), *save(coverage, inside, f"{part}coverage-{both}")]
     pictures = {
         inside / f"{part}mistakes-{alone}.png": mistakes_picture(found, data),

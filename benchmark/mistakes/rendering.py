@@ -13,11 +13,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.columns import p_value, percent, percent_with_interval, points_with_interval
+from benchmark.columns import p_value, percent, percent_with_interval, points_with_interval, significant
 from benchmark.confidences import coverage_curve
 from benchmark.mistakes.summary import Beside, EntrantMistakes
 from benchmark.preflight import plural
-from benchmark.records import as_jsonable
+from benchmark.records import Split, as_jsonable
 
 COVERAGES = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 """Shares of the images, the most confident ones, whose accuracy is told."""
@@ -45,7 +45,7 @@ def to_rich(found: EntrantMistakes) -> list[Table]:
 
 
 def to_sentences(found: EntrantMistakes) -> list[str]:
-    """Accuracy over all images and over the most confident ones, and what is repaired and broken beside the other."""
+    """Accuracy over all images and over the most confident ones, what is repaired beside the other; temperatures."""
     answers = found.answers
     rows = len(answers.correct)
     wrong = rows - int(np.count_nonzero(answers.correct))
@@ -56,14 +56,15 @@ def to_sentences(found: EntrantMistakes) -> list[str]:
         f"accuracy {percent_with_interval(answers.accuracy)} %",
         f"accuracy on the most confident {', '.join(f'{100 * share:g}' for share in COVERAGES)} % of images: "
         f"{', '.join(shares)} %",
+        *([] if found.beside is None else [_repairs(found.beside)]),
     ]
-    return sentences if found.beside is None else [*sentences, _repairs(found.beside)]
+    return [*sentences, _temperatures(found)]
 
 
 def to_json(found: EntrantMistakes, files: Sequence[Path]) -> str:
     """Everything as strict JSON (RFC 8259, no NaN), numbers unrounded, shares in [0, 1]; `files` are those drawn.
 
-    Rows are told by their numbers in what was published.
+    Rows are told by their numbers in what was published. Confidences and probabilities are after the temperature.
     """
     numbers = found.numbers
     curve = coverage_curve(found.answers)
@@ -74,6 +75,7 @@ def to_json(found: EntrantMistakes, files: Sequence[Path]) -> str:
         "entrant": found.name,
         "rows": len(found.answers.correct),
         "accuracy": as_jsonable(found.answers.accuracy),
+        "temperature": found.temperature,
         "classes": _classes_json(found),
         "confusion": found.confusion.tolist(),
         "confused": [
@@ -133,6 +135,13 @@ def _repairs(beside: Beside) -> str:
     )
 
 
+def _temperatures(found: EntrantMistakes) -> str:
+    beside = found.beside
+    others = "" if beside is None else f", of {beside.answers.name} {significant(beside.temperature)}"
+    where = "validation" if found.split is not Split.VAL else "validation, these very images"
+    return f"confidences are after temperature, fitted on {where}: {significant(found.temperature)}{others}"
+
+
 def _equals(value: str) -> str:
     return value if value.startswith("<") else f"= {value}"
 
@@ -157,6 +166,7 @@ def _beside_json(beside: Beside, numbers: NDArray[np.int64]) -> Mapping[str, Any
     return {
         "entrant": beside.answers.name,
         "accuracy": as_jsonable(beside.answers.accuracy),
+        "temperature": beside.temperature,
         "repaired": numbers[repairs.repaired].tolist(),
         "broken": numbers[repairs.broken].tolist(),
         "both_wrong": len(repairs.both_wrong),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.confidences import Confidences
-from benchmark.metrics import ClassScores, class_scores, confusion_matrix
+from benchmark.metrics import ClassScores, class_scores, confidence, confusion_matrix, predicted
 from benchmark.mistakes.finding import (
     ConfusedPair,
     Mistake,
@@ -18,8 +18,25 @@ from benchmark.mistakes.finding import (
     mistakes_at,
     most_confused,
 )
-from benchmark.records import Entrant, Split
+from benchmark.records import Entrant, Split, deciding
 from benchmark.study_data import StudyImages
+from benchmark.temperature import apply_temperature, temperature_of
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What an entrant says of N rows, and the temperature after which its confidences are stated."""
+
+    name: str
+    log_probs: NDArray[np.float32]
+    """(N, K), as they are: they tell which rows are wrong."""
+    temperature: float
+    """Fitted on validation, so that of two entrants none looks less sure for being trained with smoothed labels."""
+
+    def answers(self, labels: NDArray[np.int64]) -> Confidences:
+        """How sure it is of each row, and how it came out; labels are (N,)."""
+        stated = confidence(apply_temperature(self.log_probs, self.temperature))
+        return Confidences(self.name, stated, predicted(self.log_probs) == labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +44,8 @@ class Beside:
     """Another entrant on the same rows, and examples of the rows in which the two differ."""
 
     answers: Confidences
+    """After its temperature."""
+    temperature: float
     repairs: Repairs
     """The other is the first, the entrant the second."""
     repaired: tuple[Mistake, ...]
@@ -45,6 +64,9 @@ class EntrantMistakes:
     numbers: NDArray[np.int64]
     """(N,) where each row stands in what was published: in the test part, or in the training part for validation."""
     answers: Confidences
+    """After its temperature."""
+    temperature: float
+    """Fitted on validation, whichever part this is."""
     scores: ClassScores
     confusion: NDArray[np.int64]
     """(K, K): row = label, column = predicted."""
@@ -64,13 +86,13 @@ def mistakes_of(
 ) -> EntrantMistakes:
     """The mistakes of an entrant on validation or test, beside those of `other` where one is given.
 
-    At most `count` pairs, mistakes, repaired and broken rows are told one by one. Raises ValueError where the
-    predictions do not fit the data, or are of training images, whose predictions no study stores.
+    At most `count` pairs, mistakes, repaired and broken rows are told one by one. Confidences are after the temperature
+    that is fitted on validation, for every entrant its own. Raises ValueError where the predictions do not fit the
+    data, or are of training images, whose predictions no study stores.
     """
-    log_probs = _log_probs(entrant, split)
-    numbers = data.numbers(split)
-    labels = data.published(split).labels[numbers]
-    confusion = confusion_matrix(log_probs, labels)
+    said = _said(entrant, data, split)
+    labels = data.labels(split)
+    confusion = confusion_matrix(said.log_probs, labels)
     classes = data.dataset.classes
     if len(classes) != len(confusion):
         raise ValueError(f"{len(classes)} class names for {len(confusion)} classes")
@@ -78,33 +100,34 @@ def mistakes_of(
         data.study,
         split,
         classes,
-        numbers,
-        Confidences.of(entrant.name, log_probs, labels),
+        data.numbers(split),
+        said.answers(labels),
+        said.temperature,
         class_scores(confusion),
         confusion,
-        most_confused(log_probs, labels, count),
-        confident_mistakes(log_probs, labels, count),
-        None if other is None else beside(log_probs, other.name, _log_probs(other, split), labels, count),
+        most_confused(said.log_probs, labels, count, said.temperature),
+        confident_mistakes(said.log_probs, labels, count, said.temperature),
+        None if other is None else beside(said, _said(other, data, split), labels, count),
     )
 
 
-def beside(
-    log_probs: NDArray[np.float32], other: str, others: NDArray[np.float32], labels: NDArray[np.int64], count: int
-) -> Beside:
-    """What log-probabilities (N, K) repair and break of those of another entrant, called `other`; labels are (N,).
+def beside(one: Said, other: Said, labels: NDArray[np.int64], count: int) -> Beside:
+    """What one entrant repairs and breaks of another; labels are (N,).
 
     At most `count` rows of either kind are told one by one.
     """
-    repairs = compare_mistakes(others, log_probs, labels)
+    repairs = compare_mistakes(other.log_probs, one.log_probs, labels, (other.temperature, one.temperature))
     return Beside(
-        Confidences.of(other, others, labels),
+        other.answers(labels),
+        other.temperature,
         repairs,
-        mistakes_at(others, labels, repairs.repaired[:count].tolist()),
-        mistakes_at(log_probs, labels, repairs.broken[:count].tolist()),
+        mistakes_at(other.log_probs, labels, repairs.repaired[:count].tolist(), other.temperature),
+        mistakes_at(one.log_probs, labels, repairs.broken[:count].tolist(), one.temperature),
     )
 
 
-def _log_probs(entrant: Entrant, split: Split) -> NDArray[np.float32]:
+def _said(entrant: Entrant, data: StudyImages, split: Split) -> Said:
     if split is Split.TRAIN:
         raise ValueError("no study stores predictions of training images")
-    return (entrant.test if split is Split.TEST else entrant.val).log_probs
+    predictions = entrant.test if split is Split.TEST else entrant.val
+    return Said(entrant.name, predictions.log_probs, temperature_of(deciding(entrant.val), data.labels(Split.VAL)))

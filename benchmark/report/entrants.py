@@ -13,8 +13,7 @@ from benchmark.columns import Row, percent, significant
 from benchmark.confidences import CalibrationBins, Confidences, calibration_bins
 from benchmark.leaderboard import Leaderboard
 from benchmark.metrics import class_scores, confidence, confusion_matrix, estimated_share
-from benchmark.mistakes import Beside, ConfusedPair, Mistake, beside, confident_mistakes, most_confused
-from benchmark.records import Entrant
+from benchmark.mistakes import Beside, ConfusedPair, Mistake, Said, beside, confident_mistakes, most_confused
 from benchmark.report.axes import linear_axis
 from benchmark.report.chart import Bar, Chart, Dot, Frame, Key, Line
 from benchmark.temperature import apply_temperature
@@ -56,7 +55,7 @@ class EntrantView:
     row: Row
     pairs: tuple[ConfusedPair, ...]
     mistakes: tuple[Mistake, ...]
-    """The most confident ones."""
+    """The most confident ones, after the row's temperature."""
     beside: Beside | None
     """The best single model by validation; None for itself."""
     matrix: tuple[tuple[MatrixCell, ...], ...] | None
@@ -94,9 +93,9 @@ def _view(rank: int, row: Row, single: Row | None, board: Leaderboard, labels: N
     return EntrantView(
         rank,
         row,
-        most_confused(log_probs, labels, MOST_MISTAKES),
-        confident_mistakes(log_probs, labels, MOST_MISTAKES),
-        None if single is None else _beside(log_probs, single.entrant, labels),
+        most_confused(log_probs, labels, MOST_MISTAKES, row.temperature),
+        confident_mistakes(log_probs, labels, MOST_MISTAKES, row.temperature),
+        None if single is None else beside(_said(row), _said(single), labels, MOST_MISTAKES),
         _matrix(confusion),
         _by_class(board.winner.classes, confusion),
         _reliability(series),
@@ -104,8 +103,8 @@ def _view(rank: int, row: Row, single: Row | None, board: Leaderboard, labels: N
     )
 
 
-def _beside(log_probs: NDArray[np.float32], single: Entrant, labels: NDArray[np.int64]) -> Beside:
-    return beside(log_probs, single.name, single.test.log_probs, labels, MOST_MISTAKES)
+def _said(row: Row) -> Said:
+    return Said(row.entrant.name, row.entrant.test.log_probs, row.temperature)
 
 
 def _matrix(confusion: NDArray[np.int64]) -> tuple[tuple[MatrixCell, ...], ...] | None:

@@ -16,11 +16,13 @@ from benchmark.datasets import Say
 from benchmark.errors import BenchError
 from benchmark.explore import pair_grid, sample_grid, suspect_grid
 from benchmark.label_check import check_labels, in_words
+from benchmark.metrics import confidence
 from benchmark.preflight import preflight, to_sentences
-from benchmark.records import Entrant, Images, Split
+from benchmark.records import Entrant, Images, Split, deciding
 from benchmark.report.missing import Missing
 from benchmark.store import StudyStore
 from benchmark.study_data import StudyImages
+from benchmark.temperature import apply_temperature, temperature_of
 from benchmark.tiles import thumbnail_png, to_png
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Explained:
     label: int
     predicted: int
     confidence: float
+    """After the temperature that is fitted on validation."""
     picture: str
     heat: str
 
@@ -128,10 +131,13 @@ def _explained(store: StudyStore, entrant: Entrant, images: StudyImages, data: D
     from benchmark.inference import load_entrant
 
     test = images.images(Split.TEST)
-    rows = telling_rows(entrant.test.log_probs, test.labels, EXPLAINED)
+    temperature = temperature_of(deciding(entrant.val), images.labels(Split.VAL))
+    rows = telling_rows(apply_temperature(entrant.test.log_probs, temperature), test.labels, EXPLAINED)
     pixels = test.pixels[rows]
     loaded = load_entrant(store, entrant, data)
     found = explain(loaded, pixels)
+    with np.errstate(divide="ignore"):
+        stated = confidence(apply_temperature(np.log(found.probs), temperature))
     finest = found.map_sizes[int(np.argmax(found.map_sizes.prod(axis=1)))]
     return Evidence(
         entrant.name,
@@ -141,7 +147,7 @@ def _explained(store: StudyStore, entrant: Entrant, images: StudyImages, data: D
                 row,
                 int(test.labels[row]),
                 int(found.predicted[at]),
-                float(found.confidence[at]),
+                float(stated[at]),
                 _thumbnail(pixels[at], LARGER),
                 _thumbnail(overlay(pixels[at], found.heat[at]), LARGER),
             )

@@ -94,6 +94,15 @@ def test_words_units_and_limits() -> None:
     assert_nothing_is_cut_off(figure)
 
 
+def test_the_axis_says_by_what_images_are_ordered() -> None:
+    figure = accuracy_against_coverage(
+        [FORTY], split=Split.VAL, subject="pets", order="the most confident after temperature first"
+    )
+    said = "Coverage: validation images answered, the most confident after temperature first (%)"
+    assert figure.axes[0].get_xlabel() == said
+    assert_nothing_is_cut_off(figure)
+
+
 def test_names_are_never_markup() -> None:
     figure, _ = draw(*(of([True, False] * 20, name) for name in TRICKY))
     assert legend(figure)[:-1] == list(TRICKY_SHOWN)

@@ -133,6 +133,36 @@ def test_repairs_by_hand() -> None:
     assert (repairs.comparison.first_only, repairs.comparison.second_only) == (3, 2)
 
 
+def test_a_temperature_changes_how_sure_and_never_what() -> None:
+    # At a temperature of a half probabilities are squared, and normalised again.
+    found = confident_mistakes(FIRST, LABELS, 9, 0.5)
+    assert {one.row for one in found} == {2, 1, 5, 4, 6}
+    assert [one.row for one in found[:2]] == [2, 1]
+    of_row_5 = next(one for one in found if one.row == 5)
+    whole = 0.7**2 + 0.05**2 + 0.25**2
+    assert of_row_5 == Mistake(5, 2, 0, pytest.approx(0.7**2 / whole), pytest.approx(0.25**2 / whole))
+    assert mistakes_at(FIRST, LABELS, [5], 0.5) == (of_row_5,)
+
+
+def test_who_is_surest_is_asked_after_the_temperature() -> None:
+    # 0.5 is more than 0.45, but its square is 0.51 of the squares, and that of 0.45 is 0.57.
+    beside_one, beside_two = [0.5, 0.49, 0.01], [0.45, 0.275, 0.275]
+    wrong, labels = log_probs([beside_one, beside_two]), np.array([1, 1])
+    right = log_probs([[0.1, 0.8, 0.1]] * 2)
+    for temperature, rows in ((1.0, (0, 1)), (0.5, (1, 0))):
+        assert tuple(one.row for one in confident_mistakes(wrong, labels, 2, temperature)) == rows
+        assert most_confused(wrong, labels, 1, temperature)[0].rows == rows
+        assert tuple(compare_mistakes(wrong, right, labels, (temperature, 1.0)).repaired.tolist()) == rows
+        assert tuple(compare_mistakes(right, wrong, labels, (1.0, temperature)).broken.tolist()) == rows
+
+
+def test_a_temperature_that_makes_two_classes_equal_does_not_change_which_was_predicted() -> None:
+    almost = np.array([[-0.6931473, -0.6931472]], np.float32)
+    assert almost[0, 0] < almost[0, 1]
+    (one,) = confident_mistakes(almost, np.array([0]), 5, 20.0)
+    assert (one.predicted, one.confidence, one.label_probability) == (1, pytest.approx(0.5), pytest.approx(0.5))
+
+
 def test_identical_entrants_repair_and_break_nothing() -> None:
     repairs = compare_mistakes(FIRST, FIRST.copy(), LABELS)
     assert repairs.repaired.tolist() == repairs.broken.tolist() == []

@@ -14,6 +14,7 @@ from benchmark.mistakes.pictures import CELL, COLUMNS
 from benchmark.mistakes.summary import EntrantMistakes
 from benchmark.records import Cost, Dataset, Entrant, Images, Predictions, Split, SplitRows
 from benchmark.study_data import StudyImages
+from benchmark.temperature import apply_temperature
 from benchmark.tiles import PAPER
 
 CLASSES = ("cat", "an animal with a very long name indeed", "Größe → λ")
@@ -170,6 +171,35 @@ def test_validation_rows_are_found_in_the_training_part(tmp_path: Path) -> None:
     assert picture is not None
     assert shown(picture) == {4, 5}
     assert {path.name.split("-")[0] for path in draw(found_, images, tmp_path)} == {"val"}
+
+
+def smoothed(one: Entrant, by: float) -> Entrant:
+    """The same answers, as a model gives them that was trained to be modest."""
+    val, test = (Predictions(part.split, apply_temperature(part.log_probs, by)) for part in (one.val, one.test))
+    return replace(one, name=f"smoothed {one.name}", val=val, test=test)
+
+
+@pytest.mark.parametrize("split", [Split.VAL, Split.TEST])
+def test_a_modest_model_states_its_mistakes_as_surely_as_another(split: Split) -> None:
+    images = data(6, 8, 8)
+    val = entrant("", [(0, 0.9), (0, 0.6), (2, 0.8)]).test
+    plain = replace(FIRST, val=Predictions(Split.VAL, val.log_probs))
+    modest = smoothed(plain, 2.0)
+    raw = (plain.val if split is Split.VAL else plain.test).log_probs
+    one, other = (mistakes_of(who, SECOND, images, split=split, count=9) for who in (plain, modest))
+    assert one.temperature == pytest.approx(2 * other.temperature, rel=1e-3)
+    assert one.mistakes
+    assert [mistake.row for mistake in one.mistakes] == [mistake.row for mistake in other.mistakes]
+    for mistake, same in zip(one.mistakes, other.mistakes, strict=True):
+        assert mistake.confidence == pytest.approx(same.confidence, rel=1e-3)
+        assert mistake.label_probability == pytest.approx(same.label_probability, rel=1e-3)
+        assert mistake.confidence != pytest.approx(np.exp(raw[mistake.row].max()), rel=1e-3)
+    np.testing.assert_allclose(one.answers.confidence, other.answers.confidence, rtol=1e-3)
+    assert one.answers.correct.tolist() == other.answers.correct.tolist()
+    against = mistakes_of(SECOND, modest, images, split=split, count=9).beside
+    assert against is not None
+    assert against.temperature == other.temperature
+    np.testing.assert_array_equal(against.answers.confidence, other.answers.confidence)
 
 
 def test_predictions_of_training_images_are_not_stored() -> None:

@@ -15,10 +15,12 @@ import pytest
 from filled_study import fill
 
 from benchmark import cli
-from benchmark.metrics import class_scores, confusion_matrix, predicted
+from benchmark.columns import significant
+from benchmark.metrics import class_scores, confidence, confusion_matrix, predicted
 from benchmark.records import Split
 from benchmark.store import StudyLocation, StudyStore, open_study
 from benchmark.study import ensembles_of, find_entrant
+from benchmark.temperature import apply_temperature, temperature_of
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -74,6 +76,9 @@ def test_the_recommended_ensemble_beside_the_best_single_model(bench: Run, root:
     repaired, broken = (right[0] & ~right[1]).sum(), (right[1] & ~right[0]).sum()
     assert f"beside {single.name}, " in output
     assert f"{repaired} mistakes repaired and {broken} broken" in output
+    temperatures = [temperature_of(one.val.log_probs, store.labels(Split.VAL)) for one in (ensemble, single)]
+    of_ensemble, of_single = map(significant, temperatures)
+    assert f"after temperature, fitted on validation: {of_ensemble}, of {single.name} {of_single}" in output
     scores = class_scores(confusion_matrix(ensemble.test.log_probs, labels))
     (row,) = [line.split() for line in output.splitlines() if line.split()[:1] == ["7"] and len(line.split()) == 7]
     assert row[1:5] == [*(f"{100 * part[7]:.2f}" for part in (scores.precision, scores.recall, scores.f1)), "50"]
@@ -99,9 +104,15 @@ def test_json_says_the_same_in_full(bench: Run, root: Path, store: StudyStore) -
     assert np.trace(told["confusion"]) == (~wrong).sum()
     assert told["coverage"][-1]["coverage"] == 1
     assert told["coverage"][-1]["accuracy"] == told["accuracy"]["value"]
+    temperature = temperature_of(entrant.val.log_probs, labels)
+    assert told["temperature"] == temperature
+    stated = confidence(apply_temperature(entrant.val.log_probs, temperature))
+    assert told["mistakes"][0]["confidence"] == pytest.approx(stated[wrong].max())
+    assert told["coverage"][-1]["confidence"] == pytest.approx(stated.min())
     others_wrong = predicted(other.val.log_probs) != labels
     beside = told["beside"]
     assert beside["entrant"] == other.name
+    assert beside["temperature"] == temperature_of(other.val.log_probs, labels)
     assert len(beside["repaired"]) == (others_wrong & ~wrong).sum()
     assert len(beside["broken"]) == (wrong & ~others_wrong).sum()
     assert beside["both_wrong"] == (wrong & others_wrong).sum()
@@ -120,7 +131,9 @@ def test_a_single_model_stands_alone(bench: Run) -> None:
 
 def test_what_is_looked_at_on_test_counts_as_scored(bench: Run, store: StudyStore) -> None:
     before = set(store.fact("test_scored") or ())
-    assert bench("tiny", "--entrant", "2", "--split", "val")[0] == 0
+    code, output, _ = bench("tiny", "--entrant", "2", "--split", "val")
+    assert code == 0
+    assert "after temperature, fitted on validation, these very images: " in output
     assert set(store.fact("test_scored") or ()) == before
     assert bench("tiny", "--entrant", "2", "--against", "1")[0] == 0
     looked_at = {find_entrant(store, number).test.digest[:16] for number in "12"}

@@ -14,6 +14,7 @@ from benchmark.metrics import class_scores, confusion_matrix, expected_calibrati
 from benchmark.records import Split
 from benchmark.report.entrants import MOST_CELLS, MOST_CLASSES, MOST_MISTAKES, EntrantView, entrant_views
 from benchmark.study import leaderboard_of
+from benchmark.temperature import apply_temperature
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +102,23 @@ def test_mistakes_are_mistakes_and_not_too_many(seen: Seen) -> None:
         said = predicted(view.row.entrant.test.log_probs)
         assert len(view.mistakes) == min(MOST_MISTAKES, int((said != seen.labels).sum()))
         assert all(said[one.row] == one.predicted != seen.labels[one.row] == one.label for one in view.mistakes)
+
+
+def test_confidences_are_those_after_the_temperature_of_the_row(seen: Seen) -> None:
+    stated = {view.row.entrant.name: np.exp(apply_temperature(view.row.entrant.test.log_probs, view.row.temperature))
+              for view in seen.views}  # fmt: skip
+    for view in seen.views:
+        own = stated[view.row.entrant.name]
+        wrong = predicted(view.row.entrant.test.log_probs) != seen.labels
+        assert view.mistakes[0].confidence == pytest.approx(own[wrong].max())
+        assert all(one.label_probability == pytest.approx(own[one.row, one.label]) for one in view.mistakes)
+        for pair in view.pairs:
+            assert np.all(np.diff(own[list(pair.rows), pair.predicted]) <= 0)
+        if view.beside is not None:
+            of_single = stated[view.beside.answers.name]
+            assert all(one.confidence == pytest.approx(of_single[one.row].max()) for one in view.beside.repaired)
+            assert all(one.confidence == pytest.approx(own[one.row].max()) for one in view.beside.broken)
+    assert any(view.row.temperature != pytest.approx(1, abs=0.01) for view in seen.views)
 
 
 def test_many_classes_are_told_by_the_worst() -> None:

@@ -28,6 +28,7 @@ from benchmark.report.pictures import (
 from benchmark.splits import stratified_split
 from benchmark.study import find_entrant
 from benchmark.study_data import StudyImages, load_study_images
+from benchmark.temperature import apply_temperature, temperature_of
 
 
 def picture(uri: str) -> Image.Image:
@@ -99,10 +100,14 @@ def test_the_recommended_entrant_is_explained_by_its_weights(tmp_path: Path) -> 
     assert "places, enlarged to the image." in found.note
     assert found.name == entrant.name
     assert len(found.images) == EXPLAINED
+    temperature = temperature_of(entrant.val.log_probs, store.labels(Split.VAL))
+    stated = np.exp(apply_temperature(entrant.test.log_probs, temperature))
     for one in found.images:
         assert images.dataset.test.labels[one.row] == one.label
         assert entrant.test.log_probs[one.row].argmax() == one.predicted
         assert picture(one.heat).size == picture(one.picture).size == (8, 8)
+        # The network says what is stored, and no temperature changes which class that is.
+        assert one.confidence == pytest.approx(stated[one.row].max(), abs=1e-3)
     store.files.remove([f"trial-{entrant.members[0]:05}.safetensors"])
     gone = evidence_of(store, [entrant], images)
     assert isinstance(gone, Missing)
