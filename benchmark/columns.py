@@ -220,7 +220,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("temperature", "Temperature", "the one fitted on validation; below 1 it sharpens",
            lambda row: row.temperature, significant, "", None, Section.SCORES),
     Column("corruption_accuracy", "Corruption acc.", "mean accuracy on test images under 15 corruptions at 5 "
-           "severities, with its 95 % bootstrap interval; measured by bench evaluate --corruptions",
+           "severities, with its 95 % bootstrap interval; measured by bench evaluate --corruptions, whose page says "
+           "on how many images",
            lambda row: row.corruption_accuracy, percent_with_interval, "% (95 % interval)", True, Section.SCORES),
     Column("macs", "MACs", "multiply-accumulates to predict one image, all views included; a sum for an ensemble",
            lambda row: row.entrant.cost.macs, count, "", False, Section.COSTS),

@@ -32,12 +32,19 @@ class CorruptedAccuracy:
 
 
 def accuracy_under_corruption(
-    entrants: Sequence[CorruptedAccuracy], corruptions: Sequence[str], groups: Sequence[str], *, subject: str
+    entrants: Sequence[CorruptedAccuracy],
+    corruptions: Sequence[str],
+    groups: Sequence[str],
+    *,
+    rows: int,
+    test_rows: int,
+    subject: str,
 ) -> Figure:
     """Accuracy against severity at the left, by corruption at the right, on one scale.
 
-    `groups` names the group of every corruption; those of one group stand together. `subject` is what the title says
-    was studied. Raises ValueError without entrants, or where numbers are missing.
+    `groups` names the group of every corruption; those of one group stand together. `rows` of `test_rows` test images
+    were corrupted; `subject` is what the title says was studied. Raises ValueError without entrants, or where numbers
+    are missing.
     """
     if not entrants:
         raise ValueError("there is nothing to draw: no entrants")
@@ -61,7 +68,7 @@ def accuracy_under_corruption(
         left.set_xlabel("Severity, 0 is clean")
         left.set_ylabel("Test accuracy (%), with 95 % intervals")
         left.set_xticks(range(len(entrants[0].by_severity) + 1))
-        right.set_title("Mean over severities")
+        right.set_title(f"Mean over severities. Both panels: {rows:,} of {test_rows:,} test images.")
         right.set_xticks(range(len(corruptions)), corruptions, rotation=45, ha="right", rotation_mode="anchor")
         right.set_xlim(-0.5, len(corruptions) - 0.5)
         _name_groups(right, groups)

@@ -28,6 +28,8 @@ def draw(report: CorruptionReport, samples: NDArray[np.uint8], folder: Path) -> 
         [CorruptedAccuracy(one.entrant, one.clean, one.by_severity, one.by_corruption) for one in report.scores],
         [in_words(name) for name in report.corruptions],
         groups,
+        rows=report.origin.rows,
+        test_rows=report.origin.test_rows,
         subject=report.origin.study,
     )
     rows = [

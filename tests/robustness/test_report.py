@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
 
@@ -121,3 +122,11 @@ def test_pictures_show_one_image_under_everything(tmp_path: Path) -> None:
     assert len(set(lefts)) == 6
     assert lefts[:6] == sorted(lefts[:6])
     assert tops[::6] == sorted(tops[::6])
+
+
+def test_the_figure_says_how_many_images_were_corrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr("benchmark.figures.save", lambda figure, *_: drawn.append(figure) or [])
+    draw(report(), np.zeros((len(NAMES), 6, 16, 16, 3), np.uint8), tmp_path)
+    (figure,) = drawn
+    assert any("20 of 4,000 test images" in axes.get_title("left") for axes in figure.axes)
