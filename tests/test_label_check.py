@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
 from pathlib import Path
 
@@ -83,6 +84,10 @@ def test_the_command_tells_shows_and_lists_them(
         cli.main()
     output = capfd.readouterr().out
     assert not end.value.code, output
+    heads = next(line.split() for line in output.splitlines() if "class" in line)
+    assert [head for head in heads if head.isalpha()] == ["class", "train", "val", "test"]
+    counts = next(line for line in output.splitlines() if " all " in line)
+    assert re.findall(r"[\d,]+", counts) == ["1,000", "297", "500"]
     assert "Labels that 5 models of the study contradict" in output
     assert "- 1 of 297 val images (0.34 %); such as val " in output
     assert "- 1 of 500 test images (0.20 %); such as test 404 " in output

@@ -107,6 +107,14 @@ def test_a_data_set_is_looked_at() -> None:
     assert data._repr_html_().count("<tr") == 1 + 1 + len(data.dataset.classes)
 
 
+def test_data_of_a_study_are_divided_as_it_divided_them(study: benchmark.Study) -> None:
+    counts = study.data().counts
+    assert list(counts.columns) == ["train", "val", "test"]
+    assert counts.sum().tolist() == [1000, 297, 500]
+    labels = study.store.labels(Split.VAL)
+    assert counts["val"].tolist() == np.bincount(labels).tolist()
+
+
 def test_an_unknown_name_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'Studio'"):
         _ = benchmark.Studio

@@ -18,7 +18,7 @@ from benchmark.cli.studies import open_named
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from benchmark.records import Dataset
+    from benchmark.records import Dataset, SplitRows
     from benchmark.store import StudyStore
 
 Say = Callable[[str], None]
@@ -51,7 +51,8 @@ def data_show(
         bool, typer.Option("--augmented", help="Also draw what every augmentation makes of some images.")
     ] = False,
     study: Annotated[
-        str | None, typer.Option(help="Also look for wrong labels, by what this study's models predicted.")
+        str | None,
+        typer.Option(help="Divide the data as this study did, and look for wrong labels by what its models predicted."),
     ] = None,
     data: DataFolder = None,
     storage: Storage = None,
@@ -59,20 +60,22 @@ def data_show(
 ) -> None:
     """Show counts, channel statistics, duplicates within and between the parts, and classes without images.
 
-    Writes pictures: sample images and the mean image of every class, and duplicates. With --study also labels of its
-    validation and test images that its models contradict, as a picture and a table.
+    Writes pictures: sample images and the mean image of every class, and duplicates. With --study validation is a part
+    of its own, and labels of validation and test images that the study's models contradict are a picture and a table.
 
     Example: bench data show cifar10 --augmented
     """
     from benchmark.datasets import inspect_dataset
     from benchmark.explore import describe, mean_grid, sample_grid, to_table
+    from benchmark.study_data import division_of
 
     console = Console()
     say = teller(console)
     store = None if study is None else open_named(study, root, storage, console, to_read=True)
     inspection = inspect_dataset(dataset, data, say)
     found, folder = inspection.dataset, root / "results" / "data"
-    console.print(to_table(describe(found)))
+    rows = None if store is None else division_of(store, found)
+    console.print(to_table(describe(found, rows)))
     for sentence in inspection.sentences:
         say(sentence)
     if inspection.train_files:
@@ -85,7 +88,7 @@ def data_show(
         _save(augmented_grid(found), folder / f"{found.name}-augmented.png", "augmentations", say)
     if store is not None:
         _show_suspects(found, store, folder, say)
-    _show_duplicates(found, folder, say)
+    _show_duplicates(found, rows, folder, say)
 
 
 @data_app.command("export")
@@ -109,12 +112,12 @@ def data_export(
     say(f"{found.name}: {len(found.train):,} + {len(found.test):,} images written to {folder}")
 
 
-def _show_duplicates(dataset: Dataset, folder: Path, say: Say) -> None:
+def _show_duplicates(dataset: Dataset, rows: SplitRows | None, folder: Path, say: Say) -> None:
     from benchmark.explore import pair_grid
     from benchmark.preflight import preflight, to_sentences
 
     say("comparing every image with every other")
-    findings = preflight(dataset)
+    findings = preflight(dataset, rows)
     for sentence in to_sentences(findings, dataset.classes):
         say(sentence)
     picture = folder / f"{dataset.name}-duplicates.png"

@@ -11,7 +11,7 @@ import pandas as pd
 from benchmark.datasets import DATASETS
 from benchmark.explore import augmented_grid, describe, mean_grid, sample_grid
 from benchmark.preflight import preflight, to_sentences
-from benchmark.records import Dataset
+from benchmark.records import Dataset, SplitRows
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -22,11 +22,13 @@ class Data:
     """A data set to look at: in numbers, as pictures, and what is wrong with it."""
 
     dataset: Dataset
+    rows: SplitRows | None = None
+    """How a study divided the training part; None where no study is looked at."""
 
     @property
     def counts(self) -> pd.DataFrame:
-        """Images per class, a column per published part."""
-        parts = describe(self.dataset).parts
+        """Images per class, a column per part."""
+        parts = describe(self.dataset, self.rows).parts
         columns = {part.split.value: part.class_counts for part in parts}
         return pd.DataFrame(columns, index=pd.Index(self.dataset.classes, name="class"))
 
@@ -44,7 +46,7 @@ class Data:
 
     def preflight(self) -> list[str]:
         """Duplicates, images of a single colour and classes without images, a sentence each."""
-        return list(to_sentences(preflight(self.dataset), self.dataset.classes))
+        return list(to_sentences(preflight(self.dataset, self.rows), self.dataset.classes))
 
     def _repr_html_(self) -> str:
         html: str = self.counts.to_html()

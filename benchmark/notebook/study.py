@@ -20,6 +20,7 @@ from benchmark.inference import load_entrant, load_study_data
 from benchmark.leaderboard import draw, write, write_index
 from benchmark.local import search_here
 from benchmark.mistakes import mistakes_of
+from benchmark.notebook.data import Data
 from benchmark.notebook.views import Board, Mistakes, Picture
 from benchmark.records import Split
 from benchmark.report import make_report, write_report
@@ -61,6 +62,11 @@ class Study:
     def store(self) -> StudyStore:
         """The study's database, to read what has no method here. Raises MissingStudyError before the first search."""
         return open_study(self._location)
+
+    def data(self) -> Data:
+        """The study's data set, with validation as a part of its own. See bench data show --study."""
+        images = self._images()
+        return Data(images.dataset, images.rows)
 
     def search(
         self, trials: int | None = None, *, timeout: float | None = None, workers: int | None = None
