@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -235,6 +236,92 @@ def test_a_click_on_a_trial_shows_its_training(browser: webdriver.Chrome) -> Non
     told = browser.find_element(By.ID, "tip").text
     chosen = browser.find_element(By.ID, "trial").get_attribute("value")
     assert told.startswith(f"trial {chosen}, ")
+
+
+def focused(driver: webdriver.Chrome, selector: str) -> WebElement:
+    """A chart with the keyboard on it, and the pointer elsewhere."""
+    plot = driver.find_element(By.CSS_SELECTOR, selector)
+    ActionChains(driver).move_to_element(driver.find_element(By.CSS_SELECTOR, ".top")).perform()
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", plot)
+    driver.execute_script("arguments[0].focus({preventScroll: true})", plot)
+    return plot
+
+
+def press(driver: webdriver.Chrome, key: str) -> str:
+    """What is told after a key, and announced to who does not see it."""
+    ActionChains(driver).send_keys(key).perform()
+    announced = driver.find_element(By.ID, "announced")
+    assert announced.get_attribute("aria-live") == "polite"
+    told = driver.find_element(By.ID, "tip")
+    assert told.is_displayed()
+    assert announced.get_attribute("textContent") == told.text
+    return told.text
+
+
+def marks(driver: webdriver.Chrome, plot: WebElement) -> dict[str, tuple[float, float]]:
+    """Left and right end, in pixels of the window, of all that a chart tells of, by what is told."""
+    script = """
+        return [...arguments[0].querySelectorAll("polyline, use, rect")].filter((one) => one.tip).map((one) => {
+            const box = one.getBoundingClientRect();
+            return [one.tip, [box.left, box.right]];
+        });
+    """
+    found = driver.execute_script(script, plot)
+    assert len(dict(found)) == len(found) > 2
+    return dict(found)
+
+
+def test_the_keyboard_walks_through_a_chart_from_left_to_right(browser: webdriver.Chrome) -> None:
+    plot = focused(browser, "#search .plot")
+    assert plot.value_of_css_property("outline-style") == "solid"
+    tip = browser.find_element(By.ID, "tip")
+    assert not tip.is_displayed()
+    there = marks(browser, plot)
+    walked = [press(browser, Keys.HOME), *(press(browser, Keys.ARROW_RIGHT) for _ in range(len(there) - 1))]
+    assert sorted(walked) == sorted(there)
+    ends = [there[told][1] for told in walked]
+    assert ends == sorted(ends)
+    assert press(browser, Keys.ARROW_RIGHT) == press(browser, Keys.END) == walked[-1]
+    assert press(browser, Keys.ARROW_LEFT) == walked[-2]
+    assert press(browser, Keys.HOME) == press(browser, Keys.ARROW_LEFT) == walked[0]
+    # It is told where it is: right of the mark, or as near as the window lets it.
+    left, right = there[walked[0]]
+    assert left < tip.rect["x"] < right + 30
+    ActionChains(browser).send_keys(Keys.ESCAPE).perform()
+    assert not tip.is_displayed()
+    assert browser.find_elements(By.CLASS_NAME, "near") == []
+
+
+def test_enter_chooses_the_trial_that_the_keyboard_is_on(browser: webdriver.Chrome) -> None:
+    focused(browser, "#search .plot")
+    select = browser.find_element(By.ID, "trial")
+    before = select.get_attribute("value")
+    told = next(told for _ in range(20) if re.match(rf"trial (?!{before},)", told := press(browser, Keys.ARROW_RIGHT)))
+    ActionChains(browser).send_keys(Keys.ENTER).perform()
+    chosen = select.get_attribute("value")
+    assert chosen != before
+    assert told.startswith(f"trial {chosen}, ")
+    assert browser.find_element(By.ID, "announced").get_attribute("textContent") == f"Trial {chosen} is chosen."
+
+
+def test_the_keyboard_leaves_a_chart_and_nothing_is_told_any_more(browser: webdriver.Chrome) -> None:
+    plot = focused(browser, "#search .plot")
+    press(browser, Keys.ARROW_RIGHT)
+    ActionChains(browser).send_keys(Keys.TAB).perform()
+    assert browser.switch_to.active_element != plot
+    assert not browser.find_element(By.ID, "tip").is_displayed()
+
+
+def test_on_a_phone_a_chart_moves_to_where_the_keyboard_is(browser: webdriver.Chrome) -> None:
+    size(browser, *PHONE)
+    plot = focused(browser, "#search .wide .plot")
+    box = plot.find_element(By.XPATH, "..")
+    assert browser.execute_script("return arguments[0].scrollLeft", box) == 0
+    press(browser, Keys.END)
+    assert browser.execute_script("return arguments[0].scrollLeft", box) > 0
+    tip = browser.find_element(By.ID, "tip").rect
+    assert 0 <= tip["x"] <= tip["x"] + tip["width"] <= PHONE[0]
+    assert browser.execute_script("return scrollX") == 0
 
 
 def test_a_family_can_be_hidden(browser: webdriver.Chrome) -> None:

@@ -1,6 +1,6 @@
 "use strict";
-// Everything can be read without this script. It sorts tables, chooses one of many, says what a pointer is near, and
-// turns the page dark.
+// Everything can be read without this script. It sorts tables, chooses one of many, says what a pointer is near or a
+// keyboard has come to, and turns the page dark.
 (() => {
   const root = document.documentElement;
   root.classList.add("scripted");
@@ -105,13 +105,16 @@
     return [[element.x.baseVal.value, element.y.baseVal.value]];
   }
 
+  function told(plot) {
+    return all("polyline, use, rect", plot).filter((element) => element.tip && element.getClientRects().length);
+  }
+
   function nearest(plot, event) {
     const matrix = plot.getScreenCTM();
     const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix.inverse());
     let found = null;
     let least = REACH / matrix.a;
-    for (const element of all("polyline, use, rect", plot)) {
-      if (!element.tip || !element.getClientRects().length) continue;
+    for (const element of told(plot)) {
       for (const [x, y] of places(element)) {
         const distance = Math.hypot(x - at.x, y - at.y);
         // Of a line and the dot at its end, the dot says more.
@@ -150,6 +153,62 @@
       const trial = nearest(plot, event)?.dataset.trial;
       if (trial !== undefined) chooseIn(trials, trial);
     });
+  }
+
+  // The same by keyboard -----------------------------------------------------------------------------------------
+
+  const keys = document.getElementById("keys");
+  const announced = document.getElementById("announced");
+  const MARGIN = 24;
+  keys.hidden = false;
+
+  // A line is told where it ends: of lines with one beginning that is what tells them apart.
+  const end = (element) => places(element).at(element.tagName === "polyline" ? -1 : 0);
+
+  function inOrder(plot) {
+    const ends = new Map(told(plot).map((element) => [element, end(element)]));
+    const compared = ([, one], [, other]) => one[0] - other[0] || one[1] - other[1];
+    return [...ends].sort(compared).map(([element]) => element);
+  }
+
+  function tell(plot, element) {
+    const onScreen = () => new DOMPoint(...end(element)).matrixTransform(plot.getScreenCTM());
+    const box = plot.closest(".scroll");
+    const { left, right } = box.getBoundingClientRect();
+    const { x } = onScreen();
+    box.scrollLeft += x - Math.min(Math.max(x, left + MARGIN), right - MARGIN);
+    const at = onScreen();
+    point(element, { clientX: at.x, clientY: at.y });
+    announced.textContent = element.tip;
+  }
+
+  function press(plot, event) {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    const elements = inOrder(plot);
+    const place = elements.indexOf(near);
+    const next = { ArrowLeft: place - 1, ArrowRight: place + 1, Home: 0, End: elements.length - 1 }[event.key];
+    if (next !== undefined && elements.length) {
+      tell(plot, elements[Math.min(Math.max(next, 0), elements.length - 1)]);
+    } else if (event.key === "Enter" && place >= 0) {
+      const trial = near.dataset.trial;
+      if (trial !== undefined && chooseIn(trials, trial)) announced.textContent = `Trial ${trial} is chosen.`;
+    } else if (event.key === "Escape" && place >= 0) {
+      point(null);
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+
+  for (const plot of all(".plot")) {
+    if (!all("*", plot).some((element) => element.tip)) continue;
+    plot.setAttribute("tabindex", "0");
+    // As an image it would be passed over, and its keys would be the screen reader's.
+    plot.setAttribute("role", "application");
+    plot.setAttribute("aria-roledescription", "chart");
+    plot.setAttribute("aria-describedby", keys.id);
+    plot.addEventListener("keydown", (event) => press(plot, event));
+    plot.addEventListener("blur", () => plot.contains(near) && point(null));
   }
 
   // On paper everything is open ----------------------------------------------------------------------------------
