@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from matplotlib.ticker import MaxNLocator
@@ -20,6 +20,8 @@ FEWEST_TICKS, MOST_TICKS = 3, 8
 MOST_OF_PARAMETER = 4
 """Ticks of an axis in the small charts of parameters."""
 LONGEST_CHOICE = 12
+FOOT = 0.12
+"""Share of an axis below its scale, where it has a place for what has no value."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Axis:
     title: str
     ticks: tuple[Tick, ...]
     place: Callable[[Any], float]
+    start: float = 0.0
+    """Where the scale begins: above 0 where what has no value stands at 0."""
 
 
 def linear_axis(title: str, low: float, high: float, *, is_whole: bool = False, most_ticks: int = 5) -> Axis:
@@ -89,6 +93,16 @@ def parameter_axis(name: str, distribution: BaseDistribution) -> Axis:
         return log_axis(name, distribution.low, distribution.high, most_ticks=MOST_OF_PARAMETER)
     is_whole = isinstance(distribution, IntDistribution)
     return linear_axis(name, distribution.low, distribution.high, is_whole=is_whole, most_ticks=MOST_OF_PARAMETER)
+
+
+def with_foot(axis: Axis) -> Axis:
+    """The same scale, with a place below it, at 0, for what has no value."""
+
+    def place(value: Any) -> float:
+        return FOOT + (1 - FOOT) * axis.place(value)
+
+    raised = (replace(tick, place=FOOT + (1 - FOOT) * tick.place) for tick in axis.ticks)
+    return Axis(axis.title, (Tick(0.0, "–"), *raised), place, FOOT)
 
 
 def _choice_axis(name: str, choices: Sequence[Any]) -> Axis:

@@ -14,7 +14,7 @@ from benchmark.columns import percent
 from benchmark.family_studies import NUMBER
 from benchmark.leaderboard import FamilySummary
 from benchmark.records import FamilyImportance
-from benchmark.report.axes import MOST_OF_PARAMETER, Axis, error_axis, parameter_axis
+from benchmark.report.axes import MOST_OF_PARAMETER, Axis, error_axis, parameter_axis, with_foot
 from benchmark.report.chart import Chart, Dot, Frame, Line, Parallel, Point, parallel_height
 
 MOST_SLICES = 6
@@ -66,16 +66,18 @@ def _view(
     searched = {
         name: one for trial in trials for name, one in trial.distributions.items() if counts[name] >= FEWEST_TRIALS
     }
-    # The most important first; what was not assessed comes after.
+    # The most important first; what was not assessed comes after, what most trials have before the rest.
     shares = found.shares if found is not None else {}
-    names = sorted(searched, key=lambda name: (-shares.get(name, -1.0), name))
+    names = sorted(searched, key=lambda name: (-shares.get(name, -1.0), -counts[name], name))
     accuracy = error_axis(_ACCURACY, map(_score, trials), most_ticks=MOST_OF_PARAMETER)
-    in_all = [name for name in names if counts[name] == len(trials)][:MOST_AXES]
+    axes = [parameter_axis(name, searched[name]) for name in names[:MOST_AXES]]
+    axes = [axis if counts[axis.title] == len(trials) else with_foot(axis) for axis in axes]
+    order = "the most important first" if shares else "those that most trials have first"
     return FamilyView(
         summary,
         look,
         found,
-        _parallel(trials, [parameter_axis(name, searched[name]) for name in in_all], accuracy, look),
+        _parallel(trials, axes, accuracy, order, look),
         tuple(_slice(name, searched[name], trials, accuracy, look) for name in names[:MOST_SLICES]),
     )
 
@@ -99,24 +101,29 @@ def _slice(
     return Chart(name, "", frame, dots=tuple(dots))
 
 
-def _parallel(trials: Sequence[FrozenTrial], axes: Sequence[Axis], accuracy: Axis, look: int) -> Parallel | None:
+def _parallel(
+    trials: Sequence[FrozenTrial], axes: Sequence[Axis], accuracy: Axis, order: str, look: int
+) -> Parallel | None:
     if not axes:
         return None
     placed = [(_MARGIN + index * _AXIS_GAP, axis) for index, axis in enumerate([*axes, accuracy])]
     best = max(trials, key=_score)
     lines = []
     for trial in sorted(trials, key=_score):
-        values = [*(trial.params[axis.title] for axis in axes), _score(trial)]
+        values = trial.params | {_ACCURACY: _score(trial)}
+        # At the foot of an axis stands what has no value on it.
+        places = [axis.place(values[axis.title]) if axis.title in values else 0.0 for _, axis in placed]
         points: tuple[Point, ...] = tuple(
-            (x, parallel_height(axis.place(value))) for (x, axis), value in zip(placed, values, strict=True)
+            (x, parallel_height(place)) for (x, _), place in zip(placed, places, strict=True)
         )
-        told = ", ".join(f"{axis.title} = {_value(value)}" for axis, value in zip(axes, values, strict=False))
+        named = (axis.title for axis in axes if axis.title in trial.params)
+        told = ", ".join(f"{name} = {_value(trial.params[name])}" for name in named)
         kind = "bold" if trial is best else ""
         lines.append(Line(points, look, f"{_told(trial)}: {told}", trial.user_attrs[NUMBER], kind))
+    absent = "; – is where a trial has none" if any(axis.start for axis in axes) else ""
     return Parallel(
         "Parameters side by side",
-        "Each line is a complete trial, the bold one the best. Parameters that every trial has, the most important "
-        "first.",
+        f"Each line is a complete trial, the bold one the best. Of parameters come {order}{absent}.",
         tuple(placed),
         tuple(lines),
         width=2 * _MARGIN + len(axes) * _AXIS_GAP,
