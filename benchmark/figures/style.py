@@ -32,6 +32,8 @@ WIDTH = 8.0
 DPI = 200
 TITLE = 12.0
 """Points of the heading, in bold."""
+TITLE_LINE = 1.4 * TITLE / 72
+"""Inches of a line of the heading."""
 TITLE_CHARACTERS_PER_INCH = 9.5
 """Of average letters; a line of capitals would be wider."""
 SMALL = 9.0
@@ -130,14 +132,18 @@ def settings() -> Iterator[None]:
 def new_figure(title: str, subject: str, *, height: float, width: float = WIDTH) -> Iterator[Figure]:
     """An empty figure of `width` x `height` inches, to be drawn on inside the `with`.
 
-    Its heading is `title`, what is seen, and `subject`, what was studied, shortened where it is too long for the line.
-    At the end everything has found its place and stays there: files of different resolution have one layout.
+    Its heading is `title`, what is seen, and `subject`, what was studied: on a line of its own, which makes the figure
+    so much higher, where one line has no room for both, and shortened where that is too long as well. At the end
+    everything has found its place and stays there: files of different resolution have one layout.
     """
-    room = int(width * TITLE_CHARACTERS_PER_INCH) - len(title) - 2
+    room = int(width * TITLE_CHARACTERS_PER_INCH)
+    heading = f"{title}: {' '.join(subject.split())}"
+    if len(heading) > room:
+        heading, height = f"{title}:\n{shown(subject, room)}", height + TITLE_LINE
     with settings():
         figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
-        figure.suptitle(f"{title}: {shown(subject, room)}", x=0.01, ha="left", fontsize=TITLE, fontweight="bold")
+        figure.suptitle(heading, x=0.01, ha="left", fontsize=TITLE, fontweight="bold")
         yield figure
         figure.draw_without_rendering()
         figure.set_layout_engine("none")

@@ -35,6 +35,20 @@ def test_heading_says_what_and_of_what_on_a_white_ground() -> None:
     assert figure.get_figwidth() * figure.dpi <= 1600
 
 
+def test_a_subject_that_the_line_has_no_room_for_has_its_own() -> None:
+    subject = "log linear pooling of all, cifar10-cpu"
+    panels = {"yticks": [0, 1]}
+    with new_figure("Accuracy at each confidence", subject, height=2.0, width=6.8) as figure:
+        axes = figure.subplots(subplot_kw=panels)
+    with new_figure("Accuracy at each confidence", "pets", height=2.0, width=6.8) as short:
+        of_short = short.subplots(subplot_kw=panels)
+    assert heading(figure) == f"Accuracy at each confidence:\n{subject}"
+    assert heading(short) == "Accuracy at each confidence: pets"
+    assert_nothing_is_cut_off(figure)
+    # The panel is no smaller for it.
+    assert axes.bbox.height == pytest.approx(of_short.bbox.height, abs=4)
+
+
 def test_long_subject_is_shortened_to_fit() -> None:
     with new_figure("Something", "study of " * 20 + "the end", height=2.0, width=5.0) as figure:
         figure.subplots()
