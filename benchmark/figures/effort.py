@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmark.columns import significant
-from benchmark.figures.style import SMALL, Look, add_legend, look, new_figure, shown, unit_of
+from benchmark.figures.style import SMALL, Look, add_legend, grey_look, new_figure, shown, unit_of
 from benchmark.records import TrialRecord, TrialState
 
 LOOKS: Mapping[TrialState, Look] = MappingProxyType(
     {
-        TrialState.COMPLETE: look(0),
-        TrialState.PRUNED: look(2),
-        TrialState.FAILED: look(1),
-        TrialState.RUNNING: look(3),
+        TrialState.COMPLETE: grey_look(0),
+        TrialState.PRUNED: grey_look(1),
+        TrialState.FAILED: grey_look(2),
+        TrialState.RUNNING: grey_look(3),
     }
 )
-"""In the order of the bars."""
+"""In the order of the bars; no colours, which are those of families."""
 
 
 def search_effort(trials: Sequence[TrialRecord], *, subject: str) -> Figure:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ SPLIT_NAMES: Mapping[Split, str] = MappingProxyType(
 
 _UNITS = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_GREYS = ("#595959", "#A6A6A6", "#262626", "#D0D0D0")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 _HATCHES = ("", "////", "....", "xxxx")
@@ -109,6 +110,11 @@ def look(index: int) -> Look:
         _LINES[index % len(_LINES)],
         _HATCHES[index % len(_HATCHES)],
     )
+
+
+def grey_look(index: int) -> Look:
+    """The look of something that is no series, as one of up to four states of trials: no series has its colour."""
+    return replace(look(index), color=_GREYS[index])
 
 
 def looks_of(names: Iterable[str]) -> dict[str, Look]:

@@ -5,10 +5,12 @@ from functools import cache
 import pytest
 from drawn import TRICKY, TRICKY_SHOWN, assert_nothing_is_cut_off, heading, legend
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from searched import trial
 
 from benchmark.figures import search_effort
+from benchmark.figures.style import look
 from benchmark.records import TrialRecord, TrialState
 
 TRIALS = [
@@ -63,6 +65,11 @@ def test_states_are_told_apart_without_colour() -> None:
     looks = [(bars[0].get_hatch(), bars[0].get_facecolor()) for bars in numbers.containers]
     assert len(looks) == 4
     assert len({hatch for hatch, _ in looks}) == len({color for _, color in looks}) == 4
+
+
+def test_no_state_has_the_colour_of_a_family() -> None:
+    _, numbers, _ = drawn()
+    assert not {bars[0].get_facecolor() for bars in numbers.containers} & {to_rgba(look(n).color) for n in range(7)}
 
 
 def test_a_state_looks_alike_whatever_others_there_are() -> None:

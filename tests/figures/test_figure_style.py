@@ -9,7 +9,7 @@ from drawn import TRICKY, TRICKY_SHOWN, assert_nothing_is_cut_off, heading
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
-from benchmark.figures.style import add_legend, look, new_figure, shown
+from benchmark.figures.style import add_legend, grey_look, look, new_figure, shown
 
 
 def test_looks_differ_without_colour_and_with() -> None:
@@ -17,6 +17,12 @@ def test_looks_differ_without_colour_and_with() -> None:
     assert len({(look(index).color, look(index).marker) for index in range(56)}) == 56
     assert len({str(look(index).line) for index in range(5)}) == 5
     assert look(0).hatch != look(1).hatch
+
+
+def test_greys_are_told_apart_and_are_no_colours_of_series() -> None:
+    greys = [grey_look(index) for index in range(4)]
+    assert len({one.color for one in greys}) == len({one.hatch for one in greys}) == 4
+    assert not {one.color for one in greys} & {look(index).color for index in range(7)}
 
 
 @pytest.mark.parametrize(("name", "expected"), list(zip(TRICKY, TRICKY_SHOWN, strict=True)))
