@@ -9,25 +9,30 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from benchmark.figures.error_scale import ERROR_SCALE, set_error_scale
-from benchmark.figures.style import Look, looks_of, new_figure, shown
+from benchmark.figures.style import SMALL, Look, looks_of, new_figure, shown
 from benchmark.records import FamilyImportance, ParameterImportance
 
 MOST_PARAMETERS = 3
 """Of each family, the most important first."""
+NOTE_LINE = 0.17
+"""Inches of a line below the panels."""
 
 
 def parameter_slices(families: Sequence[FamilyImportance], *, subject: str) -> Figure:
     """A point for each complete trial: its accuracy at its value of a parameter, for the most important parameters.
 
-    One row of panels for each family that has importances, its panels with one scale. `subject` is what the title says
-    was studied. Raises ValueError where no family has importances.
+    One row of panels for each family that has importances, its panels with one scale; families that have none are named
+    at the bottom with the reason. `subject` is what the title says was studied. Raises ValueError where no family has
+    importances.
     """
     drawn = [one for one in families if one.parameters]
     if not drawn:
         raise ValueError("there is nothing to draw: no family has importances")
     looks = looks_of(one.family for one in families)
     columns = max(len(one.parameters[:MOST_PARAMETERS]) for one in drawn)
-    with new_figure("Accuracy at each value", subject, height=0.6 + 2.1 * len(drawn)) as figure:
+    left_out = [f"Left out: {shown(one.family)}, {one.left_out}." for one in families if one.left_out]
+    height = 0.6 + 2.1 * len(drawn) + NOTE_LINE * len(left_out)
+    with new_figure("Accuracy at each value", subject, height=height) as figure:
         grid = figure.subplots(len(drawn), columns, sharey="row", squeeze=False)
         for row, one in zip(grid, drawn, strict=True):
             parameters = one.parameters[:MOST_PARAMETERS]
@@ -37,6 +42,8 @@ def parameter_slices(families: Sequence[FamilyImportance], *, subject: str) -> F
                 _draw_slice(axes, parameter, one.chance, looks[one.family])
             for axes in row[len(parameters) :]:
                 axes.remove()
+        if left_out:
+            figure.supxlabel("\n".join(left_out), x=0.01, ha="left", fontsize=SMALL)
         figure.supylabel(f"Validation accuracy ({ERROR_SCALE})", fontsize=10.0)
     return figure
 

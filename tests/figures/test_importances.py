@@ -98,7 +98,9 @@ def test_slices_words_and_units() -> None:
     assert [axes.get_xlabel() for axes in figure.axes] == ["sgd.lr", "batch_size", "flip", "depth"]
     assert [axes.get_ylabel() for axes in figure.axes] == ["cnn", "", "", "vgg"]
     assert figure.axes[0].get_title("left") == "explains 60 % (chance: 30 %)"
+    assert figure.get_supxlabel() == "Left out: resnet, fewer than 10 complete trials."
     assert_nothing_is_cut_off(figure)
+    assert parameter_slices([CNN, VGG], subject="pets").get_supxlabel() == ""
 
 
 def test_every_trial_stands_at_its_value() -> None:
