@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from benchmark.figures import disagreement_map
+from benchmark.figures.heat_map import NO_VALUE
 from benchmark.figures.style import shown
 
 SHARES = np.array([[0.0, 0.1, 0.25], [0.1, 0.0, 0.155], [0.25, 0.155, 0.0]])
@@ -54,6 +55,35 @@ def test_cells_are_percents_from_zero_to_the_largest() -> None:
     # The first member is at the top.
     assert axes.get_ylim() == (3, 0)
     assert axes.get_aspect() == 1
+
+
+def test_a_member_that_meets_itself_is_grey() -> None:
+    _, axes, _ = draw_shares()
+    colors = cells(axes).to_rgba(np.ma.asarray(cells(axes).get_array()))
+    is_grey = (colors[..., :3] == to_rgb(NO_VALUE)).all(axis=-1)
+    assert is_grey.tolist() == np.eye(3, dtype=bool).tolist()
+
+
+def test_one_odd_member_does_not_make_the_others_pale() -> None:
+    shares = np.full((6, 6), 0.1)
+    shares[5] = shares[:, 5] = 0.6
+    np.fill_diagonal(shares, 0)
+    figure, axes, bar = draw(shares)
+    # Twice the median of all pairs.
+    assert cells(axes).get_clim() == (0, pytest.approx(20))
+    assert bar.get_ylabel() == "Disagreement (% of validation rows; darkest: 20.0 or more)"
+    assert {text.get_text() for text in axes.texts} == {"10.0", "60.0"}
+    colors = cells(axes).to_rgba(np.ma.asarray(cells(axes).get_array()))
+    assert colors[0, 5].tolist() == cells(axes).to_rgba(np.array([20.0]))[0].tolist()
+    assert_nothing_is_cut_off(figure)
+
+
+def test_pairs_that_mostly_agree_entirely_have_a_scale() -> None:
+    shares = np.zeros((5, 5))
+    shares[0, 1] = shares[1, 0] = 0.3
+    _, axes, bar = draw(shares)
+    assert cells(axes).get_clim() == (0, 30)
+    assert "or more" not in bar.get_ylabel()
 
 
 def test_numbers_stand_in_their_cells_but_on_the_diagonal() -> None:
