@@ -17,6 +17,8 @@ from benchmark.records import TrialRecord, TrialState
 BEST = "best so far"
 MARKS: Mapping[TrialState, tuple[str, float]] = {TrialState.PRUNED: ("|", 0.02), TrialState.FAILED: ("x", 0.05)}
 """Marker of trials without a score, and its height as a share of the panel's."""
+SIGNS: Mapping[TrialState, str] = {TrialState.PRUNED: "|", TrialState.FAILED: "×"}
+"""The same markers in words."""
 
 
 def search_progress(trials: Sequence[TrialRecord], *, subject: str) -> Figure:
@@ -40,7 +42,7 @@ def search_progress(trials: Sequence[TrialRecord], *, subject: str) -> Figure:
         _draw_panel(by_trials, range(1, len(ended) + 1), ended, looks)
         lines = _draw_panel(by_time, [end / unit for end in ends], ended, looks)
         by_trials.xaxis.set_major_locator(MaxNLocator(integer=True, steps=(1, 2, 5, 10)))
-        by_trials.set(xlabel="Trials ended", ylabel=f"Validation accuracy ({ERROR_SCALE})")
+        by_trials.set(xlabel=f"Trials ended{_foot(ended)}", ylabel=f"Validation accuracy ({ERROR_SCALE})")
         by_time.set_xlabel(f"Time since the first trial began ({sign})")
         add_legend(figure, list(lines.values()), [shown(name) for name in lines])
     return figure
@@ -56,6 +58,12 @@ def in_order_of_end(trials: Sequence[TrialRecord]) -> tuple[list[float], list[Tr
         if first is not None and trial.state is not TrialState.RUNNING
     )
     return [end for end, _, _ in ended], [trial for _, _, trial in ended]
+
+
+def _foot(trials: Sequence[TrialRecord]) -> str:
+    """A line on the trials without a score; empty where there are none."""
+    found = [f"{state} ({sign})" for state, sign in SIGNS.items() if any(trial.state is state for trial in trials)]
+    return f"\nAt the foot: {' and '.join(found)}" if found else ""
 
 
 def _draw_panel(

@@ -42,11 +42,16 @@ def percents(*pairs: tuple[float, float]) -> list[tuple[float, object]]:
 def test_words_and_units() -> None:
     figure, by_trials, by_time = draw_search()
     assert heading(figure) == "Search progress: pets"
-    assert by_trials.get_xlabel() == "Trials ended"
+    assert by_trials.get_xlabel() == "Trials ended\nAt the foot: pruned (|) and failed (×)"
     assert by_trials.get_ylabel() == "Validation accuracy (%, log scale of errors)"
     assert by_time.get_xlabel() == "Time since the first trial began (s)"
     assert legend(figure) == ["best so far", "cnn", "vgg", "pruned", "failed"]
     assert_nothing_is_cut_off(figure)
+
+
+def test_only_marks_that_there_are_are_explained() -> None:
+    assert draw(SEARCH[:2])[1].get_xlabel() == "Trials ended"
+    assert draw(SEARCH[:3])[1].get_xlabel() == "Trials ended\nAt the foot: pruned (|)"
 
 
 def test_best_so_far_rises_in_steps_and_goes_on_to_the_end() -> None:
