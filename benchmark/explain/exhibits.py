@@ -10,6 +10,7 @@ from benchmark.explain.choosing import ShownImages
 from benchmark.explain.maps import Explanation
 from benchmark.figures.evidence import Exhibit
 from benchmark.inference import LoadedEntrant, LoadedModel
+from benchmark.preflight import plural
 
 MEMBERS_SHOWN = 3
 
@@ -41,13 +42,13 @@ def exhibits_of(
 ) -> tuple[list[Exhibit], list[str]]:
     """For each image (N) what to show and say of it, and the headings of the maps; `classes` (K,) are names.
 
-    An ensemble's map comes first, then those of the 3 members that vote most.
+    An ensemble's map comes first, then those of the 3 members that vote most; its heading says how many are not shown.
     """
     members = _members_shown(explanation)
     headings = [_heading(explanation, loaded, member) for member in members]
     heats = explanation.member_heats[members]
     if len(loaded.members) > 1:
-        headings.insert(0, f"ensemble\nof {len(loaded.members)} members")
+        headings.insert(0, _heading_of_all(loaded, members))
         heats = np.concatenate([explanation.heat[None], heats])
     exhibits = [
         Exhibit(_lines(explanation, images, row, classes), images.pixels[row], heats[:, row])
@@ -59,6 +60,15 @@ def exhibits_of(
 def _members_shown(explanation: Explanation) -> list[int]:
     by_votes = np.argsort(-np.array(explanation.votes), kind="stable")
     return [int(member) for member in by_votes[:MEMBERS_SHOWN] if explanation.votes[member] > 0]
+
+
+def _heading_of_all(loaded: LoadedEntrant, shown: Sequence[int]) -> str:
+    if len(shown) == len(loaded.members):
+        return f"ensemble\nof {len(shown)} members"
+    lines = [f"ensemble of {len(loaded.members)},", f"{plural(len(shown), 'member')} shown"]
+    if _has_votes(loaded):
+        lines.append(f"{100 * sum(loaded.votes[member] for member in shown):.0f} % of the vote")
+    return "\n".join(lines)
 
 
 def _heading(explanation: Explanation, loaded: LoadedEntrant, member: int) -> str:

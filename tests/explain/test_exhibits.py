@@ -48,7 +48,7 @@ def show(given: Explanation, of: LoadedEntrant, labels: tuple[int | None, ...] =
 def test_the_ensemble_then_the_three_members_that_vote_most() -> None:
     exhibits, headings = show(explanation(), loaded(5))
     assert headings == [
-        "ensemble\nof 5 members",
+        "ensemble of 5,\n3 members shown\n90 % of the vote",
         "trial 13, 40 %\ncnn\nfrom a 7 x 5 map",
         "trial 11, 30 %\ncnn\nfrom a 8 x 8 map",
         "trial 14, 20 %\ncnn\nfrom a 2 x 2 map",
@@ -60,12 +60,26 @@ def test_the_ensemble_then_the_three_members_that_vote_most() -> None:
 def test_members_without_a_map_are_not_shown() -> None:
     votes = (0.0, 0.5, 0.0, 0.5, 0.0)
     _, headings = show(explanation(votes=votes), loaded(5))
+    # Of the vote of all: those without a map have the rest.
+    assert headings[0] == "ensemble of 5,\n2 members shown\n70 % of the vote"
     assert [heading.split(",")[0] for heading in headings[1:]] == ["trial 11", "trial 13"]
 
 
 def test_a_method_without_votes_tells_none() -> None:
     _, headings = show(explanation(), loaded(5, voting=False))
-    assert headings[1] == "trial 13\ncnn\nfrom a 7 x 5 map"
+    assert headings[:2] == ["ensemble of 5,\n3 members shown", "trial 13\ncnn\nfrom a 7 x 5 map"]
+
+
+def test_an_ensemble_whose_members_are_all_shown_says_how_many_they_are() -> None:
+    three = explanation(
+        member_heats=np.ones((3, 2, 4, 4), np.float32),
+        map_sizes=np.array([[4, 4]] * 3),
+        layers=("a", "b", "c"),
+        votes=(0.5, 0.3, 0.2),
+    )
+    _, headings = show(three, loaded(3))
+    assert headings[0] == "ensemble\nof 3 members"
+    assert len(headings) == 4
 
 
 def test_members_left_out_and_votes_are_told() -> None:
