@@ -27,6 +27,8 @@ MOST_MODELS = 20
 MOST_ERRORS = 2
 """Models that err more than so many times as often as the best one are not asked: they blur what the others know."""
 LISTED = 5
+SUSPECT_COLUMNS = ("split", "row", "label", "suggested", "probability", "label_probability", "agreement")
+"""Of a table of suspect labels."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,20 @@ def to_csv(check: LabelCheck, classes: Sequence[str]) -> str:
     """Every suspect label as a line, the most suspicious first; probabilities and agreement are shares in [0, 1]."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["split", "row", "label", "suggested", "probability", "label_probability", "agreement"])
+    writer.writerow(SUSPECT_COLUMNS)
+    writer.writerows(in_rows(check, classes))
+    return text.getvalue()
+
+
+def in_rows(check: LabelCheck, classes: Sequence[str]) -> Iterator[tuple[str | int | float, ...]]:
+    """Every suspect label under SUSPECT_COLUMNS, the most suspicious first."""
     for one in check.suspects:
         names = classes[one.place.label], classes[one.suggested]
-        writer.writerow([one.place.split, one.place.row, *names, one.probability, one.label_probability, one.agreement])
-    return text.getvalue()
+        yield (
+            str(one.place.split),
+            one.place.row,
+            *names,
+            one.probability,
+            one.label_probability,
+            one.agreement,
+        )

@@ -15,10 +15,13 @@ from trained_study import train_study
 
 import benchmark
 from benchmark.columns import COLUMNS
-from benchmark.errors import UnknownNameError
+from benchmark.errors import BenchError, UnknownNameError
+from benchmark.label_check import check_labels
 from benchmark.leaderboard import to_json
+from benchmark.metrics import predicted
 from benchmark.records import Split
-from benchmark.study import leaderboard_of
+from benchmark.study import find_entrant, leaderboard_of
+from benchmark.study_data import load_study_images
 
 TOUR = Path(__file__).parents[1] / "studies" / "tour.ipynb"
 PNG = b"\x89PNG"
@@ -79,6 +82,65 @@ def test_mistakes_are_frames_and_pictures(study: benchmark.Study) -> None:
     assert len(found.pairs) == 3
     assert found.pairs["count"].is_monotonic_decreasing
     assert isinstance(found.most_confident(), Image.Image)
+
+
+def test_mistakes_of_an_ensemble_stand_beside_those_of_the_best_single_model(study: benchmark.Study) -> None:
+    study.ensemble(top=3, methods=("soft_voting",))
+    (ensemble,) = study.store.ensembles()
+    single = find_entrant(study.store, "best")
+    found = study.mistakes(ensemble.name, count=500)
+    labels = study.store.labels(Split.TEST)
+    is_right, was_right = (predicted(one.test.log_probs) == labels for one in (ensemble, single))
+    by_outcome = {name: set(rows["row"]) for name, rows in found.repairs.groupby("outcome")}
+    repaired, broken = (set(np.flatnonzero(rows)) for rows in (is_right & ~was_right, was_right & ~is_right))
+    assert repaired
+    assert by_outcome.get("repaired", set()) == repaired
+    assert by_outcome.get("broken", set()) == broken
+    assert found.by_class[["repaired", "broken"]].sum().tolist() == [len(repaired), len(broken)]
+    assert isinstance(found.repaired_and_broken(), Image.Image)
+    assert {one.test.digest[:16] for one in (ensemble, single)} <= set(study.store.fact("test_scored"))
+
+
+def test_mistakes_stand_beside_whoever_is_named(study: benchmark.Study) -> None:
+    beside = study.mistakes("1", "2", count=3).found.beside
+    assert beside is not None
+    assert beside.answers.name == find_entrant(study.store, "2").name
+    alone = study.mistakes("1")
+    assert alone.repairs.empty
+    assert alone.repaired_and_broken() is None
+    with pytest.raises(BenchError, match="no mistakes that it does not make itself"):
+        study.mistakes("1", "1")
+
+
+def test_suspect_labels_are_those_of_the_command(study: benchmark.Study) -> None:
+    images = load_study_images(study.store, None, lambda _: None)
+    check = check_labels(study.store, images.dataset)
+    found = study.suspects()
+    assert len(found) == len(check.suspects) > 0
+    assert list(found["row"]) == [one.place.row for one in check.suspects]
+    assert list(found["split"]) == [one.place.split for one in check.suspects]
+    assert list(found["agreement"]) == [one.agreement for one in check.suspects]
+
+
+def test_stored_networks_are_evaluated_again(trained: benchmark.Study) -> None:
+    found = trained.evaluate("0", images=40, device="cpu")
+    assert list(found.index) == [find_entrant(trained.store, "0").name]
+    assert found["rows"].tolist() == [40]
+    np.testing.assert_allclose(found["accuracy"], found["stored_accuracy"])
+    assert len(trained.evaluate(images=5, device="cpu")) == len(
+        {find_entrant(trained.store, name).name for name in ("recommended", "best")}
+    )
+
+
+def test_accuracies_under_corruption_are_a_frame_and_on_the_leaderboard(trained: benchmark.Study) -> None:
+    found = trained.corruptions(images=10, device="cpu")
+    best = find_entrant(trained.store, "best").name
+    assert best in found.columns
+    assert found.index.names == ["corruption", "severity"]
+    assert len(found) == 15 * 5
+    assert found.to_numpy().min() >= 0
+    board = trained.leaderboard().frame.set_index("name")
+    assert board.loc[best, "corruption_accuracy"] == pytest.approx(found[best].mean())
 
 
 def test_a_curve_is_a_frame_of_its_reports(trained: benchmark.Study) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -12,11 +12,6 @@ from benchmark.cli.app import app
 from benchmark.cli.options import DataFolder, Root, Storage, StudyToRead, split_of
 from benchmark.cli.output import teller
 from benchmark.cli.studies import open_named
-from benchmark.errors import BenchError
-
-if TYPE_CHECKING:
-    from benchmark.records import Entrant
-    from benchmark.store import StudyStore
 
 
 @app.command()
@@ -42,7 +37,7 @@ def mistakes(
 
     Example: bench mistakes cifar10-cpu --against best
     """
-    from benchmark.mistakes import draw, mistakes_of, to_json, to_rich, to_sentences
+    from benchmark.mistakes import draw, mistakes_of, other_of, to_json, to_rich, to_sentences
     from benchmark.records import Split
     from benchmark.study import find_entrant, note_scored
     from benchmark.study_data import load_study_images
@@ -53,7 +48,7 @@ def mistakes(
     part = split_of(split)
     store = open_named(study, root, storage, console, to_read=True)
     chosen = find_entrant(store, entrant)
-    other = _other(store, chosen, against)
+    other = other_of(chosen, against, lambda name: find_entrant(store, name))
     images = load_study_images(store, data, say)
     found = mistakes_of(chosen, other, images, split=part, count=count)
     looked_at = [chosen] if other is None else [chosen, other]
@@ -70,15 +65,3 @@ def mistakes(
     for sentence in to_sentences(found):
         say(sentence)
     say(f"written into {paths[0].parent}: {', '.join(path.name for path in paths)}")
-
-
-def _other(store: StudyStore, entrant: Entrant, against: str | None) -> Entrant | None:
-    """What to set beside an entrant. Raises BenchError where that is itself."""
-    from benchmark.study import find_entrant
-
-    if against is None:
-        return None if entrant.is_single else find_entrant(store, "best")
-    other = find_entrant(store, against)
-    if other.name == entrant.name:
-        raise BenchError(f"{entrant.name} has no mistakes that it does not make itself; name another with --against")
-    return other

@@ -17,7 +17,7 @@ from benchmark.mistakes.finding import (
 )
 from benchmark.mistakes.pictures import draw, mistakes_picture, pairs_picture, repairs_picture
 from benchmark.mistakes.rendering import to_json, to_rich, to_sentences
-from benchmark.mistakes.summary import Beside, EntrantMistakes, Said, beside, mistakes_of
+from benchmark.mistakes.summary import Beside, EntrantMistakes, Said, beside, mistakes_of, other_of
 
 __all__ = [
     "Beside",
@@ -35,6 +35,7 @@ __all__ = [
     "mistakes_of",
     "mistakes_picture",
     "most_confused",
+    "other_of",
     "pairs_picture",
     "repairs_picture",
     "to_json",

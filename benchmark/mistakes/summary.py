@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.confidences import Confidences
+from benchmark.errors import BenchError
 from benchmark.metrics import ClassScores, class_scores, confidence, confusion_matrix, predicted
 from benchmark.mistakes.finding import (
     ConfusedPair,
@@ -109,6 +111,19 @@ def mistakes_of(
         confident_mistakes(said.log_probs, labels, count, said.temperature),
         None if other is None else beside(said, _said(other, data, split), labels, count),
     )
+
+
+def other_of(entrant: Entrant, against: str | None, find: Callable[[str], Entrant]) -> Entrant | None:
+    """What to set beside an entrant: the one that is named, else the best single model; nothing beside a single one.
+
+    `find` is by name. Raises BenchError where the entrant itself is named.
+    """
+    if against is None:
+        return None if entrant.is_single else find("best")
+    other = find(against)
+    if other.name == entrant.name:
+        raise BenchError(f"{entrant.name} has no mistakes that it does not make itself; name another with --against")
+    return other
 
 
 def beside(one: Said, other: Said, labels: NDArray[np.int64], count: int) -> Beside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +12,38 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from benchmark.confirmation import ConfirmSpec
+from benchmark.corruptions import SEVERITIES
 from benchmark.definition import check_study_name, load_study
 from benchmark.ensemble import EnsembleSpec
+from benchmark.evaluation import (
+    CPU_ROWS,
+    USUAL_ENTRANTS,
+    load_entrants,
+    predict_again,
+    predict_corrupted,
+    report_corruptions,
+    spread_rows,
+)
 from benchmark.explain import ShownImages, exhibits_of, explain, telling_rows
 from benchmark.figures import evidence_figure, trial_curves
 from benchmark.importance import importances
-from benchmark.inference import load_entrant, load_study_data
+from benchmark.inference import StudyData, load_entrant, load_study_data
+from benchmark.label_check import SUSPECT_COLUMNS, check_labels, in_rows
 from benchmark.leaderboard import draw, write, write_index
 from benchmark.local import search_here
-from benchmark.mistakes import mistakes_of
+from benchmark.mistakes import mistakes_of, other_of
 from benchmark.notebook.data import Data
 from benchmark.notebook.views import Board, Mistakes, Picture
 from benchmark.records import Split
 from benchmark.report import make_report, write_report
+from benchmark.robustness import MadeImages, note_accuracies
 from benchmark.store import StudyLocation, StudyStore, open_study
 from benchmark.study import (
     ensembles_of,
     find_entrant,
     leaderboard_of,
     note_command,
+    note_scored,
     open_for_search,
     open_to_confirm,
     set_total,
@@ -143,11 +157,60 @@ class Study:
         ]
         return pd.DataFrame(found, columns=["family", "parameter", "share", "chance"])
 
-    def mistakes(self, entrant: str = "recommended", *, split: str = "test", count: int = 12) -> Mistakes:
-        """What an entrant gets wrong, with images. See bench mistakes."""
-        store, images = self.store, self._images()
-        found = mistakes_of(find_entrant(store, entrant), None, images, split=Split(split), count=count)
+    def mistakes(
+        self, entrant: str = "recommended", against: str | None = None, *, split: str = "test", count: int = 12
+    ) -> Mistakes:
+        """What an entrant gets wrong, with images, and what it repairs beside another. See bench mistakes.
+
+        The other one is by default the best single model, where the entrant is an ensemble.
+        """
+        store, images, part = self.store, self._images(), Split(split)
+        chosen = find_entrant(store, entrant)
+        other = other_of(chosen, against, partial(find_entrant, store))
+        found = mistakes_of(chosen, other, images, split=part, count=count)
+        if part is Split.TEST:
+            note_scored(store, [one.test for one in (chosen, other) if one is not None])
         return Mistakes(found, images)
+
+    def suspects(self) -> pd.DataFrame:
+        """Labels of validation and test that the study's models contradict, the most suspicious first.
+
+        Rows are numbers in the published part; probabilities and agreement are shares. See bench data show --study.
+        """
+        dataset = self._images().dataset
+        rows = in_rows(check_labels(self.store, dataset), dataset.classes)
+        return pd.DataFrame(rows, columns=list(SUSPECT_COLUMNS))
+
+    def evaluate(self, *entrants: str, images: int | None = None, device: str = "auto") -> pd.DataFrame:
+        """What stored networks say of test images now, beside what is stored; a row per entrant. See bench evaluate.
+
+        Without names: the recommended entrant and the best single model. On a CPU of 2,000 images, if not told.
+        """
+        store = self.store
+        data = load_study_data(store, device, self._data, self._say)
+        loaded = load_entrants(store, entrants or USUAL_ENTRANTS, data)
+        found = predict_again(loaded, data, self._rows(data, images), lambda _: None)
+        return pd.DataFrame([vars(one) for one in found]).set_index("entrant")
+
+    def corruptions(
+        self, *entrants: str, images: int | None = None, seed: int = 0, device: str = "auto"
+    ) -> pd.DataFrame:
+        """Accuracy of entrants on corrupted test images, a row per corruption and severity, a column per entrant.
+
+        The leaderboard has their means from then on. See bench evaluate --corruptions, which also writes a page.
+        """
+        store = self.store
+        data = load_study_data(store, device, self._data, self._say)
+        made = MadeImages(data.dataset.test, self._rows(data, images), seed)
+        loaded = load_entrants(store, [*(entrants or USUAL_ENTRANTS), "best"], data)
+        answers = predict_corrupted(loaded, data, made, lambda _: None)
+        said = f"Study({self.name!r}).corruptions({', '.join(map(repr, entrants))})"
+        report = report_corruptions(store, loaded, data, made, answers, said)
+        if store.is_writable:
+            note_command(store, said)
+            note_accuracies(store, [one.entrant for one in loaded], report)
+        places = pd.MultiIndex.from_product([report.corruptions, SEVERITIES], names=["corruption", "severity"])
+        return pd.DataFrame({one.entrant: one.accuracy.ravel() for one in report.scores}, index=places)
 
     def explain(
         self,
@@ -189,6 +252,12 @@ class Study:
     @property
     def _results(self) -> Path:
         return self._location.root / "results"
+
+    @staticmethod
+    def _rows(data: StudyData, images: int | None) -> NDArray[np.int64]:
+        """The test images to ask about, evenly spread."""
+        rows = len(data.dataset.test)
+        return spread_rows(rows, images or (CPU_ROWS if data.on_device.where.device.type == "cpu" else rows))
 
     def _images(self) -> StudyImages:
         return load_study_images(self.store, self._data, self._say)

@@ -11,7 +11,7 @@ import pandas as pd
 from benchmark.columns import COLUMNS, Section, columns_of
 from benchmark.figures.style import settings
 from benchmark.leaderboard import Leaderboard, figure_of, pictures_of
-from benchmark.mistakes import EntrantMistakes, mistakes_picture, pairs_picture
+from benchmark.mistakes import EntrantMistakes, mistakes_picture, pairs_picture, repairs_picture
 from benchmark.study_data import StudyImages
 
 if TYPE_CHECKING:
@@ -73,16 +73,21 @@ class Board:
 
 @dataclass(frozen=True, eq=False)
 class Mistakes:
-    """What an entrant gets wrong: tables as data frames, and pictures of the images."""
+    """What an entrant gets wrong, alone and beside another: tables as data frames, and pictures of the images."""
 
     found: EntrantMistakes
     images: StudyImages
 
     @property
     def by_class(self) -> pd.DataFrame:
-        """Precision, recall and F1 in [0, 1], and the number of images, a row per class."""
-        scores = self.found.scores
+        """Precision, recall and F1 in [0, 1], and numbers of images, a row per class.
+
+        Beside another entrant also how many of its mistakes are repaired, and how many are made instead.
+        """
+        scores, beside = self.found.scores, self.found.beside
         columns = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1, "images": scores.support}
+        if beside is not None:
+            columns |= {"repaired": beside.repairs.by_class.repaired, "broken": beside.repairs.by_class.broken}
         return pd.DataFrame(columns, index=pd.Index(self.found.classes, name="class"))
 
     @property
@@ -98,6 +103,21 @@ class Mistakes:
         rows = [(classes[one.label], classes[one.predicted], one.count, one.share) for one in self.found.pairs]
         return pd.DataFrame(rows, columns=["label", "predicted", "count", "share"])
 
+    @property
+    def repairs(self) -> pd.DataFrame:
+        """Mistakes of the other that are repaired, and those that are made instead: at most `count` of either.
+
+        Rows are numbers in the published part, confidences those of whoever is wrong, after temperature.
+        """
+        found, beside = self.found, self.found.beside
+        outcomes = () if beside is None else (("repaired", beside.repaired), ("broken", beside.broken))
+        rows = [
+            (outcome, found.numbers[one.row], found.classes[one.label], found.classes[one.predicted], one.confidence)
+            for outcome, mistakes in outcomes
+            for one in mistakes
+        ]
+        return pd.DataFrame(rows, columns=["outcome", "row", "label", "predicted", "confidence"])
+
     def most_confident(self) -> Image | None:
         """The most confident mistakes as one picture; None where there is none."""
         return mistakes_picture(self.found, self.images)
@@ -105,6 +125,10 @@ class Mistakes:
     def confused_pairs(self) -> Image | None:
         """Examples of the most confused pairs as one picture; None where there is none."""
         return pairs_picture(self.found, self.images)
+
+    def repaired_and_broken(self) -> Image | None:
+        """What is repaired beside the other and what is broken, as one picture; None where there is neither."""
+        return repairs_picture(self.found, self.images)
 
     def _repr_html_(self) -> str:
         html: str = self.by_class.to_html(float_format=lambda share: f"{share:.3f}")
