@@ -49,9 +49,9 @@ class FileKeeper:
 
         Returns the study's trials as they were found.
         """
-        rows = self._store.files.rows()
-        # Read after the files: a trial that is not known by now had no files then.
+        # Read before the files: a trial that is known to have ended by then has said which of its files are whole.
         trials = self._store.trials()
+        rows = self._store.files.rows()
         by_number = {trial.number: trial for trial in trials}
         best = set(best_trials(trials, self._spec.keep_weights))
         gone = [

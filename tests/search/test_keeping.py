@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
@@ -14,7 +16,7 @@ from filled_study import choose_family, spec
 from benchmark.artifacts import Artifacts, Place, beside_database
 from benchmark.records import Cost, Predictions, Split
 from benchmark.search.keeping import FileKeeper, best_trials
-from benchmark.store import Claim, FileRow, StudyLocation, StudyStore, create_study
+from benchmark.store import Claim, StudyLocation, StudyStore, create_study
 
 HALVES = np.log(np.full((3, 2), 0.5, np.float32))
 BOTH = (Predictions(Split.VAL, HALVES), Predictions(Split.TEST, HALVES))
@@ -199,20 +201,48 @@ def test_a_crash_before_a_file_is_whole_leaves_a_row_by_which_it_is_removed(shel
     assert shelf.files == shelf.known == set()
 
 
-def test_a_trial_that_began_while_tidying_keeps_its_files(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its rows came after those that are looked at."""
-    rows = shelf.store.files.rows
-    began: list[int] = []
+def between_readings(shelf: Shelf, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:
+    """Tidy, while something happens between the reading of trials and that of files, whichever comes first."""
+    readings: list[str] = []
 
-    def then_begin() -> list[FileRow]:
-        found = rows()
-        began.append(shelf.begin().number)
-        return found
+    def then_happens(reader: Any, name: str) -> None:
+        read = getattr(reader, name)
 
-    monkeypatch.setattr(shelf.store.files, "rows", then_begin)
+        def reading() -> Any:
+            found = read()
+            readings.append(name)
+            if len(readings) == 1:
+                happens()
+            return found
+
+        monkeypatch.setattr(reader, name, reading)
+
+    then_happens(shelf.store, "trials")
+    then_happens(shelf.store.files, "rows")
     shelf.keeper.tidy()
     monkeypatch.undo()
-    assert shelf.files == shelf.known == weights(*began) | checkpoints(began[0], 0, 1)
+    assert sorted(set(readings)) == ["rows", "trials"]
+
+
+def test_a_trial_that_began_while_tidying_keeps_its_files(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    between_readings(shelf, monkeypatch, shelf.begin)
+    assert shelf.files == shelf.known == weights(0) | checkpoints(0, 0, 1)
+
+
+def test_a_trial_that_completed_while_tidying_keeps_its_weights(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = shelf.store.queue.claim(100, prepare)
+    assert isinstance(claim, Claim)
+    name, _ = shelf.keeper.announce(claim.trial.number)
+
+    def complete() -> None:
+        shelf.store.files.set_whole(shelf.artifacts.write(name, b"weights"))
+        assert shelf.store.queue.complete(claim.trial, 0.5, BOTH, {"cost": Cost(1, 2, 0.1, 0.1)})
+
+    between_readings(shelf, monkeypatch, complete)
+    assert shelf.files == weights(0)
+    assert weights(0) <= shelf.known
+    shelf.keeper.tidy()
+    assert shelf.files == shelf.known == weights(0)
 
 
 def test_without_checkpoints_only_weights_are_announced(tmp_path: Path) -> None:
