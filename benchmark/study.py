@@ -5,6 +5,7 @@ Joins what other modules do; trains nothing and prints nothing.
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,9 @@ def _settle(store: StudyStore, spec: StudySpec, facts: Mapping[str, Any]) -> Non
     """See that the stored facts are these, and store what is missing of them. Raises BenchError."""
     with store.exclusive():
         _refuse_changes(spec.name, store, facts)
+        if store.fact("definition") is None and store.fact("id") is None:
+            # First, since by its definition a study is no longer new.
+            store.set_fact("id", uuid.uuid4().hex[:12])
         for key, value in facts.items():
             if store.fact(key) is None:
                 store.set_fact(key, value)
@@ -164,16 +168,25 @@ def place_of_files(store: StudyStore, artifacts: str | None = None) -> Place:
     location = store.location
     if artifacts is not None:
         # Before trials are trained whose files nobody would keep.
-        Artifacts(place_at(artifacts, location.key)).try_out()
+        Artifacts(place_at(artifacts, _shelf(store))).try_out()
         # Workers run in folders of their own.
         told = artifacts if artifacts.startswith("s3:") else str(Path(artifacts).absolute())
         if store.fact("artifacts") != told:
             store.set_fact("artifacts", told)
     told = store.fact("artifacts")
     if told is not None:
-        return place_at(told, location.key)
+        return place_at(told, _shelf(store))
     folder = location.folder / (location.part or "weights")
     return beside_database(folder) if location.storage is None else on_this_machine(folder)
+
+
+def _shelf(store: StudyStore) -> str:
+    """What its folder is called where studies of several databases, perhaps of one name, keep files.
+
+    Studies of earlier versions have no id: their files stay where they are.
+    """
+    told: str | None = store.fact("id")
+    return store.location.key if told is None else f"{store.location.key}-{told}"
 
 
 def weights_kept(store: StudyStore) -> int:

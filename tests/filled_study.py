@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import sqlalchemy
 
+from benchmark.artifacts import Artifacts, Place
 from benchmark.definition import StudySpec, parse_study
-from benchmark.records import Cost, Predictions, ProgressRecord, Split
+from benchmark.records import Cost, FileKind, Predictions, ProgressRecord, Split, StoredFile
 from benchmark.store import Claim, StudyLocation, StudyStore
+from benchmark.store.tables import FILES
 from benchmark.study import note_command, open_for_search
 
 DEFINITION = """\
@@ -67,6 +72,17 @@ def complete_trial(store: StudyStore, noise: int, **facts: Any) -> None:
     accuracy = (predictions[0].log_probs.argmax(axis=1) == store.labels(Split.VAL)).mean()
     known = {"cost": Cost(1000, 2000, 1.5, 0.1), "default": noise == 0, "device": "a processor"}
     assert store.queue.complete(claim.trial, float(accuracy), predictions, known | facts)
+
+
+def keep_file(store: StudyStore, place: Place, name: str, trial: int, kind: FileKind, **record: Any) -> StoredFile:
+    """A whole file of a trial that has ended, as its search left it; `record` belongs to a checkpoint."""
+    file = Artifacts(place).write(name, hashlib.sha256(f"{store} {name} {record}".encode()).digest() * 100)
+    whole = {"digest": file.digest, "bytes": file.bytes, "record": json.dumps(record) if record else None}
+    store.files.announce(trial, kind, [name], place.label)
+    with store._db.begin() as connection:
+        row = (FILES.c.study == store.location.key, FILES.c.name == name)
+        assert connection.execute(sqlalchemy.update(FILES).where(*row).values(whole)).rowcount == 1
+    return file
 
 
 def curve(reports: int) -> list[ProgressRecord]:

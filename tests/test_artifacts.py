@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import time
@@ -279,7 +280,7 @@ def test_a_search_keeps_its_weights_in_s3_and_verify_reads_them_there(s3: Any, e
     assert done.returncode == 0, done.stdout + done.stderr
     kept = names(s3)
     assert kept
-    assert all(name.startswith("deep/er/tiny/trial-") and name.endswith(".safetensors") for name in kept)
+    assert all(re.fullmatch(r"deep/er/tiny-[0-9a-f]{12}/trial-\d{5}\.safetensors", name) for name in kept)
     assert not list(tmp_path.rglob("*.safetensors"))
     whole = bench(tmp_path, "verify", "tiny")
     assert whole.returncode == 0, whole.stdout + whole.stderr

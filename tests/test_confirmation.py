@@ -245,3 +245,12 @@ def test_a_part_has_a_place_of_its_own(store: StudyStore) -> None:
     assert study.place_of_files(part).base == str(store.location.folder / "confirm")
     assert part.location.database == store.location.database
     assert replace(part.location, part="") == store.location
+
+
+def test_a_part_has_a_place_of_its_own_among_artifacts_too(store: StudyStore, tmp_path: Path) -> None:
+    shared = tmp_path / "shared"
+    place = study.place_of_files(store, str(shared))
+    part = opened(store, ConfirmSpec(top=1))
+    assert study.place_of_files(part).base == str(shared / f"tiny+confirm-{part.fact('id')}")
+    assert study.place_of_files(part) != place
+    assert part.fact("id") != store.fact("id")

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
 import sqlalchemy
-from filled_study import complete_trial, fill, spec
+from filled_study import complete_trial, fill, keep_file, spec
 
 from benchmark import study
 from benchmark.ensemble import EnsembleSpec, Limits
 from benchmark.errors import BenchError
-from benchmark.records import Predictions, Split
-from benchmark.store import StudyLocation, open_study
+from benchmark.records import FileKind, Predictions, Split
+from benchmark.search.keeping import FileKeeper
+from benchmark.store import StudyLocation, StudyStore, open_study
 from benchmark.store.tables import PREDICTIONS
+from benchmark.verify import verify
 
 
 def reopen(root: Path, **changes: str) -> None:
@@ -90,6 +93,57 @@ def test_trials_of_another_program_are_refused(tmp_path: Path) -> None:
         reopen(tmp_path)
     assert len(foreign.trials) == 2
     assert not foreign.user_attrs
+
+
+# Where files go ------------------------------------------------------------------------------------------------------
+
+
+def test_studies_of_one_name_in_two_databases_share_a_folder_for_artifacts_and_no_file(tmp_path: Path) -> None:
+    stores = [fill(tmp_path / root) for root in ("one", "other")]
+    for store, numbers in zip(stores, ((0, 1), (0, 1, 2)), strict=True):
+        place = study.place_of_files(store, str(tmp_path / "shared"))
+        for number in numbers:
+            keep_file(store, place, f"trial-{number:05d}.safetensors", number, FileKind.WEIGHTS)
+    for store in stores:
+        FileKeeper(store, study.place_of_files(store), replace(spec().search, keep_weights=2)).tidy()
+    for store in stores:
+        found = verify(store, study.place_of_files(store), keep_weights=2)
+        assert (found.damage, found.stray, found.files) == ((), (), 2)
+    assert len({study.place_of_files(store).label for store in stores}) == 2
+
+
+def test_the_id_of_a_study_is_made_once(tmp_path: Path) -> None:
+    store = fill(tmp_path)
+    told = store.fact("id")
+    assert told
+    reopen(tmp_path)
+    assert store.fact("id") == told
+
+
+def test_a_study_of_a_version_without_ids_keeps_its_place(tmp_path: Path) -> None:
+    store = fill(tmp_path / "root")
+    store.set_fact("id", None)
+    reopen(tmp_path / "root")
+    assert study.place_of_files(store, str(tmp_path / "shared")).base == str(tmp_path / "shared" / "tiny")
+
+
+def test_a_study_whose_beginning_was_cut_off_gets_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_fact = StudyStore.set_fact
+
+    def cut_off(store: StudyStore, key: str, value: object) -> None:
+        if key == "definition":
+            raise KeyboardInterrupt
+        set_fact(store, key, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StudyStore, "set_fact", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            reopen(tmp_path)
+    reopen(tmp_path)
+    assert open_study(StudyLocation("tiny", tmp_path)).fact("id")
+
+
+# What is read back ---------------------------------------------------------------------------------------------------
 
 
 def test_the_origin_is_complete(tmp_path: Path) -> None:
