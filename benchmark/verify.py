@@ -1,4 +1,8 @@
-"""Whether everything is still there that a study stored: database, predictions, labels and files; mends nothing."""
+"""Whether everything is still there that a study stored: database, predictions, labels and files; mends nothing.
+
+A search may run meanwhile: it writes one checkpoint of a trial while the other one counts, and lets files go. So what
+looks damaged is looked up again before it is named.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ class Verified:
     complete: int
     """Complete trials whose predictions were read."""
     files: int
-    """Weights and checkpoints that were read."""
+    """Weights and latest checkpoints that were read."""
     elsewhere: int
     """Files at places that this machine does not see."""
     damage: tuple[str, ...]
@@ -39,24 +43,24 @@ def verify(store: StudyStore, place: Place, keep_weights: int) -> Verified:
     """
     try:
         trials, rows = store.trials(), store.files.rows()
+        whole = _needed(store, rows)
     except Exception as error:
         # Whatever it is that cannot be read, and however that shows: nothing but damage makes it so.
         return Verified(0, 0, 0, (*_database(store), f"the trials cannot be read: {_in_words(error)}"), ())
     complete = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    whole = [row for row in rows if row.file is not None]
     here = [row for row in whole if row.place == place.label]
     damage = [
         *_database(store),
         *_labels(store),
         *(message for trial in complete for message in _predictions(store, trial)),
         *_ensembles(store),
-        *_files(here, place),
-        *_missing_weights(trials, whole, keep_weights),
+        *_files(store, here, place),
+        *_missing_weights(store, trials, rows, keep_weights),
     ]
     stray: tuple[str, ...] = ()
     if not place.is_s3 and Path(place.base).is_dir():
-        known = {row.name for row in rows}
-        stray = tuple(sorted(path.name for path in Path(place.base).iterdir() if path.name not in known))
+        found = {path.name for path in Path(place.base).iterdir()}
+        stray = tuple(sorted(found - {row.name for row in (*rows, *store.files.rows())}))
     return Verified(len(complete), len(here), len(whole) - len(here), tuple(damage), stray)
 
 
@@ -103,21 +107,38 @@ def _ensembles(store: StudyStore) -> Iterator[str]:
         yield f"ensembles: {_in_words(error)}"
 
 
-def _files(rows: list[FileRow], place: Place) -> Iterator[str]:
+def _needed(store: StudyStore, rows: list[FileRow]) -> list[FileRow]:
+    """The files that have to be whole: of a trial's two checkpoints the latest, since the other is written over."""
+    latest = {checkpoint.file.name for checkpoint in store.files.checkpoints().values()}
+    return [row for row in rows if row.file is not None and (row.kind is FileKind.WEIGHTS or row.name in latest)]
+
+
+def _files(store: StudyStore, rows: list[FileRow], place: Place) -> Iterator[str]:
     artifacts = Artifacts(place)
     for row in rows:
         assert row.file is not None
         try:
             artifacts.read(row.file)
         except (SpoiltFileError, OSError) as error:
-            yield f"trial {row.trial}: {error}"
+            if row in _needed(store, store.files.rows()):
+                yield f"trial {row.trial}: {error}"
 
 
-def _missing_weights(trials: list[TrialRecord], whole: list[FileRow], keep_weights: int) -> Iterator[str]:
-    have = {row.trial for row in whole if row.kind is FileKind.WEIGHTS}
-    for number in best_trials(trials, keep_weights):
-        if number not in have:
-            yield f"trial {number}: no weights are known, though it is among the best {keep_weights}"
+def _missing_weights(
+    store: StudyStore, trials: list[TrialRecord], rows: list[FileRow], keep_weights: int
+) -> Iterator[str]:
+    missing = _without_weights(trials, rows, keep_weights)
+    if missing:
+        # They may have been among the best no longer when the files were read.
+        still = _without_weights(store.trials(), store.files.rows(), keep_weights)
+        missing = [number for number in missing if number in still]
+    for number in missing:
+        yield f"trial {number}: no weights are known, though it is among the best {keep_weights}"
+
+
+def _without_weights(trials: list[TrialRecord], rows: list[FileRow], keep_weights: int) -> list[int]:
+    have = {row.trial for row in rows if row.kind is FileKind.WEIGHTS and row.file is not None}
+    return [number for number in best_trials(trials, keep_weights) if number not in have]
 
 
 def _in_words(error: Exception) -> str:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
-from filled_study import fill
+from filled_study import complete_trial, fill, keep_file
 
 from benchmark import cli
 from benchmark.artifacts import Artifacts, Place, beside_database
 from benchmark.ensemble import EnsembleSpec
 from benchmark.errors import BenchError
-from benchmark.records import FileKind, StoredFile
+from benchmark.records import FileKind
 from benchmark.store import StudyLocation, StudyStore, open_study
 from benchmark.study import ensembles_of, place_of_files
 from benchmark.verify import Verified, verify
@@ -26,6 +27,7 @@ from benchmark.verify import Verified, verify
 KEEP = 2
 BEST = "trial-00000.safetensors"
 CHECKPOINT = "trial-00003.0.checkpoint"
+DIGEST = "it does not match its digest"
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +39,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ensembles_of(store, EnsembleSpec(top=2, methods=("soft_voting",)))
     place = place_of_files(store)
     for number in range(KEEP):
-        put(store, place, f"trial-{number:05d}.safetensors", number, FileKind.WEIGHTS)
-    put(store, place, CHECKPOINT, 3, FileKind.CHECKPOINT)
+        keep_file(store, place, f"trial-{number:05d}.safetensors", number, FileKind.WEIGHTS)
+    keep_file(store, place, CHECKPOINT, 3, FileKind.CHECKPOINT, step=1, curve=[])
     close(store)
     assert not list((root / "studies").glob("*-wal"))
     return root
@@ -55,13 +57,6 @@ def stored(root: Path) -> Iterator[StudyStore]:
     store = open_study(StudyLocation("tiny", root))
     yield store
     close(store)
-
-
-def put(store: StudyStore, place: Place, name: str, trial: int, kind: FileKind) -> StoredFile:
-    store.files.announce(trial, kind, [name], place.label)
-    file = Artifacts(place).write(name, hashlib.sha256(name.encode()).digest() * 100)
-    store.files.set_whole(file, {"step": 1, "curve": []} if kind is FileKind.CHECKPOINT else None)
-    return file
 
 
 def close(store: StudyStore) -> None:
@@ -239,8 +234,8 @@ def test_a_half_written_file_of_a_trial_that_ran_is_neither_stray_nor_damaged(st
 
 
 def test_files_elsewhere_are_counted_and_not_looked_for(stored: StudyStore, tmp_path: Path) -> None:
-    stored.files.announce(1, FileKind.WEIGHTS, ["trial-00001.safetensors"], "elsewhere:/weights")
-    stored.files.set_whole(StoredFile("trial-00001.safetensors", "0" * 64, 3))
+    elsewhere = Place(str(tmp_path / "elsewhere"), "elsewhere:/weights")
+    keep_file(stored, elsewhere, "trial-00001.safetensors", 1, FileKind.WEIGHTS)
     found = verify(stored, place_of_files(stored), KEEP)
     assert (found.files, found.elsewhere, found.damage) == (2, 1, ())
 
@@ -252,6 +247,80 @@ def test_a_place_that_does_not_answer_is_no_damage(stored: StudyStore, monkeypat
     monkeypatch.setattr(Artifacts, "read", away)
     with pytest.raises(BenchError, match="could not connect"):
         verify(stored, place_of_files(stored), KEEP)
+
+
+# While a search runs --------------------------------------------------------------------------------------------------
+
+
+def once_before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, happens: Callable[[], object]) -> None:
+    """Something happens just before a function is called for the first time."""
+    function, calls = getattr(owner, name), []
+
+    def after_it_happened(*given: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 1:
+            happens()
+        return function(*given)
+
+    monkeypatch.setattr(owner, name, after_it_happened)
+
+
+def test_of_two_checkpoints_only_the_latest_has_to_be_whole(stored: StudyStore) -> None:
+    place = place_of_files(stored)
+    later = keep_file(stored, place, "trial-00003.1.checkpoint", 3, FileKind.CHECKPOINT, step=2, curve=[]).name
+    Artifacts(place).write(CHECKPOINT, b"the third, half writ")
+    found = verify(stored, place, KEEP)
+    assert (found.damage, found.stray, found.files) == ((), (), 3)
+    Artifacts(place).write(later, b"altered")
+    assert verify(stored, place, KEEP).damage == (f"trial 3: {later} in the study's folder is altered: {DIGEST}",)
+
+
+def test_a_file_that_was_let_go_meanwhile_is_not_damaged(stored: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = place_of_files(stored)
+
+    def let_go() -> None:
+        for name in (BEST, CHECKPOINT):
+            Artifacts(place).remove(name)
+        stored.files.remove([BEST, CHECKPOINT])
+
+    once_before(monkeypatch, Artifacts, "read", let_go)
+    assert verify(stored, place, KEEP).damage == ()
+
+
+def test_a_checkpoint_that_was_written_anew_meanwhile_is_not_damaged(
+    stored: StudyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place_of_files(stored)
+    anew = partial(keep_file, stored, place, CHECKPOINT, 3, FileKind.CHECKPOINT, step=3, curve=[])
+    once_before(monkeypatch, Artifacts, "read", anew)
+    assert verify(stored, place, KEEP).damage == ()
+
+
+def test_weights_that_left_the_best_meanwhile_are_not_missed(
+    stored: StudyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = place_of_files(stored)
+
+    def better_comes() -> None:
+        complete_trial(stored, noise=0)
+        keep_file(stored, place, "trial-00004.safetensors", 4, FileKind.WEIGHTS)
+        Artifacts(place).remove("trial-00001.safetensors")
+        stored.files.remove(["trial-00001.safetensors"])
+
+    once_before(monkeypatch, stored.files, "rows", better_comes)
+    found = verify(stored, place, KEEP)
+    assert (found.complete, found.damage, found.stray) == (3, (), ())
+
+
+def test_a_file_that_was_begun_meanwhile_is_not_stray(stored: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = place_of_files(stored)
+
+    def begin() -> None:
+        stored.files.announce(4, FileKind.CHECKPOINT, ["trial-00004.0.checkpoint"], place.label)
+        (Path(place.base) / "trial-00004.0.checkpoint").write_bytes(b"half")
+
+    once_before(monkeypatch, Artifacts, "read", begin)
+    assert verify(stored, place, KEEP).stray == ()
 
 
 def test_a_moved_study_is_whole(root: Path, tmp_path: Path) -> None:
