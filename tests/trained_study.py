@@ -56,7 +56,7 @@ def train_study(root: Path, name: str = "tiny", trials: int = 4, *, ensembles: b
             predict(trained.model, data, part, views=config.views, precision=config.precision).cpu().numpy()
             for part in (data.val, data.test)
         )
-        store.files.set_whole(artifacts.write(weights, weights_to_bytes(trained.model)))
+        keeper.note(claim.trial.number, artifacts.write(weights, weights_to_bytes(trained.model)))
         predictions = (Predictions(Split.VAL, val), Predictions(Split.TEST, test))
         accuracy = float((val.argmax(axis=1) == store.labels(Split.VAL)).mean())
         cost = Cost(sum(one.numel() for one in trained.model.parameters()), 1000, trained.train_seconds, 0.1, None, 0.2)

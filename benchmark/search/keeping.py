@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from benchmark.artifacts import Artifacts, Place
 from benchmark.definition import SearchSpec
-from benchmark.records import FileKind, TrialRecord, TrialState
+from benchmark.records import FileKind, StoredFile, TrialRecord, TrialState
 from benchmark.store import FileRow, StudyStore
 from benchmark.workers import CheckpointPlan
 
@@ -35,6 +36,22 @@ class FileKeeper:
         names = (f"trial-{number:05d}.0.checkpoint", f"trial-{number:05d}.1.checkpoint")
         self._store.files.announce(number, FileKind.CHECKPOINT, names, self._place.label)
         return weights, CheckpointPlan(names, 0.0 if self._spec.checkpoints == "always" else _AUTO_CHECKPOINT_SECONDS)
+
+    def note(self, number: int, file: StoredFile, record: dict[str, Any] | None = None) -> None:
+        """Note that a trial's file is whole; `record` belongs to a checkpoint.
+
+        The file is removed where the trial was lost meanwhile, after a pause longer than its lease: nobody waits for
+        it, and perhaps nobody would find it.
+        """
+        if not self._store.files.set_whole(number, file, self._store.queue.owner, record):
+            self._artifacts.remove(file.name)
+
+    def remove_unknown(self, names: Sequence[str]) -> None:
+        """Remove those of these files that others have let go: what was written since, nobody would find."""
+        known = {row.name for row in self._store.files.rows()}
+        for name in names:
+            if name not in known:
+                self._artifacts.remove(name)
 
     def keep_from(self, trials: Sequence[TrialRecord]) -> float:
         """The validation accuracy below which a trial beside these is not among the best whose weights are kept."""

@@ -320,7 +320,7 @@ class Search:
             "images": work.facts["images"],
             "curve": work.facts["curve"],
         }
-        self._store.files.set_whole(answer.file, record)
+        self._keeper.note(work.trial.number, answer.file, record)
 
     def _finish(self, slot: _Slot, work: _Work, answer: Finished) -> bool:
         facts = work.facts | {
@@ -330,7 +330,7 @@ class Search:
             "evaluation_seconds": answer.evaluation_seconds,
         }
         if answer.weights is not None:
-            self._store.files.set_whole(answer.weights)
+            self._keeper.note(work.trial.number, answer.weights)
         accuracy, predictions = answer.val_accuracy, answer.predictions
         if self._plan is not None and self._plan.trains_on_val:
             # Of rows that it has trained on, what it says means nothing, and nothing may be decided by it.
@@ -401,6 +401,7 @@ class Search:
         for slot in self._slots:
             if slot.work is not None and slot.work.trial.number in lost:
                 self._replace_child(slot)
+                self._keeper.remove_unknown(slot.work.job.files)
                 self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
         return len(lost)
 

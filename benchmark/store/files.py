@@ -15,7 +15,7 @@ from sqlalchemy import RowMapping, delete, insert, select, update
 from benchmark.records import FileKind, StoredFile
 from benchmark.store.database import Database
 from benchmark.store.retrying import retried
-from benchmark.store.tables import FILES
+from benchmark.store.tables import FILES, LEASES
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,21 @@ class FileTable:
             connection.execute(insert(FILES), rows)
 
     @retried
-    def set_whole(self, file: StoredFile, record: dict[str, Any] | None = None) -> None:
-        """Note that an announced file is whole; `record` belongs to a checkpoint."""
+    def set_whole(self, trial: int, file: StoredFile, owner: str, record: dict[str, Any] | None = None) -> bool:
+        """Note that an announced file of a trial is whole; `record` belongs to a checkpoint.
+
+        False, and nothing is noted, where the file is no longer known as the trial's, or the owner's lease on the trial
+        is gone: others may have gone on with it by then.
+        """
         told = None if record is None else json.dumps(record)
+        lease = (LEASES.c.study == self._db.name, LEASES.c.trial == trial, LEASES.c.owner == owner)
         with self._db.begin() as connection:
-            connection.execute(
-                update(FILES)
-                .where(self._mine, FILES.c.name == file.name)
-                .values(digest=file.digest, bytes=file.bytes, record=told)
-            )
+            # Locked: whoever takes the trial away takes the lease first, and waits until this is said.
+            if connection.execute(select(LEASES.c.trial).where(*lease).with_for_update()).first() is None:
+                return False
+            known = (self._mine, FILES.c.name == file.name, FILES.c.trial == trial)
+            whole = {"digest": file.digest, "bytes": file.bytes, "record": told}
+            return connection.execute(update(FILES).where(*known).values(whole)).rowcount == 1
 
     @retried
     def remove(self, names: Collection[str]) -> None:

@@ -18,7 +18,7 @@ import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Table, delete, insert, select, update
 
 from benchmark.records import PlannedRun, Predictions, as_jsonable
 from benchmark.store.database import Database
@@ -191,26 +191,29 @@ class TrialQueue:
         living = {number for number, held in leases.items() if held.expires_at > now and not is_gone(held.owner)}
         lost = [trial for trial in running if trial.number not in living]
         for trial in lost:
+            # First: from now on its process, should it go on, has no say in it.
+            self._delete(LEASES, trial.number)
             study._storage.set_trial_user_attr(trial._trial_id, "reason", "lost: worker vanished")
             study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
             study.tell(trial.number, state=OptunaState.FAIL)
-            with self._db.begin() as connection:
-                for table in (LEASES, PREDICTIONS):
-                    of_trial = (table.c.study == self._db.name, table.c.trial == trial.number)
-                    connection.execute(delete(table).where(*of_trial))
+            self._delete(PREDICTIONS, trial.number)
         ended = set(leases) - {trial.number for trial in running}
         if ended:
             # Their process was cut off between ending the trial and giving up its lease.
-            with self._db.begin() as connection:
-                connection.execute(delete(LEASES).where(LEASES.c.study == self._db.name, LEASES.c.trial.in_(ended)))
+            self._delete(LEASES, *ended)
         return study.get_trials(deepcopy=False) if lost else trials
 
+    def _delete(self, table: Table, *trials: int) -> None:
+        """Delete what a table has of these trials."""
+        with self._db.begin() as connection:
+            connection.execute(delete(table).where(table.c.study == self._db.name, table.c.trial.in_(trials)))
+
     def _enqueue_interrupted(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Let the next trial be one that goes on from a checkpoint; whether there was one that nobody continues yet."""
+        """Let the next trial be one that goes on from a checkpoint; whether there was one that none went on with."""
         left = {number for number, found in self._files.checkpoints().items() if found.stalls < _STALLS}
         if not left:
             return False
-        left -= {trial.user_attrs.get(CONTINUES) for trial in trials if trial.state is OptunaState.WAITING}
+        left -= {trial.user_attrs.get(CONTINUES) for trial in trials if trial.state is not OptunaState.FAIL}
         for trial in trials:
             if trial.number in left and trial.state is OptunaState.FAIL and trial.user_attrs.get(INTERRUPTED):
                 attributes = {key: trial.user_attrs[key] for key in ("default", PLANNED) if key in trial.user_attrs}

@@ -51,6 +51,11 @@ class Job:
     """A checkpoint to go on from."""
     checkpoints: CheckpointPlan | None = None
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The names of all that it may write."""
+        return (self.weights, *(() if self.checkpoints is None else self.checkpoints.names))
+
 
 @dataclass(frozen=True)
 class Ready:

@@ -11,12 +11,14 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import sqlalchemy
 from filled_study import choose_family, spec
 
 from benchmark.artifacts import Artifacts, Place, beside_database
 from benchmark.records import Cost, Predictions, Split
 from benchmark.search.keeping import FileKeeper, best_trials
-from benchmark.store import Claim, StudyLocation, StudyStore, create_study
+from benchmark.store import Claim, StudyLocation, StudyStore, create_study, open_study
+from benchmark.store.tables import LEASES
 
 HALVES = np.log(np.full((3, 2), 0.5, np.float32))
 BOTH = (Predictions(Split.VAL, HALVES), Predictions(Split.TEST, HALVES))
@@ -40,8 +42,9 @@ class Shelf:
         assert isinstance(claim, Claim)
         weights, plan = self.keeper.announce(claim.trial.number)
         assert plan is not None
-        self.store.files.set_whole(self.artifacts.write(weights, b"weights"))
-        self.store.files.set_whole(self.artifacts.write(plan.names[0], b"state"), {"step": 1, "curve": []})
+        number = claim.trial.number
+        self.keeper.note(number, self.artifacts.write(weights, b"weights"))
+        self.keeper.note(number, self.artifacts.write(plan.names[0], b"state"), {"step": 1, "curve": []})
         self.artifacts.write(plan.names[1], b"sta")
         return claim.trial
 
@@ -145,7 +148,7 @@ def test_files_at_another_place_are_left_alone(shelf: Shelf, tmp_path: Path) -> 
     trial = shelf.store.queue.claim(100, prepare)
     assert isinstance(trial, Claim)
     name, _ = shelf.keeper_at(elsewhere).announce(trial.trial.number)
-    shelf.store.files.set_whole(there.write(name, b"weights"))
+    shelf.keeper_at(elsewhere).note(trial.trial.number, there.write(name, b"weights"))
     shelf.store.queue.fail(trial.trial, "diverged at step 3", {})
     before = [row for row in shelf.store.files.rows() if row.place == elsewhere.label]
     shelf.keeper.tidy()
@@ -155,6 +158,37 @@ def test_files_at_another_place_are_left_alone(shelf: Shelf, tmp_path: Path) -> 
     shelf.keeper_at(elsewhere).tidy()
     assert shelf.known == weights(*ours[1:])
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def lose(shelf: Shelf) -> None:
+    """Let the leases end, and another process take the trials for lost."""
+    other = open_study(shelf.store.location)
+    other.queue.owner = "elsewhere:machine:1:1"
+    with shelf.store._db.begin() as connection:
+        connection.execute(sqlalchemy.update(LEASES).values(expires_at=0.0))
+    with other.exclusive():
+        other.queue.fail_lost()
+
+
+def test_a_file_of_a_trial_that_was_lost_meanwhile_is_removed_and_not_noted(shelf: Shelf) -> None:
+    claim = shelf.store.queue.claim(100, prepare)
+    assert isinstance(claim, Claim)
+    name, plan = shelf.keeper.announce(claim.trial.number)
+    assert plan is not None
+    lose(shelf)
+    for late, record in ((name, None), (plan.names[0], {"step": 1, "curve": []})):
+        shelf.keeper.note(claim.trial.number, shelf.artifacts.write(late, b"too late"), record)
+    assert shelf.files == set()
+    assert all(row.file is None for row in shelf.store.files.rows())
+    shelf.keeper.tidy()
+    assert shelf.known == set()
+
+
+def test_only_files_that_nobody_would_find_are_removed(shelf: Shelf) -> None:
+    trial = shelf.begin()
+    shelf.store.files.remove([f"trial-{trial.number:05d}.1.checkpoint"])
+    shelf.keeper.remove_unknown([*weights(0), *checkpoints(0, 0, 1), "never-written"])
+    assert shelf.files == shelf.known == weights(0) | checkpoints(0, 0)
 
 
 def test_a_file_that_the_database_does_not_know_is_left_alone(shelf: Shelf) -> None:
@@ -235,7 +269,7 @@ def test_a_trial_that_completed_while_tidying_keeps_its_weights(shelf: Shelf, mo
     name, _ = shelf.keeper.announce(claim.trial.number)
 
     def complete() -> None:
-        shelf.store.files.set_whole(shelf.artifacts.write(name, b"weights"))
+        shelf.keeper.note(claim.trial.number, shelf.artifacts.write(name, b"weights"))
         assert shelf.store.queue.complete(claim.trial, 0.5, BOTH, {"cost": Cost(1, 2, 0.1, 0.1)})
 
     between_readings(shelf, monkeypatch, complete)

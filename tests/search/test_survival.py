@@ -287,6 +287,10 @@ def test_a_lost_trial_is_given_up_when_the_lease_is_renewed(
             with store._db.begin() as connection:
                 connection.execute(sqlalchemy.update(LEASES).values(expires_at=0.0))
             assert isinstance(claim_one(other_process(store), 2), Claim)
+            # The other has tidied, and the child writes once more.
+            store.files.remove(["trial-00000.1.checkpoint"])
+            weights_of(store).mkdir(parents=True)
+            (weights_of(store) / "trial-00000.1.checkpoint").write_bytes(b"half")
 
     observer = Observer()
     observer.on_report = take_it_away
@@ -295,8 +299,35 @@ def test_a_lost_trial_is_given_up_when_the_lease_is_renewed(
     assert searching(store, observer).run(SearchLimits(2)).why == "spent"
     assert observer.ends[0] == (TrialState.FAILED, "lost: its lease had ended")
     assert store.trials()[0].reason == "lost: worker vanished"
+    assert not (weights_of(store) / "trial-00000.1.checkpoint").exists()
     assert states(store)["failed"] == 1
     assert sum(states(store)[state] for state in ("complete", "pruned")) == 2
+
+
+def test_a_checkpoint_that_comes_after_its_trial_was_lost_is_removed(store: StudyStore, scripts: list[Script]) -> None:
+    def too_late(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        assert job.checkpoints is not None
+        connection.send(Planned(400))
+        connection.send(progress(1, 0.5))
+        connection.recv()
+        connection.send(Saved(1, artifacts.write(job.checkpoints.names[1], b"state")))
+        connection.send(progress(2, 0.5))
+        connection.recv()
+
+    def take_it_away(number: int, step: int) -> None:
+        if number == 0:
+            with store._db.begin() as connection:
+                connection.execute(sqlalchemy.update(LEASES).values(expires_at=0.0))
+            with store.exclusive():
+                other.queue.fail_lost()
+
+    observer, other = Observer(), other_process(store)
+    observer.on_report = take_it_away
+    scripts += [too_late, succeed]
+    assert searching(store, observer).run(SearchLimits(1)).why == "spent"
+    assert observer.ends[0] == (TrialState.FAILED, "lost: its lease had ended")
+    assert observer.continued == {}
+    assert [path.name for path in weights_of(store).iterdir()] == ["trial-00001.safetensors"]
 
 
 def end_all(other: StudyStore) -> None:

@@ -53,6 +53,7 @@ def store(location: StudyLocation) -> StudyStore:
 # Claims and leases as test_queue has them, here on PostgreSQL.
 test_a_claimed_trial_is_prepared_before_others_look = test_queue.test_a_claimed_trial_is_prepared_before_others_look
 test_a_lease_that_its_ended_trial_left_is_cleared = test_queue.test_a_lease_that_its_ended_trial_left_is_cleared
+test_a_file_that_comes_too_late_is_not_noted = test_queue.test_a_file_that_comes_too_late_is_not_noted
 test_a_process_that_dies_between_predictions_and_state_leaves_nothing = (
     test_queue.test_a_process_that_dies_between_predictions_and_state_leaves_nothing
 )
@@ -312,7 +313,7 @@ def test_a_crash_in_the_midst_of_a_call_is_survived(
     assert count(store, PREDICTIONS) == 2
 
 
-def test_a_claim_that_lost_its_lock_in_a_crash_leaves_the_checkpoint_to_the_one_that_took_it(
+def test_a_claim_that_lost_its_lock_in_a_crash_has_its_checkpoint_taken_once(
     store: StudyStore, postgres: PostgresServer
 ) -> None:
     test_queue.leave_checkpoint(store, claimed(store).number)
@@ -329,9 +330,15 @@ def test_a_claim_that_lost_its_lock_in_a_crash_leaves_the_checkpoint_to_the_one_
 
     claim = store.queue.claim(9, prepare_too_slowly)
     assert isinstance(claim, Claim)
-    assert claim.checkpoint is None
-    assert taken[0].checkpoint is not None
-    assert list(store.files.checkpoints()) == [taken[0].trial.number]
+    assert [trial.continues for trial in store.trials()] == [None, 0, None, None]
+    assert (taken[0].checkpoint, claim.checkpoint) == (None, None)
+    # Of the attempt that was cut off: nobody runs it, and its lease ends.
+    assert list(store.files.checkpoints()) == [1]
+    expire(store)
+    later = store.queue.claim(9, prepare)
+    assert isinstance(later, Claim)
+    assert later.checkpoint is not None
+    assert later.trial.user_attrs["continues"] == 1
 
 
 @pytest.mark.parametrize("opening", [create_study, open_study])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+import sqlalchemy
 from small_study import BOTH, FACTS, again, claimed, count, expire, prepare
 
 from benchmark.errors import BenchError
@@ -223,7 +225,8 @@ CURVE = [{"step": 1, "val_accuracy": 0.25}, {"step": 2, "val_accuracy": 0.5}]
 def leave_checkpoint(store: StudyStore, number: int, step: int = 2) -> StoredFile:
     file = StoredFile(f"{number}.{step % 2}.checkpoint", "abc", 12)
     store.files.announce(number, FileKind.CHECKPOINT, [file.name], "here")
-    store.files.set_whole(file, {"step": step, "seed": 7, "images": 400, "curve": CURVE[:step]})
+    record = {"step": step, "seed": 7, "images": 400, "curve": CURVE[:step]}
+    assert store.files.set_whole(number, file, store.queue.owner, record)
     return file
 
 
@@ -275,6 +278,55 @@ def test_nothing_else_is_continued(store: StudyStore, end: str) -> None:
     assert isinstance(claim, Claim)
     assert claim.checkpoint is None
     assert "continues" not in claim.trial.user_attrs
+
+
+@pytest.mark.parametrize("late", ["lost", "continued", "let go", "another's"])
+def test_a_file_that_comes_too_late_is_not_noted(store: StudyStore, late: str) -> None:
+    trial, other = claimed(store), again(store)
+    first = leave_checkpoint(store, trial.number, step=1)
+    second = StoredFile("0.0.checkpoint", "def", 12)
+    store.files.announce(trial.number, FileKind.CHECKPOINT, [second.name], "here")
+    if late == "let go":
+        store.files.remove([second.name])
+    elif late != "another's":
+        expire(store)
+        taken = other.queue.claim(9, prepare)
+        assert isinstance(taken, Claim)
+        assert taken.checkpoint is not None
+        if late == "continued":
+            # By the very process that lost it, when it went on: the row is its again, and the trial is not.
+            other.queue.owner, second = store.queue.owner, replace(second, name=first.name)
+            with store._db.begin() as connection:
+                connection.execute(sqlalchemy.update(LEASES).values(owner=store.queue.owner))
+    owner = other.queue.owner if late == "another's" else store.queue.owner
+    before = store.files.rows()
+    assert store.files.set_whole(trial.number, second, owner, {"step": 2, "curve": CURVE}) is False
+    assert store.files.rows() == before
+    expire(store)
+    expected = "abc" if late in ("let go", "another's") else None
+    left = store.files.checkpoints().get(trial.number)
+    assert (None if left is None else left.file.digest) == expected
+
+
+@pytest.mark.parametrize("end", ["runs", "complete", "pruned", "failed"])
+def test_a_trial_that_another_went_on_with_is_not_continued_again(store: StudyStore, end: str) -> None:
+    trial = claimed(store)
+    file = leave_checkpoint(store, trial.number)
+    store.queue.interrupt(trial, "Ctrl-C", FACTS)
+    went_on = store.queue.claim(9, prepare)
+    assert isinstance(went_on, Claim)
+    with store._db.begin() as connection:
+        # As if it had been cut off before it took the checkpoint.
+        connection.execute(sqlalchemy.update(FILES).where(FILES.c.name == file.name).values(trial=trial.number))
+    if end == "complete":
+        store.queue.complete(went_on.trial, 0.5, BOTH, FACTS)
+    elif end == "pruned":
+        store.queue.prune(went_on.trial, FACTS)
+    elif end == "failed":
+        store.queue.fail(went_on.trial, "of itself", FACTS)
+    claim = store.queue.claim(9, prepare)
+    assert isinstance(claim, Claim)
+    assert claim.trial.user_attrs.get("continues") == (0 if end == "failed" else None)
 
 
 def test_a_process_that_vanishes_while_it_claims_loses_no_checkpoint(store: StudyStore) -> None:
