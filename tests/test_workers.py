@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import errno
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from multiprocessing import Pipe
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -220,9 +224,9 @@ def test_a_job_goes_on_from_its_checkpoint_as_if_nothing_had_happened(data: Devi
     said = answers(data, CHECKPOINTED, tmp_path, [True] * 4)
     saved = [message for message in said if isinstance(message, Saved)]
     assert [(message.step, message.file.name) for message in saved] == [
-        (1, "1.checkpoint"),
-        (2, "0.checkpoint"),
-        (3, "1.checkpoint"),
+        (1, "0.checkpoint"),
+        (2, "1.checkpoint"),
+        (3, "0.checkpoint"),
     ], "two names in turn, and none after the last report"
     # The second checkpoint: the first one's file is the third's by now.
     planned, *records, finished = answers(
@@ -237,7 +241,7 @@ def test_a_job_goes_on_from_its_checkpoint_as_if_nothing_had_happened(data: Devi
 @pytest.mark.parametrize("damage", ["missing", "altered"])
 def test_a_checkpoint_that_is_damaged_is_done_without(data: DeviceData, tmp_path: Path, damage: str) -> None:
     said = answers(data, CHECKPOINTED, tmp_path, [True] * 4)
-    path = tmp_path / "0.checkpoint"
+    path = tmp_path / "1.checkpoint"
     path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:-1])
     (saved,) = [message for message in said if isinstance(message, Saved) and message.step == 2]
     planned, *records, finished = answers(
@@ -246,6 +250,17 @@ def test_a_checkpoint_that_is_damaged_is_done_without(data: DeviceData, tmp_path
     assert planned == Planned(said[0].images, resumed=False)
     assert [record.step for record in records] == [1, 2, 3, 4]
     assert finished.predictions[0].digest == said[-1].predictions[0].digest
+
+
+def test_a_checkpoint_after_every_other_report_does_not_overwrite_the_last_one_either(
+    data: DeviceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=partial(next, count()), perf_counter=time.perf_counter)
+    monkeypatch.setattr(child, "time", clock)
+    plan = CheckpointPlan(("a", "b"), every_seconds=2.0)
+    said = answers(data, replace(job(reports=6), checkpoints=plan), tmp_path, [True] * 6)
+    saved = [message for message in said if isinstance(message, Saved)]
+    assert [(message.step, message.file.name) for message in saved] == [(2, "a"), (4, "b")]
 
 
 def test_a_short_trial_leaves_no_checkpoint(data: DeviceData, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def work(
         run = TrainingRun(job.config, data, captures)
         connection.send(_begin(run, job, artifacts))
         reports = run.reports()
-        saved = time.monotonic()
+        saved, checkpoints = time.monotonic(), 0
         while True:
             try:
                 record = next(reports)
@@ -94,8 +94,8 @@ def work(
             if plan is None or artifacts is None or record.step == job.config.reports:
                 continue
             if time.monotonic() - saved >= plan.every_seconds:
-                connection.send(Saved(record.step, _save(run, artifacts, plan.names[record.step % 2])))
-                saved = time.monotonic()
+                connection.send(Saved(record.step, _save(run, artifacts, plan.names[checkpoints % 2])))
+                saved, checkpoints = time.monotonic(), checkpoints + 1
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
