@@ -6,10 +6,11 @@ import base64
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from reported_study import planted
+from reported_study import noise, planted
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -18,7 +19,10 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
 from benchmark.report import make_report, write_report
+from benchmark.report.making import Pictures
+from benchmark.report.pictures import Evidence, Explained, data_uri
 from benchmark.study_data import load_study_images
+from benchmark.tiles import thumbnail_png
 
 pytestmark = pytest.mark.slow
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -30,7 +34,17 @@ WIDE, PHONE = (1280, 900), (360, 740)
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = planted(tmp_path_factory.mktemp("shown"), trials=12)
     images = load_study_images(store, None, lambda _: None)
-    return write_report(make_report(store, images), tmp_path_factory.mktemp("results"))
+    report = make_report(store, images)
+    assert isinstance(report.pictures, Pictures)
+    pictures = replace(report.pictures, evidence=evidence())
+    return write_report(replace(report, pictures=pictures), tmp_path_factory.mktemp("results"))
+
+
+def evidence() -> Evidence:
+    """Invented reasons, as the study has no weights: some images with their maps, one of a long name."""
+    shown = [data_uri(thumbnail_png(noise(8, 8, seed), 8)) for seed in range(6)]
+    images = tuple(Explained(row, row, row + 1, 0.9, shown[row], shown[row + 3]) for row in range(3))
+    return Evidence("log linear pooling, top 5", "The mean of 5 members' maps by their votes.", images)
 
 
 @pytest.fixture(scope="module")
@@ -356,6 +370,47 @@ def test_only_boxes_scroll_sideways_never_the_page(browser: webdriver.Chrome, wi
     assert browser.execute_script("scrollTo(100, 0); return scrollX") == 0
 
 
+def boxes(driver: webdriver.Chrome, selector: str) -> list[dict[str, float]]:
+    """Where the elements stand on the page."""
+    return [one.rect for one in driver.find_elements(By.CSS_SELECTOR, selector)]
+
+
+@pytest.mark.parametrize("width", [PHONE[0], WIDE[0]])
+def test_an_image_and_its_reasons_stand_side_by_side_with_their_words_below(
+    browser: webdriver.Chrome, width: int
+) -> None:
+    size(browser, width, 740)
+    items = browser.find_elements(By.CSS_SELECTOR, "#evidence li")
+    assert len(items) == 3
+    for item in items:
+        pictures = item.find_elements(By.TAG_NAME, "img")
+        assert all(browser.execute_script("return arguments[0].naturalWidth", one) == 8 for one in pictures)
+        image, heat = (one.rect for one in pictures)
+        told = item.find_element(By.CLASS_NAME, "told").rect
+        assert (image["y"], image["width"]) == (heat["y"], heat["width"])
+        assert 100 < image["width"] == pytest.approx(image["height"])
+        assert 0 <= image["x"] < image["x"] + image["width"] <= heat["x"]
+        assert heat["x"] + heat["width"] <= width
+        assert told["y"] >= image["y"] + image["height"]
+    found = boxes(browser, "#evidence li")
+    rows = {one["y"] for one in found}
+    assert len(rows) == (3 if width == PHONE[0] else 1)
+    assert all(one["x"] + one["width"] <= width for one in found)
+
+
+def test_in_the_dark_reasons_have_light_letters(browser: webdriver.Chrome) -> None:
+    told = browser.find_element(By.CSS_SELECTOR, "#evidence .told b")
+    before = told.value_of_css_property("color")
+    emulate(browser, "dark")
+    assert lightness(told.value_of_css_property("color")) > 0.7 > 0.3 > lightness(background(browser))
+    assert lightness(before) < 0.3
+
+
+def lightness(color: str) -> float:
+    red, green, blue = (float(part) for part in re.findall(r"[\d.]+", color)[:3])
+    return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
+
+
 def test_without_a_script_everything_is_there(browser: webdriver.Chrome, page: Path) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
@@ -376,4 +431,20 @@ def test_paper_is_light_open_and_without_controls(browser: webdriver.Chrome) -> 
     assert [one.is_displayed() for one in tables] == [True, True, True]
     closed = browser.find_element(By.CSS_SELECTOR, "details:not([open]) table")
     assert browser.execute_script("return arguments[0].checkVisibility()", closed)
-    assert base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"]).startswith(b"%PDF")
+    for part in browser.find_elements(By.CSS_SELECTOR, "#evidence img"):
+        assert part.is_displayed()
+    assert browser.find_element(By.CSS_SELECTOR, "#evidence li").value_of_css_property("break-inside") == "avoid"
+
+
+def pages(driver: webdriver.Chrome) -> int:
+    """How many pages of A4 the page takes on paper."""
+    size = {"paperWidth": 8.27, "paperHeight": 11.69, "preferCSSPageSize": True}
+    content = base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", size)["data"])
+    return len(re.findall(rb"/Type\s*/Page\b", content))
+
+
+def test_on_paper_what_is_closed_takes_pages_too(browser: webdriver.Chrome) -> None:
+    whole = pages(browser)
+    assert whole > 3
+    browser.execute_script("document.querySelectorAll('details').forEach((one) => one.remove())")
+    assert 1 < pages(browser) < whole
