@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -67,3 +72,32 @@ def test_figures_are_artifacts_and_a_newer_one_replaces_the_older(
 def test_a_port_that_is_taken_is_said(store: StudyStore, server: WSGIServer) -> None:
     with pytest.raises(BenchError, match="choose another with --port"):
         dashboard_server(store, port=server.server_port)
+
+
+@pytest.mark.slow
+def test_the_command_answers_until_it_is_interrupted(store: StudyStore, tmp_path: Path) -> None:
+    pytest.importorskip("optuna_dashboard")
+    words = [sys.executable, "-m", "benchmark.cli", "dashboard", "tiny", "--port", "0"]
+    running = subprocess.Popen(
+        words, cwd=tmp_path, env=os.environ | {"PYTHONUNBUFFERED": "1"}, text=True, stdout=subprocess.PIPE
+    )
+    try:
+        assert running.stdout is not None
+        said = []
+        for line in running.stdout:
+            said.append(line)
+            if address := re.search(r"http://127\.0\.0\.1:\d+", line):
+                break
+        assert address, said
+        drawn = list((tmp_path / "results" / "tiny").glob("*.png"))
+        assert f"{len(drawn)} figures are among the study's artifacts\n" in said
+        with urllib.request.urlopen(f"{address[0]}/dashboard/", timeout=60) as page:
+            assert "<title>Optuna Dashboard</title>" in page.read().decode()
+        with urllib.request.urlopen(f"{address[0]}/api/studies", timeout=60) as answer:
+            assert [one["study_name"] for one in json.load(answer)["study_summaries"]] == ["tiny"]
+        running.send_signal(signal.SIGINT)
+        assert running.communicate(timeout=60)[0] == "ended\n"
+        assert running.returncode == 0
+    finally:
+        running.kill()
+        running.wait()

@@ -14,10 +14,10 @@ from benchmark import cli
 from benchmark.records import Dataset
 
 
-def show(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> str:
+def show(dataset: Dataset, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], *words: str) -> str:
     found = {"planted": SimpleNamespace(build=lambda folder, say: dataset, tags={})}
     monkeypatch.setattr("benchmark.datasets.DATASETS", found)
-    monkeypatch.setattr(sys, "argv", ["bench", "data", "show", "planted"])
+    monkeypatch.setattr(sys, "argv", ["bench", "data", "show", "planted", *words])
     with pytest.raises(SystemExit) as end:
         cli.main()
     output = capfd.readouterr().out
@@ -51,3 +51,15 @@ def test_without_duplicates_there_is_no_picture_of_them(
     (folder / "planted-duplicates.png").write_bytes(b"from an earlier state of the data")
     assert "duplicates.png" not in show(noise(), monkeypatch, capfd)
     assert sorted(path.name for path in folder.iterdir()) == ["planted-means.png", "planted.png"]
+
+
+def test_augmentations_are_drawn_where_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture = tmp_path / "results" / "data" / "planted-augmented.png"
+    assert "augmentations: " not in show(noise(), monkeypatch, capfd)
+    assert not picture.exists()
+    assert "augmentations: results/data/planted-augmented.png" in show(noise(), monkeypatch, capfd, "--augmented")
+    with Image.open(picture) as drawn, Image.open(picture.with_name("planted.png")) as samples:
+        assert drawn.convert("RGB").tobytes() != samples.convert("RGB").tobytes()
