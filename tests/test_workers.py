@@ -30,6 +30,7 @@ from benchmark.workers import (
     FailureKind,
     Finished,
     Job,
+    Noted,
     Planned,
     Saved,
     WorkerSetup,
@@ -201,6 +202,51 @@ def test_reasons(error: Exception, reason: str) -> None:
 )
 def test_kinds_of_failure(error: Exception, kind: FailureKind) -> None:
     assert child._kind(error) is kind
+
+
+AWAY = "cannot write in s3://shelf: could not connect"
+
+
+def unwritable(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    """Let no file be written."""
+
+    def write(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(Artifacts, "write", write)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(BenchError(AWAY), AWAY), (PermissionError(errno.EACCES, "no"), "PermissionError: [Errno 13] no")],
+)
+def test_a_trial_whose_files_cannot_be_written_finishes_without_and_says_so(
+    data: DeviceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    unwritable(monkeypatch, error)
+    said = answers(data, CHECKPOINTED, tmp_path, [True] * 4)
+    assert [type(message) for message in said] == [
+        Planned,
+        *[ProgressRecord, Noted] * 3,
+        ProgressRecord,
+        Noted,
+        Finished,
+    ]
+    *lost, without_weights = [message.what for message in said if isinstance(message, Noted)]
+    assert lost == [f"its checkpoint was not kept: {told}"] * 3
+    assert without_weights == f"its weights were not kept: {told}"
+    assert said[-1].weights is None
+    assert len(said[-1].predictions) == 2
+
+
+@pytest.mark.parametrize("asked", ["weights", "checkpoints"])
+def test_a_full_disk_is_no_matter_of_one_file(
+    data: DeviceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    unwritable(monkeypatch, OSError(errno.ENOSPC, "No space left on device"))
+    failed = answers(data, JOB if asked == "weights" else CHECKPOINTED, tmp_path, [True] * 4)[-1]
+    assert isinstance(failed, Failed)
+    assert failed.kind is FailureKind.NO_ROOM
 
 
 @pytest.mark.parametrize(("keep_from", "kept"), [(0.0, True), (1.01, False)])

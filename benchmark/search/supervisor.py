@@ -39,6 +39,7 @@ from benchmark.workers import (
     FailureKind,
     Finished,
     Job,
+    Noted,
     Planned,
     Ready,
     Saved,
@@ -275,6 +276,8 @@ class Search:
             return self._progress(slot, slot.work, answer)
         elif isinstance(answer, Saved):
             self._note_checkpoint(slot.work, answer)
+        elif isinstance(answer, Noted):
+            self._observer.noted(slot.work.trial.number, answer.what)
         elif isinstance(answer, Finished):
             return self._finish(slot, slot.work, answer)
         elif isinstance(answer, Failed):

@@ -2,8 +2,8 @@
 
 The parent (see `search`) owns the database. The child says Ready; it is sent a Job and answers Planned, then a
 ProgressRecord per report, each of which is answered with True (go on) or False (stop), with Saved after some of them,
-then Finished or Failed, and Ready again. A child holds nothing that is not lost without harm, so it may be killed at
-any moment.
+then Finished or Failed, and Ready again; Noted may come in between. A child holds nothing that is not lost without
+harm, so it may be killed at any moment.
 """
 
 from benchmark.workers.child import load_data
@@ -15,6 +15,7 @@ from benchmark.workers.messages import (
     FailureKind,
     Finished,
     Job,
+    Noted,
     Planned,
     Ready,
     Saved,
@@ -29,6 +30,7 @@ __all__ = [
     "FailureKind",
     "Finished",
     "Job",
+    "Noted",
     "Planned",
     "Ready",
     "Saved",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from benchmark.artifacts import Artifacts
 from benchmark.errors import BenchError
 from benchmark.records import VIEWS, Cost, Predictions, Split, StoredFile
-from benchmark.workers.messages import Failed, FailureKind, Finished, Job, Planned, Ready, Saved, WorkerSetup
+from benchmark.workers.messages import Failed, FailureKind, Finished, Job, Noted, Planned, Ready, Saved, WorkerSetup
 
 if TYPE_CHECKING:
     from benchmark.training import Captures, DeviceData, TrainedModel, TrainingRun
@@ -72,7 +72,7 @@ def work(
     connection: Connection, job: Job, data: DeviceData, captures: Captures, artifacts: Artifacts | None = None
 ) -> None:
     """Do one job and answer. Raises EOFError or an OSError of the connection where the parent is gone."""
-    from benchmark.training import DivergedError, TrainingRun, start_peak_memory
+    from benchmark.training import DivergedError, TrainingRun, start_peak_memory, state_to_bytes, weights_to_bytes
 
     run = None
     try:
@@ -85,7 +85,12 @@ def work(
             try:
                 record = next(reports)
             except StopIteration as stop:
-                connection.send(_finish(job, data, run, stop.value, artifacts))
+                finished = _finish(job, data, run, stop.value)
+                if artifacts is not None and finished.val_accuracy >= job.keep_from:
+                    content = weights_to_bytes(stop.value.model)
+                    weights = _keep(connection, artifacts, job.weights, content, "its weights were")
+                    finished = replace(finished, weights=weights)
+                connection.send(finished)
                 return
             connection.send(record)
             if not connection.recv():
@@ -94,8 +99,12 @@ def work(
             if plan is None or artifacts is None or record.step == job.config.reports:
                 continue
             if time.monotonic() - saved >= plan.every_seconds:
-                connection.send(Saved(record.step, _save(run, artifacts, plan.names[checkpoints % 2])))
-                saved, checkpoints = time.monotonic(), checkpoints + 1
+                content = state_to_bytes(run.state_dict())
+                file = _keep(connection, artifacts, plan.names[checkpoints % 2], content, "its checkpoint was")
+                if file is not None:
+                    connection.send(Saved(record.step, file))
+                    checkpoints += 1
+                saved = time.monotonic()
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:
@@ -117,22 +126,19 @@ def _begin(run: TrainingRun, job: Job, artifacts: Artifacts | None) -> Planned:
     return Planned(run.open(job.images))
 
 
-def _save(run: TrainingRun, artifacts: Artifacts, name: str) -> StoredFile:
-    from benchmark.training import state_to_bytes
+def _keep(connection: Connection, artifacts: Artifacts, name: str, content: bytes, what: str) -> StoredFile | None:
+    """Write a file. Where that fails, the parent is told and the trial goes on without it, unless the disk is full."""
+    try:
+        return artifacts.write(name, content)
+    except (BenchError, OSError) as error:
+        if _kind(error) is FailureKind.NO_ROOM:
+            raise
+        connection.send(Noted(f"{what} not kept: {_reason(error)}"))
+        return None
 
-    return artifacts.write(name, state_to_bytes(run.state_dict()))
 
-
-def _finish(
-    job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel, artifacts: Artifacts | None
-) -> Finished:
-    from benchmark.training import (
-        multiply_accumulates,
-        peak_memory_bytes,
-        predict,
-        seconds_to_predict,
-        weights_to_bytes,
-    )
+def _finish(job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel) -> Finished:
+    from benchmark.training import multiply_accumulates, peak_memory_bytes, predict, seconds_to_predict
 
     peak_bytes = peak_memory_bytes(data.where)
     views = job.config.views
@@ -152,9 +158,6 @@ def _finish(
     inference_seconds, latency_seconds = inference(together) / together, inference(1)
     answering_seconds = time.perf_counter() - started
     val_accuracy = (val.argmax(dim=1) == data.val.labels.cpu()).float().mean().item()
-    weights = None
-    if artifacts is not None and val_accuracy >= job.keep_from:
-        weights = artifacts.write(job.weights, weights_to_bytes(trained.model))
     return Finished(
         val_accuracy=val_accuracy,
         predictions=(Predictions(Split.VAL, val.numpy()), Predictions(Split.TEST, test.numpy())),
@@ -169,7 +172,6 @@ def _finish(
         best_step=trained.best_step,
         images_seen=trained.images_seen,
         evaluation_seconds=trained.evaluation_seconds + answering_seconds,
-        weights=weights,
     )
 
 

@@ -83,6 +83,13 @@ class Saved:
     file: StoredFile
 
 
+@dataclass(frozen=True)
+class Noted:
+    """Something about the trial that its user should hear of, and that does not end it."""
+
+    what: str
+
+
 @dataclass(frozen=True, eq=False)
 class Finished:
     """A trial that used its whole budget (or stopped early by its own patience)."""
@@ -94,7 +101,7 @@ class Finished:
     images_seen: int
     evaluation_seconds: float
     weights: StoredFile | None = None
-    """Where they are kept; None where they were not worth it."""
+    """Where they are kept; None where they were not worth it, or could not be."""
 
 
 class FailureKind(enum.Enum):
@@ -119,4 +126,4 @@ class Failed:
     evaluation_seconds: float = 0.0
 
 
-Answer = Ready | Planned | ProgressRecord | Saved | Finished | Failed
+Answer = Ready | Planned | ProgressRecord | Saved | Noted | Finished | Failed

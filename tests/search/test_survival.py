@@ -33,7 +33,7 @@ from benchmark.records import FileKind, TrialState
 from benchmark.search import SearchLimits, supervisor
 from benchmark.store import Claim, NoTrial, StudyStore, open_study
 from benchmark.store.tables import LEASES
-from benchmark.workers import Failed, FailureKind, Job, Planned, Saved
+from benchmark.workers import Failed, FailureKind, Job, Noted, Planned, Saved
 
 
 def seen(jobs: list[Job], then: Script = succeed) -> Script:
@@ -150,6 +150,22 @@ def test_a_full_disk_ends_the_search_with_a_plain_message(store: StudyStore, scr
     assert store.trials()[1].interrupted, "it takes no place, and nothing is held against its configuration"
     searching(store, Observer()).run(SearchLimits(2))
     assert states(store) == {"complete": 2, "failed": 1}
+
+
+def test_a_trial_that_finished_is_stored_though_its_weights_could_not_be_kept(
+    store: StudyStore, scripts: list[Script]
+) -> None:
+    def without_weights(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        connection.send(Planned(400))
+        connection.send(Noted("its weights were not kept: cannot write in s3://shelf"))
+        connection.send(finished(0.5))
+
+    scripts += [without_weights, succeed]
+    observer = Observer()
+    assert searching(store, observer).run(SearchLimits(2)).why == "spent"
+    assert states(store) == {"complete": 2}
+    assert observer.notes == [(0, "its weights were not kept: cannot write in s3://shelf")]
+    assert [row.name for row in store.files.rows()] == ["trial-00001.safetensors"]
 
 
 # Interruption and going on --------------------------------------------------------------------------------------------
