@@ -194,6 +194,12 @@ def test_reasons(error: Exception, reason: str) -> None:
     [
         (torch.OutOfMemoryError("3 GB"), FailureKind.OUT_OF_MEMORY),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 GB"), FailureKind.OUT_OF_MEMORY),
+        (RuntimeError("CUDA error: out of memory\nCompile with `TORCH_USE_CUDA_DSA`"), FailureKind.OUT_OF_MEMORY),
+        (
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+            FailureKind.OUT_OF_MEMORY,
+        ),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), FailureKind.ERROR),
         (OSError(errno.ENOSPC, "full"), FailureKind.NO_ROOM),
         (OSError(errno.EDQUOT, "quota"), FailureKind.NO_ROOM),
         (OSError(errno.EACCES, "forbidden"), FailureKind.ERROR),

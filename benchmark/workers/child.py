@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _PREDICTED_TOGETHER = 256
 """Images in a batch when the time to predict one of them is measured."""
+_OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What a plain RuntimeError says: of torch's allocator on a CPU, of CUDA outside of its allocator, and of cuBLAS."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -178,7 +180,7 @@ def _finish(job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel)
 def _kind(error: Exception) -> FailureKind:
     from torch import OutOfMemoryError
 
-    if isinstance(error, OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, OutOfMemoryError | MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
         return FailureKind.OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return FailureKind.NO_ROOM
