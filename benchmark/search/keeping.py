@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.artifacts import Artifacts, Place
 from benchmark.definition import SearchSpec
+from benchmark.errors import BenchError
 from benchmark.records import FileKind, StoredFile, TrialRecord, TrialState
 from benchmark.store import FileRow, StudyStore
 from benchmark.workers import CheckpointPlan
@@ -44,14 +45,12 @@ class FileKeeper:
         it, and perhaps nobody would find it.
         """
         if not self._store.files.set_whole(number, file, self._store.queue.owner, record):
-            self._artifacts.remove(file.name)
+            self._remove([file.name])
 
     def remove_unknown(self, names: Sequence[str]) -> None:
         """Remove those of these files that others have let go: what was written since, nobody would find."""
         known = {row.name for row in self._store.files.rows()}
-        for name in names:
-            if name not in known:
-                self._artifacts.remove(name)
+        self._remove([name for name in names if name not in known])
 
     def keep_from(self, trials: Sequence[TrialRecord]) -> float:
         """The validation accuracy below which a trial beside these is not among the best whose weights are kept."""
@@ -78,10 +77,19 @@ class FileKeeper:
             and row.trial in by_number
             and not _is_wanted(row, by_number[row.trial], best)
         ]
-        for name in gone:
-            self._artifacts.remove(name)
-        self._store.files.remove(gone)
+        self._store.files.remove(self._remove(gone))
         return trials
+
+    def _remove(self, names: Sequence[str]) -> list[str]:
+        """Remove files; which are gone. While S3 does not answer, the rest is left to the next time."""
+        gone = []
+        for name in names:
+            try:
+                self._artifacts.remove(name)
+            except BenchError:
+                break
+            gone.append(name)
+        return gone
 
 
 def best_trials(trials: Sequence[TrialRecord], count: int) -> list[int]:

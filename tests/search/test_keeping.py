@@ -15,6 +15,7 @@ import sqlalchemy
 from filled_study import choose_family, spec
 
 from benchmark.artifacts import Artifacts, Place, beside_database
+from benchmark.errors import BenchError
 from benchmark.records import Cost, Predictions, Split
 from benchmark.search.keeping import FileKeeper, best_trials
 from benchmark.store import Claim, StudyLocation, StudyStore, create_study, open_study
@@ -219,6 +220,24 @@ def test_a_crash_while_tidying_leaves_nothing_that_cannot_be_found(
     monkeypatch.undo()
     assert shelf.files == before - set(removed)
     assert shelf.files <= shelf.known
+    shelf.keeper.tidy()
+    assert shelf.files == shelf.known == set()
+
+
+def test_what_cannot_be_removed_is_left_to_the_next_time(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.store.queue.fail(shelf.begin(), "diverged at step 3", {})
+    before, remove = shelf.known, Artifacts.remove
+
+    def away(artifacts: Artifacts, name: str) -> None:
+        if name.endswith(".checkpoint"):
+            raise BenchError("cannot remove in s3://shelf: could not connect")
+        remove(artifacts, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Artifacts, "remove", away)
+        assert len(shelf.keeper.tidy()) == 1
+    assert shelf.files == shelf.known
+    assert checkpoints(0, 0, 1) <= shelf.known <= before
     shelf.keeper.tidy()
     assert shelf.files == shelf.known == set()
 
