@@ -10,9 +10,10 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,13 @@ _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 @dataclass(frozen=True)
 class _Task:
-    """What a task needs to know; it is sent through Ray, and shown nowhere."""
+    """What a task needs to know; it is sent through Ray."""
 
     name: str
     root: Path
-    storage: str
-    timeout: float | None
+    storage: str = field(repr=False)
+    deadline: float | None
+    """When all of them end, in seconds since 1970: a task that begins late, or again, has what is left."""
     data: Path | None
 
 
@@ -68,6 +70,7 @@ def search_on_ray(
     machine's own. `workers` None is one per GPU of the cluster, or one per core where it has none. Raises BenchError
     where Ray is missing, the cluster does not answer, or all workers fail.
     """
+    deadline = None if timeout is None else time.time() + timeout
     ray = _ray()
     location = store.location
     address = os.environ.get("RAY_ADDRESS") or "local"
@@ -83,7 +86,7 @@ def search_on_ray(
         say(f"study {location.name}: {count} workers on a Ray cluster of {len(ray.nodes())} nodes with {gpus} GPUs")
         # A node's death is not the worker's fault: as often as it happens.
         task = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_retries=-1)(_work)
-        asked = _Task(location.name, location.root.absolute(), location.url, timeout, data)
+        asked = _Task(location.name, location.root.absolute(), location.url, deadline, data)
         return _watch(ray, [task.remote(asked) for _ in range(count)], store, total, observer)
     finally:
         ray.shutdown()
@@ -144,8 +147,11 @@ def _work(task: _Task) -> None:
     """One task: a worker with one child, on the GPU that Ray has made visible to it, or on one core."""
     location = StudyLocation(task.name, task.root, task.storage)
     spec, store = open_to_join(location, task.data, lambda _: None)
+    left = None if task.deadline is None else task.deadline - time.time()
+    if left is not None and left <= 0:
+        return
     setups = [replace(setup, threads=1) for setup in worker_setups(devices(), 1, spec, task.data)]
-    Search(store, Space(spec), setups, place_of_files(store), _Unheard()).run(SearchLimits(None, task.timeout))
+    Search(store, Space(spec), setups, place_of_files(store), _Unheard()).run(SearchLimits(None, left))
 
 
 @contextmanager

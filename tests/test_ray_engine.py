@@ -6,8 +6,10 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +17,9 @@ from crowd import DEFINITION
 from postgres_server import PASSWORD
 
 from benchmark import cli, ray_engine
-from benchmark.store import StudyLocation, open_study
+from benchmark.definition import parse_study
+from benchmark.search import SearchLimits
+from benchmark.store import StudyLocation, create_study, open_study
 from benchmark.study import place_of_files
 from benchmark.verify import verify
 
@@ -115,3 +119,68 @@ def test_a_missing_ray_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ray_engine.BenchError, match=r"pip install 'ensemble-bench\[ray\]'"):
         ray_engine._ray()
+
+
+# One deadline for all ------------------------------------------------------------------------------------------------
+
+
+class Cluster:
+    """What is asked of Ray, without a cluster."""
+
+    def __init__(self) -> None:
+        self.sent: list[ray_engine._Task] = []
+
+    def init(self, *_: object, **__: object) -> None: ...
+    def shutdown(self) -> None: ...
+
+    def nodes(self) -> list[str]:
+        return ["a"]
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
+
+    def remote(self, **_: object) -> Any:
+        return lambda work: SimpleNamespace(remote=self.sent.append)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    cluster = Cluster()
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setattr(ray_engine, "_ray", lambda: cluster)
+    monkeypatch.setattr(ray_engine, "_watch", lambda *_: "spent")
+    return cluster
+
+
+def send(cluster: Cluster, root: Path, timeout: float | None) -> list[ray_engine._Task]:
+    store = create_study(StudyLocation("mine", root, f"sqlite:///{root}/mine.db"))
+    ray_engine.search_on_ray(store, 6, None, timeout, None, ray_engine._Unheard(), lambda _: None)
+    return cluster.sent
+
+
+def test_tasks_share_one_deadline(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    assert [task.deadline for task in send(cluster, tmp_path, 30.0)] == [1030.0, 1030.0]
+
+
+def test_without_a_timeout_there_is_no_deadline(cluster: Cluster, tmp_path: Path) -> None:
+    assert [task.deadline for task in send(cluster, tmp_path, None)] == [None, None]
+
+
+@pytest.mark.parametrize(("deadline", "left"), [(1030.0, [30.0]), (None, [None]), (1000.0, []), (970.0, [])])
+def test_a_task_has_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deadline: float | None, left: list[float | None]
+) -> None:
+    limits: list[SearchLimits] = []
+    given = parse_study("mine", DEFINITION.format(epochs=4, trials=6, search=""), "mine.toml")
+    store = create_study(StudyLocation("mine", tmp_path))
+    monkeypatch.setattr(ray_engine, "open_to_join", lambda *_: (given, store))
+    monkeypatch.setattr(ray_engine, "Search", lambda *_: SimpleNamespace(run=limits.append))
+    monkeypatch.setattr(time, "time", lambda: 1000.0)
+    ray_engine._work(ray_engine._Task("mine", tmp_path, "sqlite:///mine.db", deadline, None))
+    assert [limit.timeout for limit in limits] == left
+
+
+def test_a_task_shows_no_password(tmp_path: Path) -> None:
+    task = ray_engine._Task("mine", tmp_path, "postgresql://me:s3cret@host/db", None, None)
+    assert "s3cret" not in repr(task)
