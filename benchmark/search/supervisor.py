@@ -125,6 +125,7 @@ class Search:
         """The study's trials when one of this process ended last."""
         self._is_spent = False
         self._claim_from = 0.0
+        self._renewed = 0.0
 
     def run(self, limits: SearchLimits) -> SearchEnd:
         """Run trials until a limit is reached or Ctrl-C or SIGTERM comes; running trials are then ended at once.
@@ -148,19 +149,16 @@ class Search:
             return end
 
     def _loop(self, limits: SearchLimits, began: float) -> SearchEnd:
-        renewed = time.monotonic()
+        self._renewed = time.monotonic()
         self._tell_standing(limits, self._known)
         while (why := self._reason_to_end(deadline := self._deadline(limits, began))) is None:
             if self._pause_requested:
                 self._pause()
-            self._start_trials(limits, deadline)
-            ended = 0
+            ended = self._start_trials(limits, deadline)
             for slot in self._heard_from():
                 ended += self._hear(slot)
             ended += self._end_hung()
-            if time.monotonic() - renewed > _RENEW_SECONDS:
-                ended += self._renew()
-                renewed = time.monotonic()
+            ended += self._renew_in_time()
             if ended:
                 self._known = self._keeper.tidy()
                 self._tell_standing(limits, self._known)
@@ -205,8 +203,12 @@ class Search:
         heard = wait(by_source, _POLL_SECONDS)
         return [slot for slot in self._slots if any(by_source[source] is slot for source in heard)]
 
-    def _start_trials(self, limits: SearchLimits, deadline: float | None) -> None:
+    def _start_trials(self, limits: SearchLimits, deadline: float | None) -> int:
+        """Give work to workers that wait for it; the number of trials that were found lost meanwhile."""
+        ended = 0
         for slot in self._slots:
+            # A claim may take as long as a server is away.
+            ended += self._renew_in_time()
             if slot.is_ready and slot.work is not None:
                 self._send_job(slot, slot.work)
             elif slot.is_ready and not self._is_spent and self._may_start(deadline):
@@ -220,6 +222,7 @@ class Search:
                     if all(other.work is None for other in self._slots):
                         self._observer.waiting()
                         self._tell_standing(limits, self._store.trials())
+        return ended
 
     def _claim(self, slot: _Slot, total: int) -> NoTrial | None:
         """Claim a trial and give it to the slot's child; why there is none."""
@@ -398,8 +401,11 @@ class Search:
                 ended += 1
         return ended
 
-    def _renew(self) -> int:
-        """Renew the leases; the number of trials that were lost to others, and are given up here."""
+    def _renew_in_time(self) -> int:
+        """Renew the leases where it is time; the number of trials that were lost to others, and are given up here."""
+        if time.monotonic() - self._renewed <= _RENEW_SECONDS:
+            return 0
+        self._renewed = time.monotonic()
         lost = self._queue.renew(slot.work.trial.number for slot in self._slots if slot.work is not None)
         for slot in self._slots:
             if slot.work is not None and slot.work.trial.number in lost:

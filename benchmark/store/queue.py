@@ -24,10 +24,11 @@ from benchmark.records import PlannedRun, Predictions, as_jsonable
 from benchmark.store.database import Database
 from benchmark.store.files import Checkpoint, FileTable
 from benchmark.store.owner import is_gone, this_process
-from benchmark.store.retrying import retried
+from benchmark.store.retrying import PATIENCE_SECONDS, retried
 from benchmark.store.tables import ENTRANTS, LEASES, PREDICTIONS
 
-LEASE_SECONDS = 60.0
+LEASE_SECONDS = 2 * PATIENCE_SECONDS
+"""A worker that waits for a server is no lost one: its lease outlives the wait, whenever it was last renewed."""
 CONTINUES = "continues"
 """Attribute of a trial that goes on where the trial of that number was interrupted."""
 INTERRUPTED = "interrupted"

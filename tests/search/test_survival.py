@@ -346,6 +346,31 @@ def test_a_checkpoint_that_comes_after_its_trial_was_lost_is_removed(store: Stud
     assert [path.name for path in weights_of(store).iterdir()] == ["trial-00001.safetensors"]
 
 
+def test_a_lease_is_renewed_before_another_claim_that_may_take_long(
+    store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_RENEW_SECONDS", 0.0)
+    monkeypatch.setattr(supervisor, "wait", patient(supervisor.wait))
+    calls: list[str] = []
+
+    def noting(name: str) -> None:
+        call = getattr(store.queue, name)
+
+        def noted(*given: Any) -> Any:
+            calls.append(name)
+            return call(*given)
+
+        monkeypatch.setattr(store.queue, name, noted)
+
+    for name in ("claim", "renew", "report"):
+        noting(name)
+    scripts.append(succeed)
+    searching(store, Observer(), workers=2).run(SearchLimits(2))
+    first = calls.index("claim")
+    assert calls[first : first + 3] == ["claim", "renew", "claim"]
+    assert calls.index("report") > first + 2, "both workers were ready at once"
+
+
 def end_all(other: StudyStore) -> None:
     """The other process prunes what it runs."""
     for trial in other.study.get_trials(deepcopy=False):
@@ -402,12 +427,12 @@ def test_a_child_that_is_killed_while_it_starts_is_started_again(
             searching(store, Observer()).run(SearchLimits(1))
 
 
-def patient(serve: Any) -> Any:
-    """Begin a moment later, so that it can be killed before."""
+def patient(call: Any) -> Any:
+    """The call, made a moment later."""
 
-    def later(process: ScriptedProcess) -> None:
+    def later(*given: Any) -> Any:
         time.sleep(0.2)
-        serve(process)
+        return call(*given)
 
     return later
 
