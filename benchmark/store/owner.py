@@ -9,7 +9,11 @@ from pathlib import Path
 
 def this_process() -> str:
     """This process as "host:machine:pid:birth", where machine and birth are empty if the system does not tell them."""
-    return f"{socket.gethostname()}:{_machine()}:{os.getpid()}:{_birth(os.getpid()) or ''}"
+    try:
+        birth = _birth(os.getpid())
+    except OSError:
+        birth = None
+    return f"{socket.gethostname()}:{_machine()}:{os.getpid()}:{birth or ''}"
 
 
 def is_gone(owner: str) -> bool:
@@ -20,7 +24,11 @@ def is_gone(owner: str) -> bool:
     host, machine, pid, birth = owner.rsplit(":", 3) if owner.count(":") >= 3 else ("", "", "", "")
     if not machine or (host, machine) != (socket.gethostname(), _machine()):
         return False
-    return _birth(int(pid)) != birth
+    try:
+        return _birth(int(pid)) != birth
+    except OSError:
+        # The system may hide the processes of other users (mount option hidepid of /proc), as if there were none.
+        return not _exists(int(pid))
 
 
 def _machine() -> str:
@@ -34,11 +42,21 @@ def _machine() -> str:
 
 
 def _birth(pid: int) -> str | None:
-    """When the process began, in clock ticks since the machine's start; None where there is no such process."""
-    try:
-        # The name, in brackets, may contain anything; the 22nd field of proc(5) is the 20th after it.
-        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    # A dead process whose parent has not asked after it yet.
+    """When the process began, in clock ticks since the machine's start; None where it is dead. Raises OSError.
+
+    A dead process may still be there, as one whose parent has not asked after it yet.
+    """
+    # The name, in brackets, may contain anything; the 22nd field of proc(5) is the 20th after it.
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return None if after_name[0] in "ZX" else after_name[19]
+
+
+def _exists(pid: int) -> bool:
+    """Whether there is such a process, of whatever user."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
