@@ -189,6 +189,9 @@ class StudySpec:
 
 def check_study_name(name: str) -> str:
     """The name, where it is one: letters, digits, dots, dashes and underscores, and no path. Raises BenchError."""
+    if "://" in name:
+        # Not repeated: it may hold a password.
+        raise BenchError("a database is given by --storage or BENCH_STORAGE, not in the place of a study's name")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name) or ".." in name:
         raise BenchError(f"{name!r} is not a study name: use letters, digits, '-', '_' and '.', and no path")
     return name

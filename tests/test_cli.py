@@ -43,10 +43,10 @@ def root(filled: Path, tmp_path: Path) -> Path:
 def bench(root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run `bench` in the folder `root`: exit code, and everything that it printed."""
 
-    def run(*words: str) -> tuple[int, str]:
+    def run(*words: str, columns: str = "200") -> tuple[int, str]:
         monkeypatch.chdir(root)
         monkeypatch.setattr(sys, "argv", ["bench", *words])
-        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setenv("COLUMNS", columns)
         try:
             cli.main()
             code = 0
@@ -229,6 +229,66 @@ def test_a_password_is_never_printed(bench: Run, url: str, debug: str) -> None:
     assert code == 2
     assert "me:***@" in output
     assert "s3cret" not in output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "search URL",
+        "worker URL",
+        "confirm URL",
+        "run URL",
+        "init URL",
+        "ensemble URL",
+        "leaderboard URL",
+        "leaderboard tiny URL",
+        "leaderboard tiny --storage sqlite:///studies/tiny.db URL",
+        "report URL",
+        "verify URL",
+        "evaluate URL",
+        "trial URL 0",
+        "dashboard URL",
+        "data show digits --study URL",
+    ],
+)
+@pytest.mark.parametrize("debug", ["", "--debug"])
+def test_a_database_in_the_place_of_a_study_is_told_without_it(bench: Run, root: Path, words: str, debug: str) -> None:
+    words = f"{words} {debug}".replace("URL", "postgresql://me:s3cret@host/db")
+    code, output = bench(*words.split())
+    assert code == 2
+    assert "a database is given by --storage or BENCH_STORAGE, not in the place of a study's name" in output
+    assert "s3cret" not in output
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cret@host/db",
+        "postgresql://me:s3cret s3cret@host/db",
+        "postgresql://me:s3cret/s3cret:s3cret@s3cret@host/db",
+        "postgresql://:s3cret'\\@host/db",
+        "postgresql://host/db?user=me&password=s3cret&sslmode=require",
+    ],
+)
+@pytest.mark.parametrize("columns", ["40", "200"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["search", "tiny"],
+        ["worker", "tiny"],
+        ["verify", "tiny"],
+        ["trial", "tiny"],
+        ["mistakes", "tiny"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_a_password_among_wrong_words_is_not_repeated(
+    bench: Run, monkeypatch: pytest.MonkeyPatch, words: list[str], columns: str, url: str
+) -> None:
+    code, output = bench(*words, url, columns=columns)
+    assert code == 2
+    assert "s3cret" not in output.replace("\n", "")
 
 
 @pytest.mark.parametrize("words", ["--debug ensemble tiny --top 4", "ensemble tiny --top 4 --debug"])

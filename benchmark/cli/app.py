@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 from benchmark import __version__
 from benchmark.errors import BenchError
 
+_SECRETS = re.compile(r":/+[^:/]*:(?P<password>.+)@|[?&](?:ssl)?password=(?P<option>[^&]+)")
+"""The password in a URL, perhaps one with an @ too many or as a path."""
+
+
+class _Discreet(TyperGroup):
+    """The command; what it says of wrong words does not repeat a password, as of a URL without its `--storage`."""
+
+    def make_context(self, *given: Any, **options: Any) -> Any:
+        with _told_without_passwords():
+            return super().make_context(*given, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _told_without_passwords():
+            return super().invoke(ctx)
+
+
 app = typer.Typer(
+    cls=_Discreet,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -49,10 +70,11 @@ def main() -> None:
     except Exception as error:
         reason = _in_words(error)
         if debug or reason is None:
-            traceback.print_exc()
+            sys.stderr.write(_without_passwords(traceback.format_exc()))
         if reason is None:
             sys.exit(1)
-        Console(stderr=True).print(f"error: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)
+        told = _without_passwords(f"error: {reason}")
+        Console(stderr=True).print(told, style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
 
 
@@ -65,3 +87,24 @@ def _in_words(error: Exception) -> str | None:
     from benchmark.store import storage_trouble
 
     return storage_trouble(error)
+
+
+@contextmanager
+def _told_without_passwords() -> Iterator[None]:
+    """Wrong words are an error that is shown as its `message`."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(message := getattr(error, "message", None), str):
+            error.message = _without_passwords(message)  # type: ignore[attr-defined]
+        raise
+
+
+def _without_passwords(text: str) -> str:
+    """The text without the passwords of URLs that are among the command's words."""
+    for word in sys.argv[1:]:
+        for found in _SECRETS.finditer(word):
+            for secret in filter(None, (found["password"], found["option"])):
+                for form in (secret, repr(secret)[1:-1]):
+                    text = text.replace(f":{form}@", ":***@").replace(f"={form}", "=***")
+    return text
