@@ -72,12 +72,12 @@ def _view(
     accuracy = error_axis(_ACCURACY, map(_score, trials), most_ticks=MOST_OF_PARAMETER)
     axes = [parameter_axis(name, searched[name]) for name in names[:MOST_AXES]]
     axes = [axis if counts[axis.title] == len(trials) else with_foot(axis) for axis in axes]
-    order = "the most important first" if shares else "those that most trials have first"
+    leading = "The most important parameters" if shares else "Parameters that most trials have"
     return FamilyView(
         summary,
         look,
         found,
-        _parallel(trials, axes, accuracy, order, look),
+        _parallel(trials, axes, accuracy, leading, look),
         tuple(_slice(name, searched[name], trials, accuracy, look) for name in names[:MOST_SLICES]),
     )
 
@@ -102,7 +102,7 @@ def _slice(
 
 
 def _parallel(
-    trials: Sequence[FrozenTrial], axes: Sequence[Axis], accuracy: Axis, order: str, look: int
+    trials: Sequence[FrozenTrial], axes: Sequence[Axis], accuracy: Axis, leading: str, look: int
 ) -> Parallel | None:
     if not axes:
         return None
@@ -116,14 +116,14 @@ def _parallel(
         points: tuple[Point, ...] = tuple(
             (x, parallel_height(place)) for (x, _), place in zip(placed, places, strict=True)
         )
-        named = (axis.title for axis in axes if axis.title in trial.params)
-        told = ", ".join(f"{name} = {_value(trial.params[name])}" for name in named)
+        named = [axis.title for axis in axes if axis.title in trial.params]
+        told = ", ".join(f"{name} = {_value(trial.params[name])}" for name in named) or "none of these parameters"
         kind = "bold" if trial is best else ""
         lines.append(Line(points, look, f"{_told(trial)}: {told}", trial.user_attrs[NUMBER], kind))
     absent = "; – is where a trial has none" if any(axis.start for axis in axes) else ""
     return Parallel(
         "Parameters side by side",
-        f"Each line is a complete trial, the bold one the best. Of parameters come {order}{absent}.",
+        f"Each line is a complete trial, the bold one the best. {leading} come first{absent}.",
         tuple(placed),
         tuple(lines),
         width=2 * _MARGIN + len(axes) * _AXIS_GAP,

@@ -95,14 +95,24 @@ def test_a_trial_without_a_parameter_is_below_the_scale_of_its_axis() -> None:
     scale = parallel_height(axis.place(0.0))
     assert parallel_height(0) > scale == parallel_height(axis.start) > by_trial[8].points[0][1]
     assert by_trial[3].tip == "trial 3, 50.00 %: width = 16, lr = 0.01"
-    assert chart.note.endswith("Of parameters come the most important first; – is where a trial has none.")
+    assert chart.note.endswith("The most important parameters come first; – is where a trial has none.")
+
+
+def test_a_trial_with_none_of_the_parameters_is_told_as_such() -> None:
+    made = study()
+    made.add_trial(create_trial(value=0.4, user_attrs={"trial": 10}))
+    chart = view({"lr": 0.3}, made=made).parallel
+    assert chart is not None
+    (bare,) = (line for line in chart.lines if line.trial == 10)
+    assert bare.tip == "trial 10, 40.00 %: none of these parameters"
+    assert {y for _, y in bare.points[:-1]} == {parallel_height(0)}
 
 
 def test_without_importances_what_most_trials_have_comes_first() -> None:
     chart = view({}).parallel
     assert chart is not None
     assert [axis.title for _, axis in chart.axes[:3]] == ["lr", "width", "momentum"]
-    assert "those that most trials have first" in chart.note
+    assert "Parameters that most trials have come first" in chart.note
     assert "important" not in chart.note
 
 
