@@ -131,9 +131,9 @@ def test_a_study_whose_beginning_was_cut_off_gets_its_id(tmp_path: Path, monkeyp
     set_fact = StudyStore.set_fact
 
     def cut_off(store: StudyStore, key: str, value: object) -> None:
+        set_fact(store, key, value)
         if key == "definition":
             raise KeyboardInterrupt
-        set_fact(store, key, value)
 
     with monkeypatch.context() as patch:
         patch.setattr(StudyStore, "set_fact", cut_off)
