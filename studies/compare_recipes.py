@@ -14,15 +14,14 @@ import os
 import statistics
 import tomllib
 from collections.abc import Callable
-from dataclasses import replace
 
-from benchmark.definition import BudgetSpec, shipped_study
+from benchmark.definition import BudgetSpec
 from benchmark.errors import BenchError
 from benchmark.records import Budget, ParameterValue
-from benchmark.space import Space
 from studies.speed.crew import Crew
 from studies.speed.data import device_data
 from studies.speed.plan import Plan
+from studies.speed.recipes import varied_default
 from studies.speed.trainer import TrainedOnce, Worker
 
 _WARM = Budget(epochs=0.02)
@@ -67,14 +66,10 @@ def _prepare(
     member: int, plan: Plan, study: str, family: str, precision: str
 ) -> Callable[[dict[str, ParameterValue], Budget, int], TrainedOnce]:
     worker = Worker(device_data(plan))
-    shipped = shipped_study(study)
 
     def task(parameters: dict[str, ParameterValue], budget: Budget, round_number: int) -> TrainedOnce:
-        recipe = {**shipped.recipe, family: {**shipped.recipe.get(family, {}), **parameters}}
         one_report = BudgetSpec(budget.epochs, budget.seconds, reports=1)
-        space = Space(replace(shipped, recipe=recipe, budget=one_report, precision=precision))
-        values = space.expert(family)
-        config = space.configure(family, lambda name, _: values[name], seed=100 * member + round_number)
+        config = varied_default(family, study, parameters, one_report, 100 * member + round_number, precision)
         return worker.train(config, worker.data.val)
 
     return task

@@ -13,18 +13,18 @@ import argparse
 import os
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from benchmark.definition import BudgetSpec, shipped_study
+from benchmark.definition import BudgetSpec
 from benchmark.records import ParameterValue, TrialConfig
-from benchmark.space import Space
 from benchmark.training import DeviceData, TrainingRun, keep_freed_memory, predict
 from studies.compare_recipes import parameters_of
 from studies.speed.crew import Crew
 from studies.speed.data import device_data
 from studies.speed.plan import Plan
+from studies.speed.recipes import varied_default
 
 Weights = Mapping[str, Tensor]
 WAYS = ("best report", "last report", "greedy soup", "uniform soup")
@@ -107,13 +107,10 @@ def _prepare(
     member: int, plan: Plan, study: str, family: str, budget: BudgetSpec
 ) -> Callable[[dict[str, ParameterValue], int], Cooked]:
     keep_freed_memory()
-    data, shipped = device_data(plan), shipped_study(study)
+    data = device_data(plan)
 
     def task(parameters: dict[str, ParameterValue], round_number: int) -> Cooked:
-        recipe = {**shipped.recipe, family: {**shipped.recipe.get(family, {}), **parameters}}
-        space = Space(replace(shipped, recipe=recipe, budget=budget))
-        values = space.expert(family)
-        return cook(space.configure(family, lambda name, _: values[name], seed=100 * member + round_number), data)
+        return cook(varied_default(family, study, parameters, budget, 100 * member + round_number), data)
 
     return task
 

@@ -93,10 +93,22 @@ def config_of(recipe: Recipe, seed: int, precision: str = "auto", dataset: str =
 
 def study_default(family: str, study: str, budget: Budget, seed: int, precision: str = "auto") -> TrialConfig:
     """The default trial of a family in a shipped study, with another budget and one report at its end."""
-    spec = replace(
-        shipped_study(study), budget=BudgetSpec(budget.epochs, budget.seconds, reports=1), precision=precision
-    )
-    return _expert(spec, family, seed)
+    one_report = BudgetSpec(budget.epochs, budget.seconds, reports=1)
+    return varied_default(family, study, {}, one_report, seed, precision)
+
+
+def varied_default(
+    family: str,
+    study: str,
+    parameters: Mapping[str, ParameterValue],
+    budget: BudgetSpec,
+    seed: int,
+    precision: str = "auto",
+) -> TrialConfig:
+    """The default trial of a family in a shipped study, with other parameters and another budget."""
+    shipped = shipped_study(study)
+    recipe = {**shipped.recipe, family: {**shipped.recipe.get(family, {}), **parameters}}
+    return _expert(replace(shipped, recipe=recipe, budget=budget, precision=precision), family, seed)
 
 
 def plain_cnn(
