@@ -26,7 +26,7 @@ from benchmark.origin import running_versions, source_commit
 from benchmark.records import Split
 from benchmark.robustness import CorruptedImages, CorruptionOrigin, CorruptionReport, score_corruptions
 from benchmark.store import StudyStore
-from benchmark.study import find_entrant
+from benchmark.study import find_entrant, note_scored
 
 USUAL_ENTRANTS = ("recommended", "best")
 CLEAN = "clean"
@@ -82,7 +82,8 @@ class CorruptedAnswers:
 def load_entrants(store: StudyStore, names: Sequence[str], data: StudyData) -> list[LoadedEntrant]:
     """The entrants of these names (see study.find_entrant), each once, with members that they share.
 
-    Raises UnknownNameError, and BenchError where weights were not kept.
+    They are there to be asked about test images, and count among what was scored on test from here on. Raises
+    UnknownNameError, and BenchError where weights were not kept.
     """
     found = {entrant.name: entrant for entrant in (find_entrant(store, name) for name in names)}
     models: dict[tuple[str, int], LoadedModel] = {}
@@ -91,6 +92,7 @@ def load_entrants(store: StudyStore, names: Sequence[str], data: StudyData) -> l
         one = load_entrant(store, entrant, data.on_device)
         members = tuple(models.setdefault((member.part, member.number), member) for member in one.members)
         loaded.append(replace(one, members=members))
+    note_scored(store, [entrant.test for entrant in found.values()])
     return loaded
 
 
@@ -102,6 +104,12 @@ def distinct_members(loaded: Sequence[LoadedEntrant]) -> int:
 def spread_rows(rows: int, count: int) -> NDArray[np.int64]:
     """At most `count` of so many rows, evenly spread from the first to the last."""
     return np.linspace(0, rows - 1, min(rows, count)).round().astype(np.int64)
+
+
+def rows_to_ask(known: StudyData, images: int | None) -> NDArray[np.int64]:
+    """So many test images, evenly spread; without a number all of them on a GPU, and CPU_ROWS on a CPU."""
+    rows = len(known.dataset.test)
+    return spread_rows(rows, images or (CPU_ROWS if known.on_device.where.device.type == "cpu" else rows))
 
 
 def ask(loaded: Sequence[LoadedEntrant], pixels: NDArray[np.uint8], observe: Callable[[], None]) -> Answers:

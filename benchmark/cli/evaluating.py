@@ -56,25 +56,23 @@ def evaluate(
     Example: bench evaluate cifar10-cpu recommended --corruptions
     """
     from benchmark.evaluation import (
-        CPU_ROWS,
         USUAL_ENTRANTS,
         distinct_members,
         load_entrants,
         predict_again,
-        spread_rows,
+        rows_to_ask,
         to_table,
     )
     from benchmark.inference import load_study_data
     from benchmark.robustness import MadeImages, read_published
     from benchmark.speed import device_named
-    from benchmark.study import note_scored
 
     console = Console()
     say = teller(console)
     store = open_named(study, root, storage, console, to_read=True)
     known = load_study_data(store, device_named(device), data, say)
     asked, test = known.on_device.where, known.dataset.test
-    rows = spread_rows(len(test), images or (CPU_ROWS if asked.device.type == "cpu" else len(test)))
+    rows = rows_to_ask(known, images)
     source: CorruptedImages | None = None
     if cifar10_c is not None:
         source = read_published(cifar10_c, test, rows)
@@ -87,7 +85,6 @@ def evaluate(
         f"about {len(rows):,} of {len(test):,} test images"
         + ("; --images N asks about more" if images is None and len(rows) < len(test) else "")
     )
-    note_scored(store, [one.entrant.test for one in loaded])
     if source is None:
         with progress(console, distinct_members(loaded)) as observe:
             found = predict_again(loaded, known, rows, observe)

@@ -16,18 +16,17 @@ from benchmark.corruptions import SEVERITIES
 from benchmark.definition import check_study_name, load_study
 from benchmark.ensemble import EnsembleSpec
 from benchmark.evaluation import (
-    CPU_ROWS,
     USUAL_ENTRANTS,
     load_entrants,
     predict_again,
     predict_corrupted,
     report_corruptions,
-    spread_rows,
+    rows_to_ask,
 )
 from benchmark.explain import ShownImages, exhibits_of, explain, telling_rows
 from benchmark.figures import evidence_figure, trial_curves
 from benchmark.importance import importances
-from benchmark.inference import StudyData, load_entrant, load_study_data
+from benchmark.inference import load_entrant, load_study_data
 from benchmark.label_check import SUSPECT_COLUMNS, check_labels, in_rows
 from benchmark.leaderboard import draw, write, write_index
 from benchmark.local import search_here
@@ -189,7 +188,7 @@ class Study:
         store = self.store
         data = load_study_data(store, device, self._data, self._say)
         loaded = load_entrants(store, entrants or USUAL_ENTRANTS, data)
-        found = predict_again(loaded, data, self._rows(data, images), lambda _: None)
+        found = predict_again(loaded, data, rows_to_ask(data, images), lambda _: None)
         return pd.DataFrame([vars(one) for one in found]).set_index("entrant")
 
     def corruptions(
@@ -201,7 +200,7 @@ class Study:
         """
         store = self.store
         data = load_study_data(store, device, self._data, self._say)
-        made = MadeImages(data.dataset.test, self._rows(data, images), seed)
+        made = MadeImages(data.dataset.test, rows_to_ask(data, images), seed)
         loaded = load_entrants(store, [*(entrants or USUAL_ENTRANTS), "best"], data)
         answers = predict_corrupted(loaded, data, made, lambda _: None)
         said = f"Study({self.name!r}).corruptions({', '.join(map(repr, entrants))})"
@@ -252,12 +251,6 @@ class Study:
     @property
     def _results(self) -> Path:
         return self._location.root / "results"
-
-    @staticmethod
-    def _rows(data: StudyData, images: int | None) -> NDArray[np.int64]:
-        """The test images to ask about, evenly spread."""
-        rows = len(data.dataset.test)
-        return spread_rows(rows, images or (CPU_ROWS if data.on_device.where.device.type == "cpu" else rows))
 
     def _images(self) -> StudyImages:
         return load_study_images(self.store, self._data, self._say)
