@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -35,9 +36,11 @@ def color(*, brightness: float = 0.14, contrast: float = 0.13, saturation: float
 
     def apply(batch: Batch) -> Batch:
         images = batch.images
-        spread = images.new_tensor([brightness, contrast, saturation])[:, None, None, None, None]
         noise = torch.rand(3, len(images), 1, 1, 1, generator=batch.generator, device=images.device)
-        light, range_, vividness = (1 + spread * (2 * noise - 1)).to(images.dtype)
+        spreads = (brightness, contrast, saturation)
+        light, range_, vividness = (
+            (1 + spread * (2 * one - 1)).to(images.dtype) for spread, one in zip(spreads, noise, strict=True)
+        )
         grey = _grey(images)
         # The three steps are linear, and saturation keeps the mean grey, so that one expression does them all.
         mean = grey.mean((2, 3), keepdim=True)
@@ -56,4 +59,10 @@ def _grey(images: Tensor) -> Tensor:
     channels = images.shape[1]
     if channels != len(_LUMA):
         return images.mean(1, keepdim=True)
-    return F.conv2d(images, images.new_tensor(_LUMA)[None, :, None, None])
+    return F.conv2d(images, _luma_filter(images.device, images.dtype))
+
+
+@lru_cache
+def _luma_filter(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """The weights as a filter (1, 3, 1, 1), kept: copying them to a GPU makes the host wait for it."""
+    return torch.tensor(_LUMA, device=device, dtype=dtype)[None, :, None, None]

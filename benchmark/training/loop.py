@@ -351,9 +351,9 @@ class TrainingRun:
         """Whether graphs pay within this run: on CUDA, unless it is over before they are made."""
         epochs = self._config.budget.epochs
         steps = math.inf if epochs is None else epochs * len(self._data.train) / self.batch_size
-        # A graph takes one number of images.
-        parts_are_equal = self.batch_size % self._part_size == 0
-        return self._data.where.device.type == "cuda" and steps >= _STEPS_WORTH_CAPTURING and parts_are_equal
+        # A graph writes its gradients to the same memory each time: those of a batch's parts would not add up.
+        in_one_part = self._config.accumulation == 1
+        return self._data.where.device.type == "cuda" and steps >= _STEPS_WORTH_CAPTURING and in_one_part
 
     def _shapes(self) -> str:
         """What determines every shape and type inside the passes."""

@@ -58,7 +58,9 @@ def _plan(options: argparse.Namespace) -> Plan:
     if options.quick:
         return quick_plan(device, cpu_count(), QUICK_FOLDER)
     pruning = (options.pruning,) if options.pruning else Plan.pruning
-    return replace(Plan(device, cpu_count(), data_folder=options.data), repeats=options.repeats, pruning=pruning)
+    plan = Plan(device, cpu_count(), repeats=options.repeats, data_folder=options.data, pruning=pruning)
+    shorter = options.window / plan.window_seconds
+    return replace(plan, window_seconds=options.window, warm_seconds=plan.warm_seconds * shorter)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("parts", nargs="*", type=_part, metavar="PART", help=f"{', '.join(_NAMES)}; default: all")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
     parser.add_argument("--repeats", type=int, default=Plan.repeats, help="turns of each side, default %(default)s")
+    parser.add_argument(
+        "--window", type=float, default=Plan.window_seconds, help="seconds that a rate is measured, default %(default)g"
+    )
     parser.add_argument("--pruning", choices=("on", "off"), help="of part hundred only this search, default both")
     parser.add_argument("--data", type=Path, help="a folder with a copy of CIFAR-10")
     parser.add_argument("--quick", action="store_true", help=f"try out the code on digits, into {QUICK_FOLDER}")
@@ -86,6 +91,7 @@ def _command(name: str, options: argparse.Namespace) -> str:
     words = ["python -m studies.speed", name]
     words += [f"--device {options.device}"] if options.device else []
     words += [f"--repeats {options.repeats}"] if options.repeats != Plan.repeats else []
+    words += [f"--window {options.window:g}"] if options.window != Plan.window_seconds else []
     words += [f"--pruning {options.pruning}"] if options.pruning and name == "hundred" else []
     words += ["--quick"] if options.quick else []
     return " ".join(words)

@@ -161,18 +161,19 @@ def test_nothing_is_captured_on_a_cpu(data: DeviceData) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "budget", "expected"),
+    ("device", "budget", "accumulation", "expected"),
     [
-        ("cuda", Budget(epochs=12), False),
-        ("cuda", Budget(epochs=13), True),
-        ("cuda", Budget(seconds=0.1), True),
-        ("cpu", Budget(seconds=100), False),
+        ("cuda", Budget(epochs=12), 1, False),
+        ("cuda", Budget(epochs=13), 1, True),
+        ("cuda", Budget(seconds=0.1), 1, True),
+        ("cuda", Budget(seconds=0.1), 2, False),
+        ("cpu", Budget(seconds=100), 1, False),
     ],
 )
-def test_graphs_are_for_runs_of_50_steps_on_a_gpu(
-    data: DeviceData, device: str, budget: Budget, expected: bool
+def test_graphs_are_for_runs_of_50_steps_in_whole_batches_on_a_gpu(
+    data: DeviceData, device: str, budget: Budget, accumulation: int, expected: bool
 ) -> None:
-    running = TrainingRun(replace(CONFIG, budget=budget), data)
+    running = TrainingRun(replace(CONFIG, budget=budget, accumulation=accumulation), data)
     running._data = replace(data, where=replace(data.where, device=torch.device(device)))
     assert running._is_worth_capturing() is expected
 
