@@ -23,7 +23,7 @@ _SMALLEST_NORM = 1e-12
         "momentum": FloatDistribution(0.5, 0.95),
         "weight_decay": FloatDistribution(1e-6, 1e-1, log=True),
         "sgd_lr": FloatDistribution(0.01, 300.0, log=True),
-        "head_scale": FloatDistribution(1.0, 32.0, log=True),
+        "bias_scale": FloatDistribution(1.0, 64.0, log=True),
         "unit_filters": CategoricalDistribution((True, False)),
     },
     reference="Jordan et al. 2024, Muon; filters as in airbench94_muon (github.com/KellerJordan/cifar10-airbench)",
@@ -36,12 +36,12 @@ def muon(
     momentum: float = 0.6,
     weight_decay: float = 1e-5,
     sgd_lr: float = 0.2,
-    head_scale: float = 1.0,
+    bias_scale: float = 1.0,
     unit_filters: bool = True,
 ) -> tuple[Optimizer, ...]:
     """Torch's Muon on every convolution's filters as a matrix (outputs, inputs x k x k); Nesterov SGD on the rest.
 
-    `sgd_lr` is the rate of biases and norm parameters, times `head_scale` that of linear layers. With `unit_filters`
+    `sgd_lr` is the rate of linear layers, times `bias_scale` that of biases and norm parameters. With `unit_filters`
     each filter bank is scaled back to a Frobenius norm of the root of its outputs after every step, so that `lr`
     is the turn per step; it presumes a norm layer after the convolution. A model without convolutions gets SGD alone.
     """
@@ -49,8 +49,8 @@ def muon(
     linear = [parameter for parameter in trainable(model) if parameter.ndim in (2, 3)]
     vectors = [parameter for parameter in trainable(model) if parameter.ndim <= 1]
     groups: list[dict[str, Any]] = [
-        {"params": linear, "lr": sgd_lr * head_scale, "weight_decay": weight_decay},
-        {"params": vectors, "lr": sgd_lr, "weight_decay": 0.0},
+        {"params": linear, "lr": sgd_lr, "weight_decay": weight_decay},
+        {"params": vectors, "lr": sgd_lr * bias_scale, "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     optimizers: list[Optimizer] = []

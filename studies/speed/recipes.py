@@ -43,16 +43,17 @@ _RECORD: Mapping[str, ParameterValue] = {
     "averaging": "lookahead",
     "views": "six",
     "linear.warmup": 0.0,
-    "muon.sgd_lr": 4.0,
+    "muon.sgd_lr": 1.75,
+    "muon.bias_scale": 60.0,
 }
-"""As in airbench94_muon, but for the rates of biases and head, found on validation rows: our head is scaled
-differently."""
+"""As in airbench94_muon. Its rates 0.67 and 0.053 are for a loss summed over 2,000 images; its head has weights of unit
+variance and divides by 256, ours has torch's weights and divides by 9, which makes its rate 770 times smaller here."""
 
 GPU_RECIPES = (
     Recipe(
         "94 %",
         Budget(epochs=8),
-        {**_RECORD, "cnn.width": 64, "cnn.widening": "1-4-4", "cnn.depth": 2},
+        {**_RECORD, "cnn.width": 64, "cnn.widening": "1-4-4", "cnn.depth": 2, "averaging": "none"},
         target=0.94,
         record="airbench94_muon: 94.01 % (n = 200) in 2.59 s on an A100, 0.29 PFLOP, 8 epochs",
     ),
@@ -65,7 +66,7 @@ GPU_RECIPES = (
             "cnn.widening": "1-3-4",
             "cnn.depth": 3,
             "batch_size": 1024,
-            "muon.sgd_lr": 2.0,
+            "muon.sgd_lr": 0.9,
             "crop.pixels": 4,
             "cutout": True,
             "cutout.pixels": 12,

@@ -197,9 +197,9 @@ def test_a_filter_bank_of_zeros_stays_one() -> None:
     assert torch.equal(model.weight, torch.zeros_like(model.weight))
 
 
-def test_head_scale_is_the_rate_of_linear_layers() -> None:
+def test_bias_scale_is_the_rate_of_biases_and_norms() -> None:
     model = toy()
-    optimizers = OPTIMIZERS["muon"].build(model, sgd_lr=0.5, head_scale=4.0)
+    optimizers = OPTIMIZERS["muon"].build(model, sgd_lr=0.5, bias_scale=4.0)
     rates = {p.data_ptr(): group["lr"] for o in optimizers for group in o.param_groups for p in group["params"]}
-    assert rates[model.head.weight.data_ptr()] == 2.0
-    assert rates[model.head.bias.data_ptr()] == rates[model.norm.weight.data_ptr()] == 0.5
+    assert rates[model.head.weight.data_ptr()] == 0.5
+    assert rates[model.head.bias.data_ptr()] == rates[model.norm.weight.data_ptr()] == 2.0

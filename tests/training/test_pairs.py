@@ -25,7 +25,7 @@ from benchmark.training import BatchStream, DeviceData, TrainingRun, predict
 from benchmark.training.growth import resized
 
 STEPS = 10
-MUON = {"lr": 0.02, "momentum": 0.6, "weight_decay": 1e-3, "sgd_lr": 0.02, "head_scale": 2.0, "unit_filters": True}
+MUON = {"lr": 0.02, "momentum": 0.6, "weight_decay": 1e-3, "sgd_lr": 0.02, "bias_scale": 2.0, "unit_filters": True}
 STEPPING = replace(
     CONFIG,
     optimizer=Choice("sgd", {"lr": 0.02, "momentum": 0.9, "weight_decay": 1e-3, "bias_scale": 2.0}),
@@ -98,7 +98,7 @@ class PlainRun:
             lr = params["lr"] * (params["bias_scale"] if weight.ndim == 1 else 1.0) * rate
             return self.by_sgd(name, gradient, lr, decay, params["momentum"])
         if weight.ndim < 4:
-            lr = params["sgd_lr"] * (params["head_scale"] if weight.ndim == 2 else 1.0) * rate
+            lr = params["sgd_lr"] * (params["bias_scale"] if weight.ndim == 1 else 1.0) * rate
             return self.by_sgd(name, gradient, lr, decay, 0.85)
         return self.by_muon(name, gradient, params["lr"] * rate, decay, params["momentum"])
 
