@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -57,38 +58,123 @@ def muon(
     if groups:
         optimizers.append(SGD(groups, momentum=_REST_MOMENTUM, nesterov=True, fused=True))
     if filters:
-        optimizers.append(_filter_muon(filters, lr, momentum, weight_decay, unit_filters))
+        optimizers.append(FilterMuon(filters, lr, momentum, weight_decay, unit_filters))
     return tuple(optimizers)
 
 
-def _filter_muon(
-    filters: list[nn.Parameter], lr: float, momentum: float, weight_decay: float, unit_filters: bool
-) -> Optimizer:
-    # torch's Muon takes matrices only: it is given views that share the filters' memory, and their gradients.
-    orders = [_memory_order(parameter) for parameter in filters]
-    matrices: list[Tensor] = [
-        nn.Parameter(parameter.detach().permute(order).view(parameter.shape[0], -1))
-        for parameter, order in zip(filters, orders, strict=True)
-    ]
-    optimizer = Muon(
-        matrices, lr=lr, momentum=momentum, weight_decay=weight_decay, nesterov=True, ns_steps=_NEWTON_SCHULZ_STEPS
-    )
+class FilterMuon(Optimizer):
+    """Torch's Muon for convolution filters, each bank as a matrix (outputs, inputs x k x k).
 
-    def lend_gradients(*_: Any) -> None:
-        for matrix, parameter, order in zip(matrices, filters, orders, strict=True):
-            gradient = parameter.grad
-            matrix.grad = None if gradient is None else gradient.permute(order).reshape(matrix.shape)
+    `lr` and `weight_decay` are a group's as usual; the momentum is fixed, since a graph would not see it change.
+    """
+
+    def __init__(
+        self, filters: list[nn.Parameter], lr: float, momentum: float, weight_decay: float, unit_filters: bool
+    ) -> None:
+        super().__init__(filters, {"lr": lr, "weight_decay": weight_decay})
+        self._filters = filters
+        self._orders = [_memory_order(parameter) for parameter in filters]
+        # Torch's Muon takes matrices only: these are views that share the filters' memory.
+        self._matrices = [_as_matrix(parameter.detach(), order) for parameter, order in self._each()]
+        self._directions = Directions(self._matrices, momentum)
+        self._rescale = replayed(self._to_units, self._matrices[0].is_cuda) if unit_filters else None
 
     @torch.no_grad()
-    def rescale(*_: Any) -> None:
-        # A bank of zeros stays one, instead of becoming not a number.
-        norms = torch._foreach_clamp_min(torch._foreach_norm(matrices), _SMALLEST_NORM)
-        torch._foreach_mul_(matrices, [matrix.shape[0] ** 0.5 / n for matrix, n in zip(matrices, norms, strict=True)])
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002 - torch's signature
+        """Move every bank in its direction at the group's rate, and scale it back where filters are to stay units."""
+        (group,) = self.param_groups
+        gradients = [None if one.grad is None else _as_matrix(one.grad, order) for one, order in self._each()]
+        directions = self._directions.follow(gradients)
+        moving = [number for number, gradient in enumerate(gradients) if gradient is not None]
+        matrices = [self._matrices[number] for number in moving]
+        torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+        torch._foreach_add_(matrices, [directions[number] for number in moving], alpha=group["lr"])
+        if self._rescale is not None:
+            self._rescale()
 
-    optimizer.register_step_pre_hook(lend_gradients)
-    if unit_filters:
-        optimizer.register_step_post_hook(rescale)
-    return optimizer
+    def state_dict(self) -> dict[str, Any]:
+        """Torch's, and the momentum."""
+        return {**super().state_dict(), "momentum": [held.clone() for held in self._directions.momentum]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over rates and momentum of another one."""
+        super().load_state_dict({name: value for name, value in state_dict.items() if name != "momentum"})
+        torch._foreach_copy_(self._directions.momentum, state_dict["momentum"])
+
+    def _to_units(self) -> None:
+        # A bank of zeros stays one, instead of becoming not a number.
+        norms = torch._foreach_clamp_min(torch._foreach_norm(self._matrices), _SMALLEST_NORM)
+        scales = [matrix.shape[0] ** 0.5 / norm for matrix, norm in zip(self._matrices, norms, strict=True)]
+        torch._foreach_mul_(self._matrices, scales)
+
+    def _each(self) -> Iterator[tuple[nn.Parameter, tuple[int, int, int, int]]]:
+        return zip(self._filters, self._orders, strict=True)
+
+
+class Directions:
+    """What Muon adds to matrices at a rate of 1, from their gradients: torch's Muon with its momentum."""
+
+    def __init__(self, like: list[Tensor], momentum: float) -> None:
+        self._gradients = [torch.zeros_like(matrix) for matrix in like]
+        self._moved = [nn.Parameter(torch.zeros_like(matrix)) for matrix in like]
+        for moved, gradient in zip(self._moved, self._gradients, strict=True):
+            moved.grad = gradient
+        self._muon = Muon(
+            self._moved, lr=1.0, momentum=momentum, weight_decay=0.0, nesterov=True, ns_steps=_NEWTON_SCHULZ_STEPS
+        )
+        self.momentum: list[Tensor] = [torch.zeros_like(matrix) for matrix in like]
+        for moved, held in zip(self._moved, self.momentum, strict=True):
+            # Here already, so that a graph and a checkpoint find them in the same memory.
+            self._muon.state[moved]["momentum_buffer"] = held
+        self._find = replayed(self._by_muon, like[0].is_cuda)
+
+    def follow(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
+        """The directions for these gradients, None being zeros; valid until the next call."""
+        for held, gradient in zip(self._gradients, gradients, strict=True):
+            if gradient is None:
+                held.zero_()
+        given = [(held, one) for held, one in zip(self._gradients, gradients, strict=True) if one is not None]
+        if given:
+            torch._foreach_copy_([held for held, _ in given], [one for _, one in given])
+        self._find()
+        return [moved.detach() for moved in self._moved]
+
+    def _by_muon(self) -> None:
+        torch._foreach_zero_([moved.detach() for moved in self._moved])
+        self._muon.step()  # type: ignore[no-untyped-call]
+
+
+def replayed(work: Callable[[], None], is_on_gpu: bool) -> Callable[[], None]:
+    """`work`, which always reads and writes the same memory; on a GPU as one CUDA graph from the second call on.
+
+    Of some thirty kernels per matrix the host takes longer to launch each than a GPU to run it. The first call loads
+    them and their workspaces, which cannot be captured. The same kernels run either way.
+    """
+    if not is_on_gpu:
+        return work
+    calls: list[Callable[[], None]] = []
+
+    def call() -> None:
+        if not calls:
+            calls.append(work)
+        elif len(calls) == 1:
+            calls.append(_captured(work))
+        calls[-1]()
+
+    return call
+
+
+def _captured(work: Callable[[], None]) -> Callable[[], None]:
+    """The kernels that `work` launches as a CUDA graph; capturing runs none of them."""
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph.replay
+
+
+def _as_matrix(filters: Tensor, order: tuple[int, int, int, int]) -> Tensor:
+    """A bank of filters as a matrix (O, I x h x w), a view where they lie in memory in that order."""
+    return filters.permute(order).reshape(filters.shape[0], -1)
 
 
 def _memory_order(filters: Tensor) -> tuple[int, int, int, int]:

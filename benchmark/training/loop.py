@@ -123,6 +123,7 @@ class TrainingRun:
         self._reported = 0
         self._best: _Best | None = None
         self._train_seconds = 0.0
+        self._preparing_seconds = 0.0
         self._reported_seconds = 0.0
         self._evaluation_seconds = 0.0
         self.learning_rate = 0.0
@@ -156,7 +157,7 @@ class TrainingRun:
         started = time.perf_counter()
         budget = self._config.budget
         seconds_per_step = self._opening_steps() if budget.seconds is not None else 0.0
-        self._train_seconds = time.perf_counter() - started
+        self._train_seconds = time.perf_counter() - started - self._preparing_seconds
         if images is None and budget.epochs is not None:
             images = max(1, round(budget.epochs * len(self._data.train)))
         elif images is None:
@@ -296,7 +297,10 @@ class TrainingRun:
         return self._growth.mean_seconds(seconds[0], seconds[-1])
 
     def _seconds_per_step(self, size: Size) -> float:
-        self._open_with(_WARMUP_STEPS, size)
+        seconds = self._open_with(_WARMUP_STEPS, size)
+        if self._data.where.device.type == "cuda":
+            # Kernels are chosen, loaded and captured now, once per worker and shape: that can take ten seconds.
+            self._preparing_seconds += seconds
         block = _BLOCK_STEPS[self._data.where.device.type]
         return statistics.median(self._open_with(block, size) / block for _ in range(_TIMED_BLOCKS))
 

@@ -19,6 +19,8 @@ from studies.speed.trainer import TrainedOnce, Worker
 CPU_ROUNDS, GPU_SEEDS = 2, 5
 PRECISIONS = ("auto", "float32")
 _WARM_SEED = 1000
+_CAPTURED_EPOCHS = 3
+"""Of batches of 2,048 at most: fewer steps are not worth it to the trainer."""
 _TRAINING_FLOP_PER_MAC = 6
 """Two operations per multiply-accumulate; forward, gradient of inputs, gradient of weights."""
 
@@ -56,8 +58,9 @@ def _programme(plan: Plan) -> tuple[tuple[Recipe, ...], tuple[str, ...], int]:
 
 
 def _warming(recipe: Recipe, plan: Plan) -> Recipe:
-    """On a GPU the recipe itself, since passes are captured by their shapes; a second of it on a CPU."""
-    return recipe if plan.device == "cuda" else replace(recipe, budget=Budget(seconds=1))
+    """A second of it; on a GPU as many epochs as it takes for its passes to be captured, by their shapes."""
+    budget = Budget(epochs=_CAPTURED_EPOCHS) if plan.device == "cuda" else Budget(seconds=1)
+    return replace(recipe, budget=budget)
 
 
 def _in_turn(recipes: tuple[Recipe, ...], precisions: tuple[str, ...]) -> Iterator[tuple[Recipe, str]]:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Muon, Optimizer
 
-from benchmark.optimizers import OPTIMIZERS
+from benchmark.optimizers import OPTIMIZERS, muon
+from benchmark.optimizers.muon import FilterMuon
 
 NAMES = list(OPTIMIZERS)
 LAYOUTS = [torch.contiguous_format, torch.channels_last]
@@ -143,7 +144,9 @@ def test_a_model_without_vectors(name: str) -> None:
 
 
 def muon_of(model: nn.Module, **params: Any) -> Optimizer:
-    return next(optimizer for optimizer in OPTIMIZERS["muon"].build(model, **params) if isinstance(optimizer, Muon))
+    return next(
+        optimizer for optimizer in OPTIMIZERS["muon"].build(model, **params) if isinstance(optimizer, FilterMuon)
+    )
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -166,6 +169,40 @@ def test_muon_is_torchs_muon_on_the_filters_as_matrices(kernel: int, layout: tor
     torch.testing.assert_close(convolution.weight.flatten(1), matrix, atol=2e-2, rtol=0)
     assert (convolution.weight.flatten(1) - matrix).abs().mean() < 2e-3
     assert convolution.weight.is_contiguous(memory_format=layout)
+
+
+def steps_of_muon(device: str, steps: int, resumed_at: int | None = None) -> list[Tensor]:
+    """Filters after so many steps; with `resumed_at`, of an optimizer that took over from another one then."""
+    torch.manual_seed(0)
+    banks = nn.ModuleList([nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 16, 1, bias=False)]).to(device)
+    optimizer = muon_of(banks, lr=0.1, weight_decay=0.1)
+    generator = torch.Generator().manual_seed(1)
+    for step in range(steps):
+        if step == resumed_at:
+            state = optimizer.state_dict()
+            optimizer = muon_of(banks, lr=0.3)
+            optimizer.load_state_dict(state)
+        for bank in banks.parameters():
+            bank.grad = torch.randn(bank.shape, generator=generator).to(device)
+        optimizer.param_groups[0]["lr"] = 0.1 / (1 + step)
+        optimizer.step()
+    return [bank.detach() for bank in banks.parameters()]
+
+
+@pytest.mark.parametrize("resumed_at", [1, 4])
+def test_muon_goes_on_from_its_state(resumed_at: int) -> None:
+    for found, expected in zip(steps_of_muon("cpu", 6, resumed_at), steps_of_muon("cpu", 6), strict=True):
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("resumed_at", [None, 1, 4])
+def test_muon_as_a_graph_is_muon_step_by_step(monkeypatch: pytest.MonkeyPatch, resumed_at: int | None) -> None:
+    found = steps_of_muon("cuda", 6, resumed_at)
+    monkeypatch.setattr(muon, "_captured", lambda work: work)
+    for one, expected in zip(found, steps_of_muon("cuda", 6), strict=True):
+        assert torch.equal(one, expected)
 
 
 def test_muon_skips_filters_without_gradients() -> None:
