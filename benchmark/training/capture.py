@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from benchmark.training.growth import Size
 
-_KEPT = 4
-"""Networks that are kept with their graphs; each holds the memory of its activations."""
+_KEPT = 2
+"""Networks that are kept with their graphs; each holds the memory of its activations, gigabytes for large batches."""
 
 Forward = Callable[[Tensor], Tensor]
 

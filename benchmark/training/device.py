@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -66,10 +67,19 @@ def choose_device(name: str = "auto") -> DeviceChoice:
     if device.type == "cuda":
         # Same seed, same result: without this, cuDNN may add up gradients in any order.
         torch.backends.cudnn.deterministic = True
+        _open_for_autograd(device)
         return DeviceChoice(device, torch.cuda.get_device_name(device), True)
     # Matrix units (AMX), or at least dot products of bfloat16 in vectors.
     is_fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return DeviceChoice(device, _cpu_name(), is_fast)
+
+
+def _open_for_autograd(device: torch.device) -> None:
+    """Have autograd's thread open the device now: the first matrix product there warns that it had to, once."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Attempting to run cuBLAS, but there was no current CUDA context")
+        weights = torch.ones(1, 1, device=device, requires_grad=True)
+        (weights @ weights).sum().backward()  # type: ignore[no-untyped-call]
 
 
 def check_libraries() -> None:

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from benchmark.errors import BenchError
@@ -58,9 +57,18 @@ def _plan(options: argparse.Namespace) -> Plan:
     if options.quick:
         return quick_plan(device, cpu_count(), QUICK_FOLDER)
     pruning = (options.pruning,) if options.pruning else Plan.pruning
-    plan = Plan(device, cpu_count(), repeats=options.repeats, data_folder=options.data, pruning=pruning)
-    shorter = options.window / plan.window_seconds
-    return replace(plan, window_seconds=options.window, warm_seconds=plan.warm_seconds * shorter)
+    shorter = options.window / Plan.window_seconds
+    return Plan(
+        device,
+        cpu_count(),
+        repeats=options.repeats,
+        window_seconds=options.window,
+        warm_seconds=Plan.warm_seconds * shorter,
+        data_folder=options.data,
+        pruning=pruning,
+        recipes=tuple(options.recipe),
+        mps=options.mps,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,6 +83,12 @@ def _parser() -> argparse.ArgumentParser:
         "--window", type=float, default=Plan.window_seconds, help="seconds that a rate is measured, default %(default)g"
     )
     parser.add_argument("--pruning", choices=("on", "off"), help="of part hundred only this search, default both")
+    parser.add_argument(
+        "--recipe", action="append", default=[], help="of part time-to-accuracy only this recipe; may be given again"
+    )
+    parser.add_argument(
+        "--no-mps", dest="mps", action="store_false", help="workers on a GPU without MPS only"
+    )
     parser.add_argument("--data", type=Path, help="a folder with a copy of CIFAR-10")
     parser.add_argument("--quick", action="store_true", help=f"try out the code on digits, into {QUICK_FOLDER}")
     return parser
@@ -93,6 +107,8 @@ def _command(name: str, options: argparse.Namespace) -> str:
     words += [f"--repeats {options.repeats}"] if options.repeats != Plan.repeats else []
     words += [f"--window {options.window:g}"] if options.window != Plan.window_seconds else []
     words += [f"--pruning {options.pruning}"] if options.pruning and name == "hundred" else []
+    words += [f'--recipe "{recipe}"' for recipe in options.recipe if name == "time-to-accuracy"]
+    words += ["--no-mps"] if not options.mps and name == "workers-per-gpu" else []
     words += ["--quick"] if options.quick else []
     return " ".join(words)
 

@@ -6,7 +6,7 @@ Both sides of a comparison stay loaded while they take turns, so that neither pa
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context, get_start_method, set_start_method
 from multiprocessing.connection import Connection
@@ -47,16 +47,20 @@ class Crew:
             self._connections.append(ours)
             self._processes.append(process)
         try:
-            self._answers()
+            _answers(self._connections)
         except BaseException:
             self._end()
             raise
 
-    def run(self, *order: object) -> list[Any]:
-        """Have every process do the order, all at once; their answers in order of membership. Raises CrewError."""
-        for connection in self._connections:
+    def run(self, *order: object, members: int | None = None) -> list[Any]:
+        """Have every process do the order, all at once; their answers in order of membership. Raises CrewError.
+
+        With `members` only the first so many do it, while the others wait.
+        """
+        chosen = self._connections[:members]
+        for connection in chosen:
             connection.send(order)
-        return self._answers()
+        return _answers(chosen)
 
     def __enter__(self) -> Crew:
         return self
@@ -65,18 +69,6 @@ class Crew:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end()
-
-    def _answers(self) -> list[Any]:
-        answers = []
-        for connection in self._connections:
-            try:
-                answer = connection.recv()
-            except EOFError:
-                raise CrewError("a measuring process died; its messages are above") from None
-            if isinstance(answer, _Raised):
-                raise CrewError(answer.text)
-            answers.append(answer)
-        return answers
 
     def _end(self) -> None:
         # A process that is listened to no more ends by itself, and ends its own children on the way.
@@ -87,6 +79,19 @@ class Crew:
             if process.is_alive():
                 process.kill()
                 process.join()
+
+
+def _answers(connections: Sequence[Connection]) -> list[Any]:
+    answers = []
+    for connection in connections:
+        try:
+            answer = connection.recv()
+        except EOFError:
+            raise CrewError("a measuring process died; its messages are above") from None
+        if isinstance(answer, _Raised):
+            raise CrewError(answer.text)
+        answers.append(answer)
+    return answers
 
 
 def _serve(

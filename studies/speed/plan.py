@@ -29,6 +29,10 @@ class Plan:
     """Where databases of studies are kept; never a place for results."""
     pruning: tuple[str, ...] = ("on", "off")
     """Which of the two searches of a hundred trials are run; each takes the better part of an hour."""
+    recipes: tuple[str, ...] = ()
+    """Which recipes of the time to accuracy are run; none named is all."""
+    mps: bool = True
+    """Whether several workers on a GPU are measured under NVIDIA's MPS daemon too, where it is there."""
     quick: bool = False
     """Try out the code: a tiny data set and short windows. Such numbers mean nothing and are marked."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 
+from benchmark.errors import UnknownNameError
 from benchmark.records import Budget
 from studies.speed.crew import Crew
 from studies.speed.data import all_for_training
@@ -53,8 +54,15 @@ def _programme(plan: Plan) -> tuple[tuple[Recipe, ...], tuple[str, ...], int]:
     if plan.quick:
         return (replace(CPU_RECIPES[0], budget=Budget(seconds=1), target=None),), PRECISIONS, 1
     if plan.device == "cuda":
-        return GPU_RECIPES, PRECISIONS[:1], GPU_SEEDS
-    return CPU_RECIPES, PRECISIONS, CPU_ROUNDS
+        return _asked_for(GPU_RECIPES, plan), PRECISIONS[:1], GPU_SEEDS
+    return _asked_for(CPU_RECIPES, plan), PRECISIONS, CPU_ROUNDS
+
+
+def _asked_for(recipes: tuple[Recipe, ...], plan: Plan) -> tuple[Recipe, ...]:
+    for name in plan.recipes:
+        if name not in (known := {recipe.name for recipe in recipes}):
+            raise UnknownNameError("recipe", name, known)
+    return tuple(recipe for recipe in recipes if not plan.recipes or recipe.name in plan.recipes)
 
 
 def _warming(recipe: Recipe, plan: Plan) -> Recipe:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -147,10 +149,10 @@ def test_the_least_recently_used_goes_first() -> None:
     def network(key: str) -> nn.Module:
         return captures.network(key, nn.Linear(2, 2), lambda model, images: model(images)).model  # type: ignore[no-any-return]
 
-    first = {key: network(key) for key in "abcd"}
+    first = {key: network(key) for key in "ab"}
     assert network("a") is first["a"]
-    network("e")
-    assert {key for key in "acd" if network(key) is first[key]} == {"a", "c", "d"}
+    network("c")
+    assert network("a") is first["a"]
     assert network("b") is not first["b"]
 
 
@@ -237,6 +239,18 @@ def test_a_run_in_seconds_is_captured_and_can_be_repeated(on_gpu: DeviceData) ->
     assert_same_run(measured, to_the_end(again.reports()))
 
 
+@contextmanager
+def waits_are_errors() -> Iterator[None]:
+    with warnings.catch_warnings():
+        # That the mode is a prototype, told once.
+        warnings.simplefilter("ignore")
+        torch.cuda.set_sync_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 @gpu
 @needs_cuda
 @pytest.mark.usefixtures("_always_worth_it")
@@ -252,12 +266,9 @@ def test_steps_never_wait_for_the_device(on_gpu: DeviceData, optimizer: str, ave
         # Capturing and the first use of a kernel may wait.
         for _ in range(6):
             running.step(0.5)
-        torch.cuda.set_sync_debug_mode("error")
-        try:
+        with waits_are_errors():
             for _ in range(6):
                 running.step(0.5)
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
 
 
 @gpu
