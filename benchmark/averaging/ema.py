@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from optuna.distributions import CategoricalDistribution
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmark.averaging import AVERAGINGS, Averaging
 
@@ -23,21 +24,33 @@ def ema(model: nn.Module, /, *, decay: float = 0.98) -> Averaging:
 
 
 class MovingAverage:
-    """Answers with a copy of the network that holds the moving average."""
+    """Answers with a copy of the network that holds the moving average; counters among its buffers are copied.
+
+    torch's AveragedModel does the same, and sends its count of updates to the device with each: the host then waits.
+    """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._model = model
-        self._average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)  # type: ignore[no-untyped-call]
-        self.answering: nn.Module = self._average.module
+        self.answering: nn.Module = copy.deepcopy(model)
+        self._decay = decay
+        self._is_first = True
+        pairs = list(zip(model.state_dict().values(), self.answering.state_dict().values(), strict=True))
+        self._last = [last for last, _ in pairs if last.is_floating_point()]
+        self._average = [average for _, average in pairs if average.is_floating_point()]
+        self._counts = [(last, average) for last, average in pairs if not last.is_floating_point()]
 
+    @torch.no_grad()
     def update(self, share: float) -> None:  # noqa: ARG002 - the contract has it
-        """Move the average towards the weights."""
-        self._average.update_parameters(self._model)
+        """Move the average towards the weights; it begins at the first ones that it is shown."""
+        torch._foreach_lerp_(self._average, self._last, 1.0 if self._is_first else 1.0 - self._decay)
+        for last, average in self._counts:
+            average.copy_(last)
+        self._is_first = False
 
     def state_dict(self) -> dict[str, Any]:
-        """The averaged network."""
-        return {"average": self._average.state_dict()}
+        """The averaged network, and whether it has seen any weights."""
+        return {"average": self.answering.state_dict(), "is_first": self._is_first}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over an averaged network."""
-        self._average.load_state_dict(state["average"])
+        self.answering.load_state_dict(state["average"])
+        self._is_first = state["is_first"]

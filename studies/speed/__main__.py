@@ -86,9 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--recipe", action="append", default=[], help="of part time-to-accuracy only this recipe; may be given again"
     )
-    parser.add_argument(
-        "--no-mps", dest="mps", action="store_false", help="workers on a GPU without MPS only"
-    )
+    parser.add_argument("--no-mps", dest="mps", action="store_false", help="workers on a GPU without MPS only")
     parser.add_argument("--data", type=Path, help="a folder with a copy of CIFAR-10")
     parser.add_argument("--quick", action="store_true", help=f"try out the code on digits, into {QUICK_FOLDER}")
     return parser

@@ -9,6 +9,7 @@ import pytest
 import torch
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from benchmark.averaging import AVERAGINGS
 from benchmark.registry import contains
@@ -149,6 +150,24 @@ def test_the_moving_average_is_the_one_written_by_hand() -> None:
     assert set(found) == set(expected)
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value, rtol=1e-5, atol=1e-6)
+
+
+def test_the_moving_average_is_torchs() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    ours = AVERAGINGS["ema"].build(model, decay=0.9)
+    reference = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    for _ in range(4):
+        model(torch.randn(2, 3, 5, 5))
+        with torch.no_grad():
+            for weights in model.parameters():
+                weights.add_(torch.randn_like(weights))
+        ours.update(0.5)
+        reference.update_parameters(model)
+    expected = floats(reference.module.state_dict())
+    assert all(torch.equal(value, expected[name]) for name, value in floats(state_of(ours.answering)).items())
+    # Torch averages the count of batches too, rounding down.
+    assert ours.answering[1].num_batches_tracked == model[1].num_batches_tracked == 4
 
 
 def test_slow_weights_are_those_of_the_loop_written_by_hand() -> None:
