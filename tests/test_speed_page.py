@@ -51,7 +51,28 @@ RATES = {"script, 0 workers": [10.0, 20.0, 40.0], "script, 2 workers": [5.0, 5.0
 RUN = {"accuracies": [0.81], "train_seconds": 40.0, "seconds": 50.0, "seeds": [0], "candidate": "sgd 0.2", "epochs": 4}
 PAIR = RUN | {"accuracies": [0.82, 0.805], "train_seconds": 8.0, "seconds": 10.0, "seeds": [0, 100], "epochs": 0.5}
 TRAINED = {"seed": 0, "train_seconds": 109.0, "seconds": 112.0, "images_seen": 1e5, "petaflop": 0.07}
+RATE = {"median": 2000.0, "low": 1900.0, "high": 2100.0, "repeats": 5}
 NUMBERS: Mapping[str, Mapping[str, Any]] = {
+    "families": {
+        "study": "cifar10-cpu",
+        "threads": 1,
+        "seconds": 2.0,
+        "peaks": [{"precision": "float32", "size": 512, "peak_tflops": 0.2, "median_tflops": 0.1, "repeats": 9}],
+        "families": [
+            {
+                "family": "cnn",
+                "parameters": 1_000_000,
+                "macs": 50_000_000,
+                "batch_size": 512,
+                "precision": "float32",
+                "data_images_per_second": RATE,
+                "training_images_per_second": RATE,
+                "inference_images_per_second": RATE,
+                "training_share_of_peak": 0.25,
+                "inference_share_of_peak": 0.125,
+            }
+        ],
+    },
     "pipeline": {"batch_size": 128, "window_seconds": 12.0, "images_per_second": RATES},
     "training": {
         "network": "a network",
@@ -261,7 +282,7 @@ def test_what_is_missing_is_named() -> None:
     missing = page.partition("## Not measured")[2]
     assert "- A processor: A hundred trials (`python -m studies.speed hundred`)." in missing
     assert "speed pipeline`" not in missing
-    assert "- On a GPU: nothing has been measured (pipeline, " in missing
+    assert "- On a GPU: nothing has been measured (families, " in missing
     assert "On a CPU" not in missing
     assert to_markdown([]).count("nothing has been measured") == 2
 

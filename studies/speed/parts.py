@@ -24,6 +24,7 @@ class Part:
 
 
 PARTS = (
+    Part("families", "What one worker reaches, by family", "families"),
     Part("pipeline", "The data pipeline alone", "pipeline"),
     Part("training", "Training the same network", "training"),
     Part("time-to-80", "Time to 80 % validation accuracy", "time_to_80"),

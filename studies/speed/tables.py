@@ -6,13 +6,47 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmark.columns import percent, significant
+from benchmark.columns import count, percent, significant
 from benchmark.leaderboard.pieces import table
 from studies.speed.spread import MeanAndDeviation, Spread, best_of, mean_and_deviation, ratios, spread
 
 Numbers = Mapping[str, Any]
 
 _NOTHING = "–"
+
+
+def families(numbers: Numbers, device_type: str) -> list[str]:
+    """Rates of every family's default on one worker, and the peaks that they are shares of."""
+    del device_type
+    rows = [
+        [
+            one["family"],
+            count(one["parameters"]),
+            count(one["macs"]),
+            str(one["batch_size"]),
+            one["precision"],
+            *(_rate(one[f"{what}_images_per_second"]) for what in ("data", "training", "inference")),
+            percent(one["training_share_of_peak"]),
+            percent(one["inference_share_of_peak"]),
+        ]
+        for one in numbers["families"]
+    ]
+    headings = [
+        "Family", "Parameters", "MACs per image", "Batch", "Precision", "Batches alone, images/s",
+        "Training, images/s", "Inference, images/s", "Training, % of peak", "Inference, % of peak",
+    ]  # fmt: skip
+    peaks = "; ".join(
+        f"{significant(peak['peak_tflops'])} TFLOP/s in {peak['precision']} (median "
+        f"{significant(peak['median_tflops'])}, {peak['size']} × {peak['size']})"
+        for peak in numbers["peaks"]
+    )
+    return [
+        f"Defaults of `{numbers['study']}` on one worker of {_count(numbers['threads'], 'thread', 'threads')}, alone; "
+        f"{numbers['seconds']:g} s a measurement, median (lowest–highest). The peak is the best square matrix product: "
+        f"{peaks}. Shares count two operations per multiply-accumulate and three forward passes per training image, at "
+        "full image size; batches and optimizer count as time, not as work.",
+        table(headings, rows, right=[False] + [True] * 3 + [False] + [True] * 5),
+    ]
 
 
 def pipeline(numbers: Numbers, device_type: str) -> list[str]:
@@ -152,6 +186,7 @@ def workers_per_gpu(numbers: Numbers, device_type: str) -> list[str]:
 
 
 TABLES: Mapping[str, Callable[[Numbers, str], list[str]]] = {
+    "families": families,
     "pipeline": pipeline,
     "training": training,
     "time-to-80": time_to_80,
@@ -159,6 +194,10 @@ TABLES: Mapping[str, Callable[[Numbers, str], list[str]]] = {
     "hundred": hundred,
     "workers-per-gpu": workers_per_gpu,
 }
+
+
+def _rate(rate: Numbers) -> str:
+    return f"{significant(rate['median'])} ({significant(rate['low'])}–{significant(rate['high'])})"
 
 
 def _rates(rates: Mapping[str, Sequence[float]], aim: float) -> str:
