@@ -40,6 +40,7 @@ _NORM_EPS = 1e-5
     recipe={
         "optimizer": "muon",
         "muon.sgd_lr": 1.0,
+        "muon.bias_scale": 27.0,
         "schedule": "linear",
         "batch_size": 512,
         "label_smoothing": 0.2,
