@@ -66,8 +66,10 @@ def explain(
     from benchmark.explain import explain as explain_images
     from benchmark.inference import load_entrant, load_study_data
     from benchmark.picture_files import find_pictures
+    from benchmark.records import Split, deciding
     from benchmark.speed import device_named
     from benchmark.study import find_entrant
+    from benchmark.temperature import temperature_of
     from benchmark.training import check_libraries
 
     say = teller(console := Console())
@@ -92,12 +94,14 @@ def explain(
         shown = ShownImages.of_rows(of_study.images(part), part, chosen)
     loaded = load_entrant(store, found, of_study.on_device)
     asked = None if class_name is None else [classes.index(class_name)] * len(shown.pixels)
-    explanation = explain_images(loaded, shown.pixels, asked)
+    temperature = temperature_of(deciding(found.val), store.labels(Split.VAL))
+    explanation = explain_images(loaded, shown.pixels, asked, temperature=temperature)
     for sentence in whence(explanation, loaded):
         say(sentence)
     if sanity:
         _say_sanity(explanation, loaded, shown, say)
     written = _draw(explanation, loaded, shown, store, root, class_name or "the predicted class")
+    say(f"confidences: after a temperature of {temperature:.2f}, fitted on validation")
     say(f"written: {', '.join(map(str, written))}")
 
 
