@@ -48,7 +48,7 @@ from benchmark.study import (
     set_total,
 )
 from benchmark.study_data import StudyImages, load_study_images
-from benchmark.temperature import temperature_of
+from benchmark.temperature import apply_temperature, temperature_of
 from benchmark.trial_report import TrialReport
 from benchmark.workers import devices
 
@@ -227,15 +227,16 @@ class Study:
         store = self.store
         chosen = find_entrant(store, entrant)
         data = load_study_data(store, device, self._data, self._say)
+        temperature = temperature_of(deciding(chosen.val), store.labels(Split.VAL))
         if pixels is None:
             note_scored(store, [chosen.test])
-            rows = telling_rows(chosen.test.log_probs, store.labels(Split.TEST), count)
+            stated = apply_temperature(chosen.test.log_probs, temperature)
+            rows = telling_rows(stated, store.labels(Split.TEST), count)
             shown = ShownImages.of_rows(data.images(Split.TEST), Split.TEST, rows.tolist())
         else:
             sources = tuple(f"image {number}" for number in range(len(pixels)))
             shown = ShownImages(pixels, sources, (None,) * len(pixels))
         loaded = load_entrant(store, chosen, data.on_device)
-        temperature = temperature_of(deciding(chosen.val), store.labels(Split.VAL))
         explanation = explain(loaded, shown.pixels, temperature=temperature)
         exhibits, headings = exhibits_of(explanation, loaded, shown, store.fact("classes"))
         subject = f"{self.name}, {chosen.name}"
