@@ -158,6 +158,15 @@ def test_predictions_are_those_that_are_stored(trained: benchmark.Study) -> None
     assert list(found.columns) == list(data.dataset.classes)
 
 
+def test_what_an_explanation_looks_at_on_test_counts_as_scored(trained: benchmark.Study) -> None:
+    chosen = find_entrant(trained.store, "best").test.digest[:16]
+    trained.store.set_fact("test_scored", [])
+    trained.explain("best", pixels=np.zeros((1, 8, 8, 1), np.uint8))
+    assert trained.store.fact("test_scored") == []
+    trained.explain("best", count=2)
+    assert trained.store.fact("test_scored") == [chosen]
+
+
 def test_an_explanation_is_a_picture(trained: benchmark.Study) -> None:
     assert trained.explain("best", count=2, device="cpu")._repr_png_().startswith(PNG)
 

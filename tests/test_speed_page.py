@@ -18,6 +18,7 @@ from PIL import Image
 from benchmark.definition import load_study
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Images, TrialRecord, TrialState
+from studies.speed import __main__ as command_line
 from studies.speed import hundred, pipeline
 from studies.speed.baseline import ArraysAsCIFAR10, Setting, UserScript, training_loader
 from studies.speed.crew import Crew, CrewError
@@ -447,6 +448,45 @@ def prepare_to_fail(member: int, message: str) -> Callable[[], None]:
 def test_an_error_inside_a_crew_is_told() -> None:
     with Crew(1, 1, prepare_to_fail, "broken in") as crew, pytest.raises(CrewError, match="broken in 0"):
         crew.run()
+
+
+def prepare_to_count(member: int) -> Callable[[str], tuple[int, str, int]]:
+    done: list[str] = []
+
+    def task(order: str) -> tuple[int, str, int]:
+        done.append(order)
+        return member, order, len(done)
+
+    return task
+
+
+@pytest.mark.slow
+def test_some_members_of_a_crew_work_while_the_others_wait() -> None:
+    with Crew(2, 1, prepare_to_count) as crew:
+        assert crew.run("a", members=1) == [(0, "a", 1)]
+        assert crew.run("b") == [(0, "b", 2), (1, "b", 1)]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["pipeline"], "python -m studies.speed pipeline"),
+        (["training", "--window", "2"], "python -m studies.speed training --window 2"),
+        (
+            ["time-to-accuracy", "--recipe", "94 %", "--repeats", "3"],
+            'python -m studies.speed time-to-accuracy --repeats 3 --recipe "94 %"',
+        ),
+        (["workers-per-gpu", "--no-mps"], "python -m studies.speed workers-per-gpu --no-mps"),
+        (["pipeline", "--no-mps", "--recipe", "94 %"], "python -m studies.speed pipeline"),
+    ],
+)
+def test_a_command_has_the_options_that_change_its_numbers(words: list[str], expected: str) -> None:
+    assert command_line._command(words[0], command_line._parser().parse_args(words)) == expected
+
+
+def test_a_shorter_window_has_a_shorter_warm_up() -> None:
+    plan = command_line._plan(command_line._parser().parse_args(["--window", "3", "--device", "cpu"]))
+    assert (plan.window_seconds, plan.warm_seconds) == (3.0, Plan.warm_seconds / 4)
 
 
 @pytest.mark.slow

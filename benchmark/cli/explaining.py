@@ -66,8 +66,10 @@ def explain(
     from benchmark.explain import explain as explain_images
     from benchmark.inference import load_entrant, load_study_data
     from benchmark.picture_files import find_pictures
+    from benchmark.records import Split, deciding
     from benchmark.speed import device_named
     from benchmark.study import find_entrant
+    from benchmark.temperature import temperature_of
     from benchmark.training import check_libraries
 
     say = teller(console := Console())
@@ -82,7 +84,8 @@ def explain(
     part = split_of(split)
     # What was mistyped is said before anything is loaded.
     files = find_pictures(images or ())
-    chosen = [] if files else _rows(store, found, part, rows, count, say)
+    temperature = temperature_of(deciding(found.val), store.labels(Split.VAL))
+    chosen = [] if files else _rows(store, found, part, rows, count, temperature, say)
     device = device_named(device)
     check_libraries()
     of_study = load_study_data(store, device, data, say)
@@ -92,22 +95,30 @@ def explain(
         shown = ShownImages.of_rows(of_study.images(part), part, chosen)
     loaded = load_entrant(store, found, of_study.on_device)
     asked = None if class_name is None else [classes.index(class_name)] * len(shown.pixels)
-    explanation = explain_images(loaded, shown.pixels, asked)
+    explanation = explain_images(loaded, shown.pixels, asked, temperature=temperature)
     for sentence in whence(explanation, loaded):
         say(sentence)
     if sanity:
         _say_sanity(explanation, loaded, shown, say)
     written = _draw(explanation, loaded, shown, store, root, class_name or "the predicted class")
+    say(f"confidences: after a temperature of {temperature:.2f}, fitted on validation")
     say(f"written: {', '.join(map(str, written))}")
 
 
 def _rows(
-    store: StudyStore, entrant: Entrant, split: Split, asked: str | None, count: int, say: Callable[[str], None]
+    store: StudyStore,
+    entrant: Entrant,
+    split: Split,
+    asked: str | None,
+    count: int,
+    temperature: float,
+    say: Callable[[str], None],
 ) -> list[int]:
     """The rows that were asked for, or those that tell most."""
     from benchmark.explain import telling_rows
     from benchmark.records import Split
     from benchmark.study import note_scored
+    from benchmark.temperature import apply_temperature
 
     if split is Split.TEST:
         note_scored(store, [entrant.test])
@@ -115,7 +126,7 @@ def _rows(
     if asked is not None:
         return _numbers(asked, len(labels), split)
     stored = entrant.test if split is Split.TEST else entrant.val
-    rows: list[int] = telling_rows(stored.log_probs, labels, count).tolist()
+    rows: list[int] = telling_rows(apply_temperature(stored.log_probs, temperature), labels, count).tolist()
     say(f"{len(rows)} {split} images: the most confident mistakes, then right answers of different classes")
     return rows
 

@@ -15,6 +15,7 @@ from torch.nn import functional
 from benchmark.errors import BenchError
 from benchmark.explain.layers import MapLayer, find_map_layer
 from benchmark.inference import LoadedEntrant, LoadedModel
+from benchmark.temperature import apply_temperature
 
 _BATCH = 64
 """Images at a time."""
@@ -31,7 +32,7 @@ class Explanation:
     """
 
     probs: NDArray[np.float32]
-    """The entrant's probabilities (N, K), with the views and the precision of its trials."""
+    """The entrant's probabilities (N, K) after the temperature, with the views and the precision of its trials."""
     classes: NDArray[np.int64]
     """The class (N,) that each image's maps are about."""
     heat: NDArray[np.float32]
@@ -59,16 +60,21 @@ class Explanation:
 
 
 def explain(
-    loaded: LoadedEntrant, pixels: NDArray[np.uint8], classes: Sequence[int] | NDArray[np.int64] | None = None
+    loaded: LoadedEntrant,
+    pixels: NDArray[np.uint8],
+    classes: Sequence[int] | NDArray[np.int64] | None = None,
+    *,
+    temperature: float = 1.0,
 ) -> Explanation:
     """Grad-CAM maps of images uint8 (N, H, W, C) for `classes` (N,), or for what the entrant predicts.
 
-    All members of an ensemble are asked about the same class. Maps are computed in float32, of one view of the image,
+    `temperature` scales the stated probabilities and no map: without it those of two entrants do not compare. All
+    members of an ensemble are asked about the same class. Maps are computed in float32, of one view of the image,
     and enlarged bilinearly. Raises BenchError where no member that votes has a layer with a map.
     """
     if not len(pixels):
         raise BenchError("there is no image to explain")
-    probs = np.exp(loaded.log_probs(pixels))
+    probs = np.exp(apply_temperature(loaded.log_probs(pixels), temperature))
     asked = probs.argmax(axis=1) if classes is None else np.asarray(classes, np.int64)
     layers = [layer_of(member, pixels) for member in loaded.members]
     counted = np.array([0.0 if layer is None else vote for layer, vote in zip(layers, loaded.votes, strict=True)])

@@ -33,7 +33,7 @@ from benchmark.local import search_here
 from benchmark.mistakes import mistakes_of, other_of
 from benchmark.notebook.data import Data
 from benchmark.notebook.views import Board, Mistakes, Picture
-from benchmark.records import Split
+from benchmark.records import Split, deciding
 from benchmark.report import make_report, write_report
 from benchmark.robustness import MadeImages, note_accuracies
 from benchmark.store import StudyLocation, StudyStore, open_study
@@ -48,6 +48,7 @@ from benchmark.study import (
     set_total,
 )
 from benchmark.study_data import StudyImages, load_study_images
+from benchmark.temperature import apply_temperature, temperature_of
 from benchmark.trial_report import TrialReport
 from benchmark.workers import devices
 
@@ -226,14 +227,18 @@ class Study:
         store = self.store
         chosen = find_entrant(store, entrant)
         data = load_study_data(store, device, self._data, self._say)
+        temperature = temperature_of(deciding(chosen.val), store.labels(Split.VAL))
         if pixels is None:
-            rows = telling_rows(chosen.test.log_probs, store.labels(Split.TEST), count)
+            note_scored(store, [chosen.test])
+            stated = apply_temperature(chosen.test.log_probs, temperature)
+            rows = telling_rows(stated, store.labels(Split.TEST), count)
             shown = ShownImages.of_rows(data.images(Split.TEST), Split.TEST, rows.tolist())
         else:
             sources = tuple(f"image {number}" for number in range(len(pixels)))
             shown = ShownImages(pixels, sources, (None,) * len(pixels))
         loaded = load_entrant(store, chosen, data.on_device)
-        exhibits, headings = exhibits_of(explain(loaded, shown.pixels), loaded, shown, store.fact("classes"))
+        explanation = explain(loaded, shown.pixels, temperature=temperature)
+        exhibits, headings = exhibits_of(explanation, loaded, shown, store.fact("classes"))
         subject = f"{self.name}, {chosen.name}"
         return Picture(evidence_figure(exhibits, headings, about="the predicted class", subject=subject))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ _SMALLEST_NORM = 1e-12
         "lr": FloatDistribution(0.01, 1.0, log=True),
         "momentum": FloatDistribution(0.5, 0.95),
         "weight_decay": FloatDistribution(1e-6, 1e-1, log=True),
-        "sgd_lr": FloatDistribution(0.01, 300.0, log=True),
+        "sgd_lr": FloatDistribution(0.01, 30.0, log=True),
         "bias_scale": FloatDistribution(1.0, 64.0, log=True),
         "unit_filters": CategoricalDistribution((True, False)),
     },
@@ -75,9 +76,12 @@ class FilterMuon(Optimizer):
         self._filters = filters
         self._orders = [_memory_order(parameter) for parameter in filters]
         # Torch's Muon takes matrices only: these are views that share the filters' memory.
-        self._matrices = [_as_matrix(parameter.detach(), order) for parameter, order in self._each()]
+        self._matrices = [
+            parameter.detach().permute(order).view(parameter.shape[0], -1) for parameter, order in self._each()
+        ]
         self._directions = Directions(self._matrices, momentum)
-        self._rescale = replayed(self._to_units, self._matrices[0].is_cuda) if unit_filters else None
+        is_on_gpu = self._matrices[0].is_cuda
+        self._rescale = replayed(partial(_to_units, self._matrices), is_on_gpu) if unit_filters else None
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002 - torch's signature
@@ -86,9 +90,10 @@ class FilterMuon(Optimizer):
         gradients = [None if one.grad is None else _as_matrix(one.grad, order) for one, order in self._each()]
         directions = self._directions.follow(gradients)
         moving = [number for number, gradient in enumerate(gradients) if gradient is not None]
-        matrices = [self._matrices[number] for number in moving]
-        torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(matrices, [directions[number] for number in moving], alpha=group["lr"])
+        if moving:
+            matrices = [self._matrices[number] for number in moving]
+            torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(matrices, [directions[number] for number in moving], alpha=group["lr"])
         if self._rescale is not None:
             self._rescale()
 
@@ -100,12 +105,6 @@ class FilterMuon(Optimizer):
         """Take over rates and momentum of another one."""
         super().load_state_dict({name: value for name, value in state_dict.items() if name != "momentum"})
         torch._foreach_copy_(self._directions.momentum, state_dict["momentum"])
-
-    def _to_units(self) -> None:
-        # A bank of zeros stays one, instead of becoming not a number.
-        norms = torch._foreach_clamp_min(torch._foreach_norm(self._matrices), _SMALLEST_NORM)
-        scales = [matrix.shape[0] ** 0.5 / norm for matrix, norm in zip(self._matrices, norms, strict=True)]
-        torch._foreach_mul_(self._matrices, scales)
 
     def _each(self) -> Iterator[tuple[nn.Parameter, tuple[int, int, int, int]]]:
         return zip(self._filters, self._orders, strict=True)
@@ -126,7 +125,7 @@ class Directions:
         for moved, held in zip(self._moved, self.momentum, strict=True):
             # Here already, so that a graph and a checkpoint find them in the same memory.
             self._muon.state[moved]["momentum_buffer"] = held
-        self._find = replayed(self._by_muon, like[0].is_cuda)
+        self._find = replayed(partial(_by_muon, self._muon, self._moved), like[0].is_cuda)
 
     def follow(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
         """The directions for these gradients, None being zeros; valid until the next call."""
@@ -139,16 +138,24 @@ class Directions:
         self._find()
         return [moved.detach() for moved in self._moved]
 
-    def _by_muon(self) -> None:
-        torch._foreach_zero_([moved.detach() for moved in self._moved])
-        self._muon.step()  # type: ignore[no-untyped-call]
+
+def _by_muon(optimizer: Muon, moved: list[nn.Parameter]) -> None:
+    torch._foreach_zero_([one.detach() for one in moved])
+    optimizer.step()  # type: ignore[no-untyped-call]
+
+
+def _to_units(matrices: list[Tensor]) -> None:
+    # A bank of zeros stays one, instead of becoming not a number.
+    norms = torch._foreach_clamp_min(torch._foreach_norm(matrices), _SMALLEST_NORM)
+    torch._foreach_mul_(matrices, [one.shape[0] ** 0.5 / norm for one, norm in zip(matrices, norms, strict=True)])
 
 
 def replayed(work: Callable[[], None], is_on_gpu: bool) -> Callable[[], None]:
-    """`work`, which always reads and writes the same memory; on a GPU as one CUDA graph from the second call on.
+    """`work` on tensors that are always the same ones; on a GPU as one CUDA graph from the second call on.
 
     Of some thirty kernels per matrix the host takes longer to launch each than a GPU to run it. The first call loads
-    them and their workspaces, which cannot be captured. The same kernels run either way.
+    them and their workspaces, which cannot be captured. The same kernels run either way. `work` holds tensors and
+    nothing that holds the result: a cycle would keep the graph's memory until it is collected.
     """
     if not is_on_gpu:
         return work

@@ -16,7 +16,6 @@ from benchmark.datasets import Say
 from benchmark.errors import BenchError
 from benchmark.explore import pair_grid, sample_grid, suspect_grid
 from benchmark.label_check import check_labels, in_words
-from benchmark.metrics import confidence
 from benchmark.preflight import preflight, to_sentences
 from benchmark.records import Entrant, Images, Split, deciding
 from benchmark.report.missing import Missing
@@ -135,9 +134,7 @@ def _explained(store: StudyStore, entrant: Entrant, images: StudyImages, data: D
     rows = telling_rows(apply_temperature(entrant.test.log_probs, temperature), test.labels, EXPLAINED)
     pixels = test.pixels[rows]
     loaded = load_entrant(store, entrant, data)
-    found = explain(loaded, pixels)
-    with np.errstate(divide="ignore"):
-        stated = confidence(apply_temperature(np.log(found.probs), temperature))
+    found = explain(loaded, pixels, temperature=temperature)
     finest = found.map_sizes[int(np.argmax(found.map_sizes.prod(axis=1)))]
     return Evidence(
         entrant.name,
@@ -147,7 +144,7 @@ def _explained(store: StudyStore, entrant: Entrant, images: StudyImages, data: D
                 row,
                 int(test.labels[row]),
                 int(found.predicted[at]),
-                float(stated[at]),
+                float(found.confidence[at]),
                 _thumbnail(pixels[at], LARGER),
                 _thumbnail(overlay(pixels[at], found.heat[at]), LARGER),
             )

@@ -6,6 +6,7 @@ A small network is bound by the launches of its kernels: a graph launches all of
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import cast
@@ -71,8 +72,10 @@ class Captures:
             kept.model.zero_grad(set_to_none=True)
             kept.model.train()
         self._kept[key] = kept
-        while len(self._kept) > _KEPT:
+        if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
+            # What captured it holds itself in a cycle, and with it gigabytes.
+            gc.collect()
         return kept
 
 

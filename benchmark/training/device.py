@@ -67,6 +67,9 @@ def choose_device(name: str = "auto") -> DeviceChoice:
     if device.type == "cuda":
         # Same seed, same result: without this, cuDNN may add up gradients in any order.
         torch.backends.cudnn.deterministic = True
+        if device.index is not None:
+            # Graphs are captured on the current device.
+            torch.cuda.set_device(device)
         _open_for_autograd(device)
         return DeviceChoice(device, torch.cuda.get_device_name(device), True)
     # Matrix units (AMX), or at least dot products of bfloat16 in vectors.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -58,7 +58,7 @@ class TrainedModel:
     """The report, from 1, that the weights are from."""
     images_seen: int
     train_seconds: float
-    """Seconds inside training steps, batches included; evaluation is not."""
+    """Seconds inside training steps, batches included; not evaluation, nor what a GPU prepares before the first."""
     evaluation_seconds: float
     """Seconds inside the reports' evaluation."""
 
@@ -124,6 +124,7 @@ class TrainingRun:
         self._best: _Best | None = None
         self._train_seconds = 0.0
         self._preparing_seconds = 0.0
+        self._prepared = 0
         self._reported_seconds = 0.0
         self._evaluation_seconds = 0.0
         self.learning_rate = 0.0
@@ -152,7 +153,8 @@ class TrainingRun:
         """Fix the number of training images, from the budget where it is None, and return it.
 
         A budget in epochs is a product. One in seconds begins with a fixed number of steps early in the schedule, and
-        is divided by what they took; given the number that came out, the same run can be repeated exactly.
+        is divided by what they took; given the number that came out, the same run can be repeated exactly. On a GPU
+        it begins when the kernels are there.
         """
         started = time.perf_counter()
         budget = self._config.budget
@@ -275,7 +277,7 @@ class TrainingRun:
             learning_rate=self.learning_rate,
             train_seconds=self._train_seconds,
             evaluation_seconds=self._evaluation_seconds,
-            images_per_second=(until - self._reported)
+            images_per_second=(until - max(self._reported, self._prepared))
             * self.batch_size
             / max(self._train_seconds - self._reported_seconds, _CLOCK_TICK),
             train_accuracy=statistics.fmean(right),
@@ -292,15 +294,22 @@ class TrainingRun:
 
     def _opening_steps(self) -> float:
         """Train a few steps, at the smallest and the largest image size; seconds per step over the budget."""
-        sizes = list(dict.fromkeys((self._growth.sizes[0], self._growth.sizes[-1])))
-        seconds = [self._seconds_per_step(size) for size in sizes]
+        sizes = list(dict.fromkeys(self._growth.sizes))
+        if self._is_on_gpu:
+            self._prepare(sizes)
+        seconds = [self._seconds_per_step(size) for size in dict.fromkeys((sizes[0], sizes[-1]))]
         return self._growth.mean_seconds(seconds[0], seconds[-1])
 
+    def _prepare(self, sizes: Sequence[Size]) -> None:
+        """Have a GPU's kernels chosen, loaded and captured for every image size, which can take it ten seconds.
+
+        Once per worker and shape: the steps are training like any others, and their time is not.
+        """
+        self._preparing_seconds = sum(self._open_with(_WARMUP_STEPS, size) for size in sizes)
+        self._prepared = self._done
+
     def _seconds_per_step(self, size: Size) -> float:
-        seconds = self._open_with(_WARMUP_STEPS, size)
-        if self._data.where.device.type == "cuda":
-            # Kernels are chosen, loaded and captured now, once per worker and shape: that can take ten seconds.
-            self._preparing_seconds += seconds
+        self._open_with(_WARMUP_STEPS, size)
         block = _BLOCK_STEPS[self._data.where.device.type]
         return statistics.median(self._open_with(block, size) / block for _ in range(_TIMED_BLOCKS))
 
@@ -351,13 +360,17 @@ class TrainingRun:
                 group["lr"] = peak * multiplier
         self.learning_rate = self._peak_rates[-1][0] * multiplier
 
+    @property
+    def _is_on_gpu(self) -> bool:
+        return self._data.where.device.type == "cuda"
+
     def _is_worth_capturing(self) -> bool:
         """Whether graphs pay within this run: on CUDA, unless it is over before they are made."""
         epochs = self._config.budget.epochs
         steps = math.inf if epochs is None else epochs * len(self._data.train) / self.batch_size
         # A graph writes its gradients to the same memory each time: those of a batch's parts would not add up.
         in_one_part = self._config.accumulation == 1
-        return self._data.where.device.type == "cuda" and steps >= _STEPS_WORTH_CAPTURING and in_one_part
+        return self._is_on_gpu and steps >= _STEPS_WORTH_CAPTURING and in_one_part
 
     def _shapes(self) -> str:
         """What determines every shape and type inside the passes."""

@@ -19,7 +19,7 @@ from studies.speed.trainer import Worker
 
 WORKERS = (1, 2, 4)
 FAMILIES = ("cnn", "resnet", "vgg")
-"""Small networks; an EfficientNet's kernels take each process the better part of a minute to choose and load."""
+"""Small networks; an EfficientNet's kernels take one process 14 s to choose and load, and four together longer."""
 _DAEMON = "nvidia-cuda-mps-control"
 _STEADY = Budget(epochs=100)
 """Long enough for the trainer to capture its passes; no run goes that far."""
@@ -47,6 +47,8 @@ def _rates(plan: Plan) -> dict[str, dict[str, list[float]]]:
     rates: dict[str, dict[str, list[float]]] = {family: {str(size): [] for size in WORKERS} for family in FAMILIES}
     with Crew(max(WORKERS), 1, _prepare, plan) as crew:
         for family in FAMILIES:
+            # Everybody loads and captures before it counts: windows are to begin together.
+            crew.run(family)
             for _ in range(plan.repeats):
                 for size in WORKERS:
                     rates[family][str(size)].append(sum(crew.run(family, members=size)))
@@ -59,9 +61,8 @@ def _prepare(member: int, plan: Plan) -> Callable[[str], float]:
 
     def task(family: str) -> float:
         if family not in streams:
+            streams.clear()
             streams[family] = worker.steps(study_default(family, GPU_STUDY, _STEADY, seed=member))
-            # Captured before the clock runs: the first process would else have it behind itself, and the last not.
-            next(streams[family])
         return images_per_second(streams[family], plan.warm_seconds, plan.window_seconds)
 
     return task

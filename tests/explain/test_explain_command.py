@@ -58,6 +58,7 @@ def test_the_recommended_entrant_and_telling_images_are_the_default(bench: Run, 
     assert len(open_study(StudyLocation("tiny", root)).fact("test_scored")) == before + 1, "its mistakes were looked at"
     assert "8 test images: the most confident mistakes, then right answers of different classes" in output
     assert "one view of each image" in output
+    assert "confidences: after a temperature of " in output
     assert picture.parent == root / "results" / "tiny"
     assert picture.name.startswith("explain-")
     assert picture.with_suffix(".svg").exists()

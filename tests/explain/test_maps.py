@@ -92,6 +92,17 @@ def test_shapes_and_ranges(planted: Planted, model: LoadedModel, explanation: Ex
     np.testing.assert_allclose(explanation.confidence, np.exp(log_probs.max(axis=1)))
 
 
+def test_a_temperature_changes_what_is_claimed_and_no_map(
+    planted: Planted, model: LoadedModel, explanation: Explanation
+) -> None:
+    pixels = planted.test.pixels[:6]
+    found = explain(alone(model), pixels, temperature=3.0)
+    powers = np.exp(model.log_probs(pixels).astype(np.float64) / 3)
+    np.testing.assert_allclose(found.probs, powers / powers.sum(axis=1, keepdims=True), rtol=1e-4)
+    np.testing.assert_array_equal(found.predicted, explanation.predicted[:6])
+    np.testing.assert_allclose(found.heat, explanation.heat[:6], atol=1e-5)
+
+
 def test_the_predicted_class_is_explained_unless_another_is_asked_for(
     planted: Planted, model: LoadedModel, explanation: Explanation
 ) -> None:

@@ -8,7 +8,7 @@ import re
 import signal
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from crowd import Crowd, assert_whole, crowd, kill
+from s3_server import KEYS, client, s3_server
 
 from benchmark.records import Split, TrialState
 
@@ -145,15 +146,31 @@ def test_ctrl_z_waits_for_the_lock_and_costs_no_trial_that_is_continued_in_time(
         assert {str(trial.state) for trial in store.trials()} <= {"complete", "pruned"}
 
 
+@pytest.fixture(params=["folder", "s3"])
+def artifacts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
+    """The words that say where weights and checkpoints go: beside the database, or a bucket of a server."""
+    if request.param == "folder":
+        yield ()
+        return
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    for key, value in KEYS.items():
+        monkeypatch.setenv(key, value)
+    with s3_server() as endpoint, client(endpoint) as s3:
+        s3.create_bucket(Bucket="faults")
+        yield ("--artifacts", f"s3://faults/here?endpoint_url={endpoint}")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_search_ends_within_seconds_and_goes_on_exactly(tmp_path: Path, number: signal.Signals) -> None:
+def test_an_interrupted_search_ends_within_seconds_and_goes_on_exactly(
+    tmp_path: Path, number: signal.Signals, artifacts: tuple[str, ...]
+) -> None:
     always = 'checkpoints = "always"'
     with crowd(tmp_path / "whole", trials=1, epochs=8, search=always) as whole:
         whole.start("search", "mine", "--workers", "1")
         whole.finish()
         expected = assert_whole(whole).predictions(0, Split.TEST).digest
     with crowd(tmp_path / "root", trials=1, epochs=8, search=always) as found:
-        interrupted = found.start("search", "mine", "--workers", "1")
+        interrupted = found.start("search", "mine", "--workers", "1", *artifacts)
         found.wait_until(lambda: bool(found.states()) and bool(found.store().files.checkpoints()))
         started = time.monotonic()
         # Ctrl-C reaches the children as well, SIGTERM the command alone.
@@ -171,6 +188,7 @@ def test_an_interrupted_search_ends_within_seconds_and_goes_on_exactly(tmp_path:
         (said,) = found.finish()
         assert "continues 0" in said
         store = assert_whole(found)
+        assert bool(list(found.location.root.rglob("*.safetensors"))) is (not artifacts)
         assert [trial.reason for trial in store.trials()] == ["interrupted: the search was stopped", None]
         assert store.study.trials[1].user_attrs["curve"][0]["step"] == 1
         assert store.predictions(1, Split.TEST).digest == expected

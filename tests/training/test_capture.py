@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -178,6 +179,28 @@ def test_graphs_are_for_runs_of_50_steps_in_whole_batches_on_a_gpu(
     running = TrainingRun(replace(CONFIG, budget=budget, accumulation=accumulation), data)
     running._data = replace(data, where=replace(data.where, device=torch.device(device)))
     assert running._is_worth_capturing() is expected
+
+
+def test_a_budget_in_seconds_begins_when_the_kernels_are_there(
+    data: DeviceData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(passes: nn.Module, images: Tensor) -> Forward:
+        time.sleep(0.4)
+        return passes
+
+    monkeypatch.setattr(TrainingRun, "_is_on_gpu", property(lambda running: True))
+    config = replace(CONFIG, budget=Budget(seconds=0.5), start_size=0.625)
+    capture = Counted(slowly)
+    running = TrainingRun(config, data, Captures(capture))
+    images = running.open()
+    assert [shape[2] for shape in capture.sizes] == [8, 10, 12], "the size in between, too"
+    assert running.seconds[0] < 0.4
+    assert images > 20 * running.batch_size
+    (first, *_), _ = to_the_end(running.reports())
+    assert len(capture.sizes) == 3
+    # Two steps of each size were taken before the clock ran.
+    timed = first.images_seen - 6 * running.batch_size
+    assert first.images_per_second * first.train_seconds == pytest.approx(timed)
 
 
 # Real graphs ----------------------------------------------------------------------------------------------------------
