@@ -79,7 +79,13 @@ def test_the_command_answers_until_it_is_interrupted(store: StudyStore, tmp_path
     pytest.importorskip("optuna_dashboard")
     words = [sys.executable, "-m", "benchmark.cli", "dashboard", "tiny", "--port", "0"]
     running = subprocess.Popen(
-        words, cwd=tmp_path, env=os.environ | {"PYTHONUNBUFFERED": "1"}, text=True, stdout=subprocess.PIPE
+        words,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        text=True,
+        stdout=subprocess.PIPE,
+        # Tests that a shell runs in the background, or under nohup, ignore Ctrl-C, and so would the command.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert running.stdout is not None
