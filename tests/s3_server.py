@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import boto3
+import pytest
 
 KEYS = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_DEFAULT_REGION": "us-east-1"}
 """Environment variables with which a process may use the server."""
@@ -32,6 +33,14 @@ def s3_server() -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+def use_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process, and those that it starts, use the server."""
+    # boto3 keeps what it found the first time.
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    for key, value in KEYS.items():
+        monkeypatch.setenv(key, value)
 
 
 def free_port() -> int:

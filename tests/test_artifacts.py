@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from filled_study import DEFINITION
-from s3_server import KEYS, client, free_port, s3_server
+from s3_server import KEYS, client, free_port, s3_server, use_keys
 
 from benchmark.artifacts import Artifacts, Place, SpoiltFileError, beside_database, on_this_machine, place_at
 from benchmark.errors import BenchError
@@ -37,10 +37,7 @@ def endpoint() -> Iterator[str]:
 @pytest.fixture
 def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """boto3's client of the server, emptied before; what is tested finds the keys in the environment."""
-    # boto3 keeps what it found the first time.
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
-    for key, value in KEYS.items():
-        monkeypatch.setenv(key, value)
+    use_keys(monkeypatch)
     with client(endpoint) as made:
         for name in names(made):
             made.delete_object(Bucket=BUCKET, Key=name)

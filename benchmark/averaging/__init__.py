@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from torch import nn
+from torch import Tensor, nn
 
 from benchmark.registry import Registry
 
@@ -28,6 +28,13 @@ class Averaging(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what another one of the same kind held."""
+
+
+def float_pairs(model: nn.Module, copied: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """The weights and float buffers of a network and those of its copy, in the same order."""
+    pairs = zip(model.state_dict().values(), copied.state_dict().values(), strict=True)
+    floats = [(one, other) for one, other in pairs if one.is_floating_point()]
+    return [one for one, _ in floats], [other for _, other in floats]
 
 
 AVERAGINGS: Registry[..., Averaging] = Registry("averaging", __name__)

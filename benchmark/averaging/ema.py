@@ -10,7 +10,7 @@ import torch
 from optuna.distributions import CategoricalDistribution
 from torch import nn
 
-from benchmark.averaging import AVERAGINGS, Averaging
+from benchmark.averaging import AVERAGINGS, Averaging, float_pairs
 
 
 @AVERAGINGS.register(
@@ -33,10 +33,9 @@ class MovingAverage:
         self.answering: nn.Module = copy.deepcopy(model)
         self._decay = decay
         self._is_first = True
-        pairs = list(zip(model.state_dict().values(), self.answering.state_dict().values(), strict=True))
-        self._last = [last for last, _ in pairs if last.is_floating_point()]
-        self._average = [average for _, average in pairs if average.is_floating_point()]
-        self._counts = [(last, average) for last, average in pairs if not last.is_floating_point()]
+        self._last, self._average = float_pairs(model, self.answering)
+        buffers = zip(model.buffers(), self.answering.buffers(), strict=True)
+        self._counts = [(last, average) for last, average in buffers if not last.is_floating_point()]
 
     @torch.no_grad()
     def update(self, share: float) -> None:  # noqa: ARG002 - the contract has it

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from optuna.distributions import FloatDistribution
-from torch import Tensor, nn
+from torch import nn
 
-from benchmark.averaging import AVERAGINGS, Averaging
+from benchmark.averaging import AVERAGINGS, Averaging, float_pairs
 
 _EVERY = 5
 
@@ -34,9 +34,7 @@ class SlowWeights:
         self.answering: nn.Module = copy.deepcopy(model)
         self._decay = decay**_EVERY
         self._steps = 0
-        pairs = list(zip(model.state_dict().values(), self.answering.state_dict().values(), strict=True))
-        self._fast: list[Tensor] = [fast for fast, _ in pairs if fast.is_floating_point()]
-        self._slow: list[Tensor] = [slow for _, slow in pairs if slow.is_floating_point()]
+        self._fast, self._slow = float_pairs(model, self.answering)
 
     @torch.no_grad()
     def update(self, share: float) -> None:

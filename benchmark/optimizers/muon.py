@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -87,9 +87,11 @@ class FilterMuon(Optimizer):
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002 - torch's signature
         """Move every bank in its direction at the group's rate, and scale it back where filters are to stay units."""
         (group,) = self.param_groups
-        gradients = [None if one.grad is None else _as_matrix(one.grad, order) for one, order in self._each()]
+        gradients = [
+            _as_matrix(torch.zeros_like(one) if one.grad is None else one.grad, order) for one, order in self._each()
+        ]
         directions = self._directions.follow(gradients)
-        moving = [number for number, gradient in enumerate(gradients) if gradient is not None]
+        moving = [number for number, one in enumerate(self._filters) if one.grad is not None]
         if moving:
             matrices = [self._matrices[number] for number in moving]
             torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
@@ -127,14 +129,9 @@ class Directions:
             self._muon.state[moved]["momentum_buffer"] = held
         self._find = replayed(partial(_by_muon, self._muon, self._moved), like[0].is_cuda)
 
-    def follow(self, gradients: Sequence[Tensor | None]) -> list[Tensor]:
-        """The directions for these gradients, None being zeros; valid until the next call."""
-        for held, gradient in zip(self._gradients, gradients, strict=True):
-            if gradient is None:
-                held.zero_()
-        given = [(held, one) for held, one in zip(self._gradients, gradients, strict=True) if one is not None]
-        if given:
-            torch._foreach_copy_([held for held, _ in given], [one for _, one in given])
+    def follow(self, gradients: list[Tensor]) -> list[Tensor]:
+        """The directions for these gradients; valid until the next call."""
+        torch._foreach_copy_(self._gradients, gradients)
         self._find()
         return [moved.detach() for moved in self._moved]
 

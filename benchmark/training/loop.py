@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -123,7 +123,6 @@ class TrainingRun:
         self._reported = 0
         self._best: _Best | None = None
         self._train_seconds = 0.0
-        self._preparing_seconds = 0.0
         self._prepared = 0
         self._reported_seconds = 0.0
         self._evaluation_seconds = 0.0
@@ -156,10 +155,12 @@ class TrainingRun:
         is divided by what they took; given the number that came out, the same run can be repeated exactly. On a GPU
         it begins when the kernels are there.
         """
-        started = time.perf_counter()
         budget = self._config.budget
+        if budget.seconds is not None and self._is_on_gpu:
+            self._prepare()
+        started = time.perf_counter()
         seconds_per_step = self._opening_steps() if budget.seconds is not None else 0.0
-        self._train_seconds = time.perf_counter() - started - self._preparing_seconds
+        self._train_seconds = time.perf_counter() - started
         if images is None and budget.epochs is not None:
             images = max(1, round(budget.epochs * len(self._data.train)))
         elif images is None:
@@ -294,18 +295,17 @@ class TrainingRun:
 
     def _opening_steps(self) -> float:
         """Train a few steps, at the smallest and the largest image size; seconds per step over the budget."""
-        sizes = list(dict.fromkeys(self._growth.sizes))
-        if self._is_on_gpu:
-            self._prepare(sizes)
-        seconds = [self._seconds_per_step(size) for size in dict.fromkeys((sizes[0], sizes[-1]))]
+        sizes = list(dict.fromkeys((self._growth.sizes[0], self._growth.sizes[-1])))
+        seconds = [self._seconds_per_step(size) for size in sizes]
         return self._growth.mean_seconds(seconds[0], seconds[-1])
 
-    def _prepare(self, sizes: Sequence[Size]) -> None:
+    def _prepare(self) -> None:
         """Have a GPU's kernels chosen, loaded and captured for every image size, which can take it ten seconds.
 
         Once per worker and shape: the steps are training like any others, and their time is not.
         """
-        self._preparing_seconds = sum(self._open_with(_WARMUP_STEPS, size) for size in sizes)
+        for size in dict.fromkeys(self._growth.sizes):
+            self._open_with(_WARMUP_STEPS, size)
         self._prepared = self._done
 
     def _seconds_per_step(self, size: Size) -> float:

@@ -9,7 +9,7 @@ from benchmark.definition import shipped_study
 from benchmark.speed import device_named, measure_speed, to_json
 from studies.speed.crew import Crew
 from studies.speed.plan import Plan
-from studies.speed.recipes import CPU_STUDY, GPU_STUDY
+from studies.speed.recipes import study_of
 
 _SECONDS, _QUICK_SECONDS = 2.0, 0.05
 
@@ -24,7 +24,7 @@ def measure(plan: Plan) -> dict[str, object]:
 
 def _prepare(member: int, plan: Plan) -> Callable[[], str]:
     del member
-    study = "digits" if plan.quick else CPU_STUDY if plan.device == "cpu" else GPU_STUDY
+    spec = shipped_study(study_of(plan))
     device = device_named("cpu" if plan.device == "cpu" else "auto")
     seconds = _QUICK_SECONDS if plan.quick else _SECONDS
-    return lambda: to_json(measure_speed(shipped_study(study), device, plan.data_folder, seconds=seconds))
+    return lambda: to_json(measure_speed(spec, device, plan.data_folder, seconds=seconds))

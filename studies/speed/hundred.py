@@ -19,7 +19,7 @@ from benchmark.errors import BenchError
 from benchmark.records import TrialRecord, TrialState
 from benchmark.store import StudyLocation, open_study
 from studies.speed.plan import Plan
-from studies.speed.recipes import CPU_STUDY, GPU_STUDY
+from studies.speed.recipes import study_of
 
 TRIALS = 100
 PRUNERS = {"on": "halving", "off": "none"}
@@ -45,7 +45,7 @@ class Interval:
 
 def measure(plan: Plan) -> dict[str, object]:
     """The studies that are asked for searched to their hundred trials, and what their databases say."""
-    study = "digits" if plan.quick else CPU_STUDY if plan.device == "cpu" else GPU_STUDY
+    study = study_of(plan)
     trials = 6 if plan.quick else TRIALS
     searches = {}
     for pruning, pruner in PRUNERS.items():

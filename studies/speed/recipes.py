@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from benchmark.definition import BudgetSpec, StudySpec, shipped_study
 from benchmark.records import Budget, ParameterValue, TrialConfig
 from benchmark.space import Space
+from studies.speed.plan import Plan
 
 CPU_STUDY, GPU_STUDY = "cifar10-cpu", "cifar10"
 
@@ -77,6 +78,11 @@ GPU_RECIPES = (
         record="airbench96_faster: 96.00 % (n = 200) in 27.3 s on an A100, 3.1 PFLOP; airbench96: 37 epochs, 4.9 PFLOP",
     ),
 )
+
+
+def study_of(plan: Plan) -> str:
+    """The shipped study of the plan's kind of device; the tiny one for a quick try."""
+    return "digits" if plan.quick else CPU_STUDY if plan.device == "cpu" else GPU_STUDY
 
 
 def config_of(recipe: Recipe, seed: int, precision: str = "auto", dataset: str = "cifar10") -> TrialConfig:

@@ -25,7 +25,7 @@ def families(numbers: Numbers, device_type: str) -> list[str]:
             count(one["macs"]),
             str(one["batch_size"]),
             one["precision"],
-            *(_rate(one[f"{what}_images_per_second"]) for what in ("data", "training", "inference")),
+            *(_range(Spread(**one[f"{what}_images_per_second"])) for what in ("data", "training", "inference")),
             percent(one["training_share_of_peak"]),
             percent(one["inference_share_of_peak"]),
         ]
@@ -194,10 +194,6 @@ TABLES: Mapping[str, Callable[[Numbers, str], list[str]]] = {
     "hundred": hundred,
     "workers-per-gpu": workers_per_gpu,
 }
-
-
-def _rate(rate: Numbers) -> str:
-    return f"{significant(rate['median'])} ({significant(rate['low'])}–{significant(rate['high'])})"
 
 
 def _rates(rates: Mapping[str, Sequence[float]], aim: float) -> str:

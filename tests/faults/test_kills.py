@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from crowd import Crowd, assert_whole, crowd, kill
-from s3_server import KEYS, client, s3_server
+from s3_server import client, s3_server, use_keys
 
 from benchmark.records import Split, TrialState
 
@@ -152,9 +152,7 @@ def artifacts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     if request.param == "folder":
         yield ()
         return
-    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
-    for key, value in KEYS.items():
-        monkeypatch.setenv(key, value)
+    use_keys(monkeypatch)
     with s3_server() as endpoint, client(endpoint) as s3:
         s3.create_bucket(Bucket="faults")
         yield ("--artifacts", f"s3://faults/here?endpoint_url={endpoint}")
