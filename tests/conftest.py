@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 if TYPE_CHECKING:
     from postgres_server import PostgresServer
+
+
+@pytest.fixture
+def _whole_machine() -> Iterator[None]:
+    """No other test that needs or takes the whole machine runs meanwhile, in whichever process of the tests.
+
+    A crowd of workers starves a command that has to keep to the clock.
+    """
+    with FileLock(Path(tempfile.gettempdir()) / f"bench-tests-{os.getuid()}.lock"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -76,6 +76,7 @@ def test_a_study_without_complete_trials_has_no_finalists(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_whole_machine")
 def test_one_command_ends_before_its_deadline_with_a_leaderboard(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

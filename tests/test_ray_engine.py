@@ -68,6 +68,7 @@ def run(root: Path, url: str, script: list[str], trials: int) -> subprocess.Comp
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("_whole_machine")
 @pytest.mark.parametrize(
     "script", [["-m", "benchmark.cli"], ["-c", TWO_NODES]], ids=["one machine", "a node that dies"]
 )

@@ -20,7 +20,7 @@ from s3_server import client, s3_server, use_keys
 
 from benchmark.records import Split, TrialState
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_whole_machine")]
 
 _STARTING_SECONDS = 8.0
 _RANDOM_SECONDS = 30.0

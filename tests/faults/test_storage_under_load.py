@@ -20,7 +20,7 @@ import pytest
 from benchmark.records import Predictions, Split
 from benchmark.store import Claim, NoTrial, StudyLocation, create_study, open_study
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_whole_machine")]
 
 REPORTS = 3
 ENDLESS = 10**9

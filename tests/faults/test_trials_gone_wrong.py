@@ -9,7 +9,7 @@ from crowd import assert_whole, crowd
 
 from benchmark.records import TrialState
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_whole_machine")]
 
 GONE_WRONG = """
     import time
