@@ -48,6 +48,7 @@ patience = 0                        # stop after so many reports without a bette
 [search]
 trials = 100                        # * in total; bench search --trials overrides it
 sampler = "tpe"                     # tpe, random, gp or cmaes
+incumbent_share = 0.5               # share of the trials that vary their family's best; the sampler proposes the others
 pruner = "halving"                  # halving, hyperband, median or none
 prune_after = 0.5                   # share of the budget before which nothing is pruned
 family_floor = 0.5                  # share of an equal part of the trials that every family keeps
@@ -108,6 +109,8 @@ class SearchSpec:
 
     trials: int = 100
     sampler: str = "tpe"
+    incumbent_share: float = 0.5
+    """Share of the trials after a family's default that vary its best one so far, in [0, 1]; with `random`, none do."""
     pruner: str = "halving"
     prune_after: float = 0.5
     """Share of a trial's budget before which nothing is pruned."""
@@ -133,8 +136,9 @@ class SearchSpec:
             raise UnknownNameError("checkpoints", self.checkpoints, CHECKPOINTS)
         if (self.trial_timeout or 0) < 0 or (self.worker_memory is not None and self.worker_memory <= 0):
             raise BenchError("search.trial_timeout is at least 0 seconds and search.worker_memory more than 0 GB")
-        if not 0 <= self.prune_after <= 1 or not 0 <= self.family_floor <= 1:
-            raise BenchError("search.prune_after and search.family_floor are shares between 0 and 1")
+        for key in ("prune_after", "family_floor", "incumbent_share"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise BenchError(f"search.{key} is a share between 0 and 1")
 
 
 @dataclass(frozen=True)

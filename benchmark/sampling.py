@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.pruners import BasePruner
@@ -22,6 +23,7 @@ from benchmark.parameters import FAMILY
 from benchmark.records import ParameterValue
 from benchmark.seeds import derived_seed
 from benchmark.space import Space
+from benchmark.variation import varied
 
 _TRIALS_BEFORE_TILT = 3
 """Finished trials that every family needs before their best scores are compared."""
@@ -79,7 +81,10 @@ def next_family(trials: Sequence[FrozenTrial], families: Sequence[str], floor: f
 
 
 class PerFamilySampler(BaseSampler):
-    """Assigns a family, gives its default trial first, and samples the rest from that family's trials alone.
+    """Assigns a family, gives its default trial first, and proposes the rest from that family's trials alone.
+
+    After the default, a share of the family's trials varies its best one so far (see `variation`), or the default while
+    none is complete; the others come from the inner sampler. A random search varies nothing.
 
     The inner sampler is made anew for every trial with a seed of its own, so that any number of processes may share a
     study without proposing the same points.
@@ -89,10 +94,12 @@ class PerFamilySampler(BaseSampler):
         self._space = space
         self._kind = kind
         self._seed = seed
+        self._incumbent_share = 0.0 if kind == "random" else space.spec.search.incumbent_share
         self._inner: BaseSampler = optuna.samplers.RandomSampler()
         self._view: FamilyView | None = None
         self._family = ""
         self._is_default = False
+        self._given: dict[str, ParameterValue] | None = None
 
     @property
     def is_default(self) -> bool:
@@ -111,8 +118,9 @@ class PerFamilySampler(BaseSampler):
         # One look at the database for all of the trial's parameters: the inner sampler asks for each of them.
         self._view = FamilyView(study, self._family, trials)
         family: dict[str, BaseDistribution] = {FAMILY: CategoricalDistribution(spec.families)}
-        if self._is_default:
-            return family | self._space.distributions(self._space.expert(self._family))
+        self._given = self._given_values(trial.number, trials)
+        if self._given is not None:
+            return family | self._space.distributions(self._given)
         return family | self._inner.infer_relative_search_space(self._view, trial)
 
     def sample_relative(
@@ -120,8 +128,8 @@ class PerFamilySampler(BaseSampler):
     ) -> dict[str, Any]:
         """Values for that search space."""
         family: dict[str, ParameterValue] = {FAMILY: self._family}
-        if self._is_default:
-            return family | self._space.expert(self._family)
+        if self._given is not None:
+            return family | self._given
         inner = {name: distribution for name, distribution in search_space.items() if name != FAMILY}
         return family | self._inner.sample_relative(self._view_of(study), trial, inner)
 
@@ -130,6 +138,20 @@ class PerFamilySampler(BaseSampler):
     ) -> Any:
         """A value for a parameter that is not modelled jointly."""
         return self._inner.sample_independent(self._view_of(study), trial, param_name, param_distribution)
+
+    def _given_values(self, number: int, trials: Sequence[FrozenTrial]) -> dict[str, ParameterValue] | None:
+        """All of a trial's parameters where the inner sampler is not asked: the default, or a variation of the best."""
+        expert = self._space.expert(self._family)
+        if self._is_default:
+            return expert
+        generator = np.random.default_rng(derived_seed(self._seed, "variation", number))
+        if generator.random() >= self._incumbent_share:
+            return None
+        complete = [
+            one for one in trials if one.params.get(FAMILY) == self._family and one.state is TrialState.COMPLETE
+        ]
+        best = max(complete, key=lambda one: one.value, default=None)  # type: ignore[arg-type,return-value]
+        return varied(self._space, self._family, expert if best is None else best.params, generator)
 
     def _view_of(self, study: optuna.Study) -> FamilyView:
         """The family's trials as they were when the trial's search space was inferred."""

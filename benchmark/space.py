@@ -93,12 +93,16 @@ class Space:
         """The family's default trial: every active parameter by full name."""
         values: dict[str, ParameterValue] = {}
 
-        def take(name: str, distribution: BaseDistribution) -> ParameterValue:
-            values[name] = nearest(distribution, self._recipes[family][name])
+        def take(name: str, _: BaseDistribution) -> ParameterValue:
+            values[name] = self.expert_value(family, name)
             return values[name]
 
         self.configure(family, take, seed=0)
         return values
+
+    def expert_value(self, family: str, name: str) -> ParameterValue:
+        """What the family's expert takes for a parameter, active by default or not: the nearest that the study has."""
+        return nearest(self._distributions[name], self._recipes[family][name])
 
     def distributions(self, names: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         """The distributions of the given parameters."""

@@ -187,6 +187,60 @@ def test_the_first_trials_are_the_experts(space: Space) -> None:
     assert study.trials[3].user_attrs["default"] is False
 
 
+def near_the_best(study: optuna.Study, trial: FrozenTrial) -> bool:
+    """Whether most of a trial's parameters are those of its family's best trial before it."""
+    before = [one for one in study.trials[: trial.number] if one.params[FAMILY] == trial.params[FAMILY] and one.value]
+    best = max(before, key=lambda one: one.value or 0.0)
+    same = [trial.params.get(name) == value for name, value in best.params.items()]
+    return sum(same) / len(same) > 0.6
+
+
+def varying(share: float) -> Space:
+    return Space(parse_study("mine", f"{DEFINITION}[search]\nincumbent_share = {share}\n", "mine.toml"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "share", "low", "high"),
+    [("tpe", 0.0, 0, 0.2), ("tpe", 0.5, 0.25, 0.65), ("tpe", 1.0, 0.75, 1), ("random", 1.0, 0, 0.1)],
+)
+def test_a_share_of_the_trials_varies_the_best_of_its_family(kind: str, share: float, low: float, high: float) -> None:
+    study = simulated(varying(share), kind, 40)
+    near = [near_the_best(study, trial) for trial in study.trials if not trial.user_attrs["default"]]
+    assert low <= sum(near) / len(near) <= high
+
+
+def test_a_pruned_trial_is_not_the_best(space: Space) -> None:
+    """Its last report can lie above every final score."""
+    study = simulated(varying(1.0), "tpe", 3)
+    pruned = create_trial(
+        state=TrialState.PRUNED,
+        value=0.99,
+        params={FAMILY: "cnn", **space.expert("cnn"), "label_smoothing": 0.3},
+        distributions={FAMILY: CategoricalDistribution(FAMILIES), **space.distributions(space.expert("cnn"))},
+    )
+    study.add_trials([pruned] * 3)
+    smoothing = []
+    for _ in range(30):
+        asked = study.ask()
+        if asked.suggest_categorical(FAMILY, FAMILIES) == "cnn":
+            smoothing.append(space.configure("cnn", suggest_from(asked), seed=0).label_smoothing)
+    assert smoothing.count(space.expert("cnn")["label_smoothing"]) > len(smoothing) / 2
+
+
+def test_before_a_trial_is_complete_the_default_is_varied() -> None:
+    study = optuna.create_study(direction="maximize", sampler=PerFamilySampler(varying(1.0), "tpe", 0))
+    space = varying(1.0)
+    for _ in range(6):
+        asked = study.ask()
+        family = asked.suggest_categorical(FAMILY, FAMILIES)
+        space.configure(family, suggest_from(asked), seed=0)
+        asked.set_user_attr("default", asked.number < 3)
+    for trial in study.trials[3:]:
+        expert = space.expert(trial.params[FAMILY])
+        same = [trial.params.get(name) == value for name, value in expert.items()]
+        assert len(same) / 2 < sum(same) < len(same)
+
+
 @pytest.mark.parametrize("kind", ["random", "tpe"])
 def test_the_seed_decides_the_points(space: Space, kind: str) -> None:
     def points(seed: int) -> list[dict[str, Any]]:
