@@ -1,7 +1,7 @@
 """Configurations near a given one; knows the space, no trial and no storage.
 
 Where a family's default is good already, few draws from the whole space come near it, and a model learns of the
-neighbourhood late. As in PriorBand (Mallik et al. 2023, arXiv:2306.12370, section 5.2), a share of the trials mutates
+neighbourhood late. As in PriorBand (Mallik et al. 2023, arXiv:2306.12370, incumbent-based sampling), a share mutates
 the incumbent instead: every parameter is left as it is or, with a fixed chance, moved a little.
 """
 

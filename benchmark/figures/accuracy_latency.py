@@ -142,7 +142,7 @@ def _label_front(figure: Figure, axes: Axes, contenders: Sequence[Contender], fr
     boxes = place(
         anchors,
         # The extent of the text alone, without the line to its point.
-        np.array([Text.get_window_extent(note).size for note in notes]) + 3 * pixel,
+        np.array([Text.get_window_extent(note).size for note in notes]) + np.array([10, 3]) * pixel,
         _obstacles(axes, contenders, front),
         np.array(axes.bbox.extents),
         [gap * pixel for gap in GAPS],

@@ -23,19 +23,43 @@ def place(anchors: Array, sizes: Array, obstacles: Array, frame: Array, gaps: Se
     """A box for the label of each anchor, the first anchors choosing first; None where none is left.
 
     `anchors` (L, 2) are x and y, `sizes` (L, 2) width and height of the labels. Boxes lie inside `frame` (4,) and do
-    not overlap; of those places the one that covers least of `obstacles` (B, 4) is taken, then the one of the smallest
-    gap, then the first of SIDES. `gaps` are the distances tried between an anchor and its label.
+    not overlap, and no line from an anchor to the middle of its label runs through another's; of those places the one
+    that covers least of `obstacles` (B, 4) is taken, then the one of the smallest gap, then the first of SIDES. `gaps`
+    are the distances tried between an anchor and its label.
     """
     placed: list[Array | None] = []
     for anchor, size in zip(anchors, sizes, strict=True):
-        taken = np.array([box for box in placed if box is not None]).reshape(-1, 4)
-        free = [
-            box
-            for box in _around(anchor, size, gaps)
-            if (box[:2] >= frame[:2]).all() and (box[2:] <= frame[2:]).all() and not covered(box, taken)
-        ]
+        others = [(start, box) for start, box in zip(anchors, placed, strict=False) if box is not None]
+        free = [box for box in _around(anchor, size, gaps) if _is_free(box, anchor, others, frame)]
         placed.append(min(free, key=lambda box: covered(box, obstacles), default=None))
     return placed
+
+
+def _is_free(box: Array, anchor: Array, others: Sequence[tuple[Array, Array]], frame: Array) -> bool:
+    """Whether an anchor's label may stand in `box` beside others, each an anchor and a box."""
+    if (box[:2] < frame[:2]).any() or (box[2:] > frame[2:]).any():
+        return False
+    return not any(
+        covered(box, other[None])
+        or runs_through(anchor, _middle(box), other)
+        or runs_through(start, _middle(other), box)
+        for start, other in others
+    )
+
+
+def runs_through(start: Array, end: Array, box: Array) -> bool:
+    """Whether the straight line from `start` (2,) to `end` (2,) has a part inside `box` (4,); by slabs."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = (np.stack([box[:2], box[2:]]) - start) / (end - start)
+    inside = (box[:2] < start) & (start < box[2:])
+    along = end == start
+    enter = np.where(along, np.where(inside, 0.0, np.inf), shares.min(axis=0)).max()
+    leave = np.where(along, np.where(inside, 1.0, -np.inf), shares.max(axis=0)).min()
+    return bool(max(enter, 0.0) < min(leave, 1.0))
+
+
+def _middle(box: Array) -> Array:
+    return (box[:2] + box[2:]) / 2
 
 
 def covered(box: Array, boxes: Array) -> float:

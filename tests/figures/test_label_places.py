@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmark.figures.labels import covered, place
+from benchmark.figures.labels import covered, place, runs_through
 
 FRAME = np.array([0.0, 0.0, 100.0, 100.0])
 NOTHING = np.zeros((0, 4))
@@ -55,3 +55,36 @@ def test_labels_do_not_overlap_and_one_without_a_place_is_left_out() -> None:
 )
 def test_covered_area_by_hand(box: list[float], area: float) -> None:
     assert covered(np.array(box, float), np.array([[0.0, 0.0, 2.0, 2.0], [10.0, 10.0, 12.0, 12.0]])) == area
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "runs"),
+    [
+        ([0, 5], [20, 5], True),
+        ([0, 0], [20, 20], True),
+        ([0, 5], [3, 5], False),  # ends before
+        ([0, 25], [20, 25], False),  # passes above
+        ([0, 10], [20, 10], False),  # along the edge
+        ([0, 18], [20, 0], True),
+        ([0, 22], [8, 14], False),  # beside a corner
+        ([5, 5], [6, 6], True),  # begins within
+        ([7, 0], [7, 20], True),
+        ([7, 7], [7, 7], True),  # a point within
+    ],
+)
+def test_a_line_through_a_box_by_hand(start: list[float], end: list[float], runs: bool) -> None:
+    box = np.array([4.0, 4.0, 10.0, 10.0])
+    assert runs_through(np.array(start, float), np.array(end, float), box) is runs
+    assert runs_through(np.array(end, float), np.array(start, float), box) is runs
+
+
+def test_no_line_to_a_label_runs_through_another_label() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(20):
+        anchors = generator.uniform(30, 70, (8, 2))
+        boxes = place(anchors, np.array([SIZE] * 8), NOTHING, FRAME, [2.0, 10.0, 20.0, 30.0])
+        pairs = [(anchor, box) for anchor, box in zip(anchors, boxes, strict=True) if box is not None]
+        assert len(pairs) > 4
+        for anchor, box in pairs:
+            middle = (box[:2] + box[2:]) / 2
+            assert not any(runs_through(anchor, middle, other) for _, other in pairs if other is not box)
