@@ -92,8 +92,9 @@ def _one_order(
         source = trials[index]
         study.enqueue_trial({FAMILY: source.params[FAMILY]})
         trial = study.ask({FAMILY: families})
-        for step in range(1, reports + 1):
-            trial.report(source.intermediate_values[step], step)
+        # Slow trials pass over a report that falls before their first step.
+        for step, value in sorted(source.intermediate_values.items()):
+            trial.report(value, step)
             left -= 1
             if step < reports and trial.should_prune():
                 study.tell(trial, state=TrialState.PRUNED)
