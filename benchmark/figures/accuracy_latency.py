@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmark.columns import count
 from benchmark.figures.error_scale import ERROR_SCALE, set_error_scale
-from benchmark.figures.labels import place
+from benchmark.figures.labels import covered, place
 from benchmark.figures.style import DPI, GREY, SMALL, SPLIT_NAMES, add_legend, draw_estimates, look, new_figure, shown
 from benchmark.metrics import Estimate
 from benchmark.records import Split
@@ -30,6 +30,8 @@ LEAST_SPAN = 5.0
 """Factor of latency from end to end of the axis: of ticks at 1, 2 and 5 it has two, and one tick gives no scale."""
 GAPS = tuple(range(4, 101, 8))
 """Distances tried between a point and its label, in points; from the second on a line leads to it."""
+MOST_COVERED = 0.05
+"""Share of a label's area that may lie on points and lines; one that covers more is left out."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def accuracy_against_latency(contenders: Sequence[Contender], *, split: Split, s
     """Accuracy on `split` over milliseconds per image, kinds apart, with the Pareto front and names on it.
 
     `subject` is what the title says was studied. At most 8 names are shown, evenly spread over the front, and of these
-    only the ones that find a place where they overlap no other. Raises ValueError without contenders.
+    only the ones that find a place where they overlap no other and hardly any point or line. Raises ValueError without
+    contenders.
     """
     if not contenders:
         raise ValueError("there is nothing to draw: no contenders")
@@ -139,16 +142,17 @@ def _label_front(figure: Figure, axes: Axes, contenders: Sequence[Contender], fr
     notes = [_annotate(axes, contender) for contender in chosen]
     pixel = DPI / 72
     anchors = _pixels(axes, [(one.inference_ms, one.accuracy.value) for one in chosen])
+    obstacles = _obstacles(axes, contenders, front)
     boxes = place(
         anchors,
         # The extent of the text alone, without the line to its point.
         np.array([Text.get_window_extent(note).size for note in notes]) + np.array([10, 3]) * pixel,
-        _obstacles(axes, contenders, front),
+        obstacles,
         np.array(axes.bbox.extents),
         [gap * pixel for gap in GAPS],
     )
     for note, anchor, box in zip(notes, anchors, boxes, strict=True):
-        if box is None:
+        if box is None or covered(box, obstacles) > MOST_COVERED * (box[2:] - box[:2]).prod():
             note.remove()
             continue
         centre = (box[:2] + box[2:]) / 2

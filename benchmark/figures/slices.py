@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from benchmark.figures.error_scale import ERROR_SCALE, set_error_scale
 from benchmark.figures.style import SMALL, Look, looks_of, new_figure, shown
@@ -14,6 +15,8 @@ from benchmark.records import FamilyImportance, ParameterImportance
 
 MOST_PARAMETERS = 3
 """Of each family, the most important first."""
+TICKS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0))
+"""Multiples of powers of ten that a logarithmic axis may mark, the coarsest first."""
 NOTE_LINE = 0.17
 """Inches of a line below the panels."""
 
@@ -74,11 +77,20 @@ def _places(axes: Axes, parameter: ParameterImportance) -> list[float]:
     numbers = [float(value) for value in parameter.values if value is not None]
     if parameter.is_log:
         axes.set_xscale("log")
-        # Of a tick for each decade, a range of two has one or none in it.
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if max(numbers) < 1000 * min(numbers) else (1.0,)))
+        axes.xaxis.set_major_locator(FixedLocator(log_ticks(min(numbers), max(numbers))))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     else:
         is_whole = all(isinstance(value, int) for value in parameter.values)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=4, integer=is_whole))
     return numbers
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers from `low` to `high`, both above 0: as few as show a scale, and the ends where none are between."""
+    powers = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
+    for multiples in TICKS:
+        ticks = [power * multiple for power in powers for multiple in multiples if low <= power * multiple <= high]
+        if len(ticks) > 1:
+            return ticks
+    return [low, high]
