@@ -80,9 +80,9 @@ def _heading(explanation: Explanation, loaded: LoadedEntrant, member: int) -> st
 def _lines(explanation: Explanation, images: ShownImages, row: int, classes: Sequence[str]) -> tuple[str, ...]:
     label, predicted, explained = images.labels[row], explanation.predicted[row], explanation.classes[row]
     lines = [images.sources[row], *([] if label is None else [f"label {classes[label]}"])]
-    lines.append(f"says {classes[predicted]}, {100 * explanation.confidence[row]:.0f} %")
+    lines.append(f"says {classes[predicted]}, {100 * explanation.confidence[row]:.1f} %")
     if explained != predicted:
-        lines.append(f"map: {classes[explained]}, {100 * explanation.probs[row, explained]:.0f} %")
+        lines.append(f"map: {classes[explained]}, {100 * explanation.probs[row, explained]:.1f} %")
     if not explanation.heat[row].any():
         lines.append("no evidence found")
     return tuple(lines)

@@ -105,8 +105,8 @@ def test_a_single_model_is_shown_once() -> None:
 def test_words_say_the_label_the_answer_and_its_confidence() -> None:
     exhibits, _ = show(explanation(), loaded(5))
     assert [one.lines for one in exhibits] == [
-        ("test 7", "label green", "says red, 70 %"),
-        ("my.png", "says blue, 60 %"),
+        ("test 7", "label green", "says red, 70.0 %"),
+        ("my.png", "says blue, 60.0 %"),
     ]
 
 
@@ -114,5 +114,5 @@ def test_words_say_what_another_class_had_and_where_there_is_no_evidence() -> No
     heat = np.zeros((2, 4, 4), np.float32)
     heat[0] = 1
     exhibits, _ = show(explanation(classes=np.array([1, 1]), heat=heat), loaded(5))
-    assert exhibits[0].lines == ("test 7", "label green", "says red, 70 %", "map: green, 20 %")
-    assert exhibits[1].lines == ("my.png", "says blue, 60 %", "map: green, 30 %", "no evidence found")
+    assert exhibits[0].lines == ("test 7", "label green", "says red, 70.0 %", "map: green, 20.0 %")
+    assert exhibits[1].lines == ("my.png", "says blue, 60.0 %", "map: green, 30.0 %", "no evidence found")
