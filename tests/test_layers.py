@@ -46,7 +46,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "store",
     ),
     ("family_studies", "space", "study_data", "training"),
-    ("importance", "sampling", "workers"),
+    ("importance", "variation", "workers"),
+    ("sampling",),
     # The stages of the pipeline.
     ("dataset_export", "display", "ensemble", "explore", "figures", "search", "speed", "trial_report"),
     ("confirmation", "leaderboard", "mistakes"),

@@ -121,7 +121,10 @@ def evidence_of(store: StudyStore, entrants: Sequence[Entrant], images: StudyIma
         except BenchError as error:
             refusals.append(f"{error}.")
             continue
-        return replace(found, note=f"{found.note} In the place of {refusals[0]}") if refusals else found
+        if not refusals:
+            return found
+        instead = f"It stands in for {entrants[0].name}, which cannot be asked: {refusals[0]}"
+        return replace(found, note=f"{found.note} {instead}")
     return Missing(" ".join(refusals))
 
 

@@ -116,7 +116,9 @@ def test_the_recommended_entrant_is_explained_by_its_weights(tmp_path: Path) -> 
     instead = evidence_of(store, [entrant, other], images)
     assert not isinstance(instead, Missing)
     assert instead.name == other.name
-    assert f"In the place of {entrant.name}: no weights of trial" in instead.note
+    assert (
+        f"It stands in for {entrant.name}, which cannot be asked: {entrant.name}: no weights of trial" in instead.note
+    )
 
 
 def test_an_ensemble_is_explained_by_the_maps_of_its_members(tmp_path: Path) -> None:
