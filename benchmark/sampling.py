@@ -118,7 +118,7 @@ class PerFamilySampler(BaseSampler):
         # One look at the database for all of the trial's parameters: the inner sampler asks for each of them.
         self._view = FamilyView(study, self._family, trials)
         family: dict[str, BaseDistribution] = {FAMILY: CategoricalDistribution(spec.families)}
-        self._given = self._given_values(trial.number, trials)
+        self._given = self._given_values(trial.number, self._view)
         if self._given is not None:
             return family | self._space.distributions(self._given)
         return family | self._inner.infer_relative_search_space(self._view, trial)
@@ -139,7 +139,7 @@ class PerFamilySampler(BaseSampler):
         """A value for a parameter that is not modelled jointly."""
         return self._inner.sample_independent(self._view_of(study), trial, param_name, param_distribution)
 
-    def _given_values(self, number: int, trials: Sequence[FrozenTrial]) -> dict[str, ParameterValue] | None:
+    def _given_values(self, number: int, view: FamilyView) -> dict[str, ParameterValue] | None:
         """All of a trial's parameters where the inner sampler is not asked: the default, or a variation of the best."""
         expert = self._space.expert(self._family)
         if self._is_default:
@@ -147,9 +147,7 @@ class PerFamilySampler(BaseSampler):
         generator = np.random.default_rng(derived_seed(self._seed, "variation", number))
         if generator.random() >= self._incumbent_share:
             return None
-        complete = [
-            one for one in trials if one.params.get(FAMILY) == self._family and one.state is TrialState.COMPLETE
-        ]
+        complete = view.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         best = max(complete, key=lambda one: one.value, default=None)  # type: ignore[arg-type,return-value]
         return varied(self._space, self._family, expert if best is None else best.params, generator)
 
