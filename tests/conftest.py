@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from postgres_server import PostgresServer
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests that need the whole machine first: one process then has them all, and none waits for its turn."""
+    items.sort(key=lambda item: "_whole_machine" not in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture
 def _whole_machine() -> Iterator[None]:
     """No other test that needs or takes the whole machine runs meanwhile, in whichever process of the tests.
