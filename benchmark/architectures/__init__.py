@@ -28,8 +28,15 @@ class Architecture(Protocol):
 class DataInitialised(Protocol):
     """A network with weights that are computed from training images before the first step."""
 
-    def initialise_from(self, images: Tensor) -> None:
-        """Set those weights from normalised training images, float (B, C, H, W)."""
+    @staticmethod
+    def statistics_of(images: Tensor) -> Tensor:
+        """What those weights depend on, of normalised training images, float (B, C, H, W).
+
+        It knows nothing of the network, and is asked once for many of them.
+        """
+
+    def initialise_from(self, statistics: Tensor) -> None:
+        """Set those weights."""
 
 
 ARCHITECTURES: Registry[..., nn.Module] = Registry("architecture", __name__)

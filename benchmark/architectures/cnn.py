@@ -119,18 +119,21 @@ class WhiteningCNN(nn.Module):
         logits: Tensor = self.head(features.amax((2, 3)))
         return logits * _LOGIT_SCALE
 
+    @staticmethod
     @torch.no_grad()
-    def initialise_from(self, images: Tensor) -> None:
-        """Set the whitening filters from normalised training images, float (B, C, H, W); 5,000 are plenty.
-
-        Eigenvectors v of the patches' second moments (float64), each as +v and -v over sqrt(eigenvalue + 5e-4).
-        """
+    def statistics_of(images: Tensor) -> Tensor:
+        """Second moments, float64 (4 C, 4 C), of 2x2 patches of normalised images (B, C, H, W); 2,000 are plenty."""
         moments = torch.zeros((), dtype=torch.float64)
         patches = 0
         for matrix in _patch_matrices(images):
             moments = moments + (matrix @ matrix.T).cpu()
             patches += matrix.shape[1]
-        eigenvalues, eigenvectors = torch.linalg.eigh(moments / patches)
+        return moments / patches
+
+    @torch.no_grad()
+    def initialise_from(self, statistics: Tensor) -> None:
+        """Set the whitening filters: eigenvectors v of the moments, each as +v and -v over sqrt(eigenvalue + 5e-4)."""
+        eigenvalues, eigenvectors = torch.linalg.eigh(statistics)
         self._set_directions(eigenvectors.T / torch.sqrt(eigenvalues.clamp(min=0) + _WHITENING_EPS)[:, None])
 
     @torch.no_grad()

@@ -5,8 +5,8 @@ Everything stays uint8 on the device; a batch is an index gather, and augmentati
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +18,8 @@ from benchmark.augmentations import Batch
 from benchmark.augmentations.pipeline import Pipeline
 from benchmark.records import Choice, Dataset, Images, ImageShape, SplitRows
 from benchmark.training.device import DeviceChoice
+
+_STATISTICS_IMAGES = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +62,7 @@ class DeviceData:
     num_classes: int
     val_trains: bool = False
     """Whether the validation rows are among the training rows: nothing may then be chosen by them."""
+    _statistics: dict[Callable[[Tensor], Tensor], Tensor] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def load(cls, dataset: Dataset, rows: SplitRows, where: DeviceChoice) -> DeviceData:
@@ -90,6 +93,12 @@ class DeviceData:
         """Size of one image."""
         _, channels, height, width = self.train.pixels.shape
         return ImageShape(channels, height, width)
+
+    def statistics(self, of: Callable[[Tensor], Tensor]) -> Tensor:
+        """What a function says of the first 2,000 training images, normalised; it is asked once."""
+        if of not in self._statistics:
+            self._statistics[of] = of(self.normalise(self.train.pixels[:_STATISTICS_IMAGES]))
+        return self._statistics[of]
 
     def normalise(self, images: Tensor) -> Tensor:
         """Images as a network takes them: float32 (B, C, H, W), standardised by the training rows' channel statistics.

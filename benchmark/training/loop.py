@@ -26,7 +26,6 @@ from benchmark.training.device import DeviceChoice
 from benchmark.training.growth import Growth, Size, resized
 from benchmark.training.prediction import predict
 
-_INITIALISING_IMAGES = 2000
 _WARMUP_STEPS = 2
 _TIMED_BLOCKS = 3
 _BLOCK_STEPS = {"cpu": 1, "cuda": 10}
@@ -395,5 +394,5 @@ def build_network(config: TrialConfig, data: DeviceData) -> nn.Module:
 def _initialised(config: TrialConfig, data: DeviceData) -> nn.Module:
     model = build_network(config, data)
     if isinstance(model, DataInitialised):
-        model.initialise_from(data.normalise(data.train.pixels[:_INITIALISING_IMAGES]))
+        model.initialise_from(data.statistics(type(model).statistics_of))
     return model.train()

@@ -186,7 +186,7 @@ def test_whitening_decorrelates_the_patches_of_its_images(channels: int) -> None
     # Smooth images with correlated channels, in more than one chunk.
     smooth = F.avg_pool2d(torch.randn(300, channels, 18, 18), 3, stride=1)
     smooth = smooth + smooth.mean(1, keepdim=True)
-    network.initialise_from(smooth)
+    network.initialise_from(network.statistics_of(smooth))
     whiten = network.get_submodule("whiten")
     assert isinstance(whiten, nn.Conv2d)
     assert not whiten.weight.requires_grad
@@ -204,7 +204,7 @@ def test_whitening_decorrelates_the_patches_of_its_images(channels: int) -> None
 def test_whitening_survives_images_without_variation() -> None:
     network = ARCHITECTURES["cnn"].build(ImageShape(1, 8, 8), 2)
     assert isinstance(network, DataInitialised)
-    network.initialise_from(torch.zeros(4, 1, 8, 8))
+    network.initialise_from(network.statistics_of(torch.zeros(4, 1, 8, 8)))
     assert torch.isfinite(network(torch.zeros(4, 1, 8, 8))).all()
 
 

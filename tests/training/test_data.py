@@ -53,6 +53,21 @@ def test_a_constant_channel_stays_finite() -> None:
     assert data.normalise(data.train.pixels).abs().max().item() < 1e-3
 
 
+def test_a_statistic_of_the_training_images_is_asked_for_once_per_set_of_them() -> None:
+    asked = []
+
+    def mean(images: torch.Tensor) -> torch.Tensor:
+        asked.append(len(images))
+        return images.mean()
+
+    data, _, _ = resident()
+    torch.testing.assert_close(data.statistics(mean), data.normalise(data.train.pixels).mean())
+    assert data.statistics(mean) is data.statistics(mean)
+    more = data.with_val_in_train()
+    torch.testing.assert_close(more.statistics(mean), more.normalise(more.train.pixels).mean())
+    assert asked == [12, 16]
+
+
 def test_normalise_takes_floats_alike_and_leaves_its_argument() -> None:
     data, _, _ = resident()
     pixels = data.train.pixels.clone()
