@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.ensemble import ranked
 from benchmark.errors import BenchError, UnknownNameError
-from benchmark.records import Budget, Entrant, PlannedRun, Predictions, Split, as_jsonable
+from benchmark.parameters import short_names
+from benchmark.records import Budget, Entrant, Parameters, PlannedRun, Predictions, Split, as_jsonable
 from benchmark.seeds import derived_seed
 from benchmark.store import StudyStore
 
@@ -39,6 +40,8 @@ class ConfirmSpec:
     """Budget of a run in seconds of training steps; with neither, it is as many images as the trial had."""
     trials: tuple[int, ...] = ()
     """These trials instead of the best."""
+    changes: Mapping[int, Parameters] = field(default_factory=dict)
+    """By trial, parameters that its runs have otherwise."""
     most_runs: int | None = None
     """No more runs in all: the last seed is then that of the first models only."""
     train_on: str = "train"
@@ -73,25 +76,29 @@ def plan_runs(store: StudyStore, asked: ConfirmSpec, seed: int) -> list[PlannedR
 
     Raises BenchError where the search has fewer complete trials than are asked for.
     """
-    singles = store.single_models()
-    if not singles:
-        raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
-    if not asked.trials and asked.top > len(singles):
-        raise BenchError(f"top {asked.top} asks for more than the {len(singles)} completed trials; lower it")
+    numbers = asked.trials or _best(store, asked.top)
     trials = {trial.number: trial for trial in store.trials()}
-    best = [one.members[0] for one in ranked(singles, store.labels(Split.VAL))]
     runs = [
         PlannedRun(
             trial=number,
             replicate=replicate,
             seed=derived_seed(seed, f"confirm {number}", replicate),
-            parameters=trials[number].parameters,
+            parameters={**trials[number].parameters, **asked.changes.get(number, {})},
             images=None if asked.is_longer else trials[number].images,
         )
         for replicate in range(asked.seeds)
-        for number in asked.trials or best[: asked.top]
+        for number in numbers
     ]
     return runs[: asked.most_runs]
+
+
+def _best(store: StudyStore, count: int) -> tuple[int, ...]:
+    singles = store.single_models()
+    if not singles:
+        raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
+    if count > len(singles):
+        raise BenchError(f"top {count} asks for more than the {len(singles)} completed trials; lower it")
+    return tuple(one.members[0] for one in ranked(singles, store.labels(Split.VAL))[:count])
 
 
 def val_before(store: StudyStore, runs: Sequence[PlannedRun]) -> dict[int, Predictions]:
@@ -111,13 +118,16 @@ def add_to_plan(part: StudyStore, runs: Sequence[PlannedRun]) -> list[PlannedRun
 
 def runs_by_part(store: StudyStore) -> RunsByPart:
     """All confirming runs with their predictions, in the order of parts and trials. Reads them all."""
-    return {
-        location.part: {
-            _title(runs[0].family, trial, len(runs), location.part): runs
-            for trial, runs in sorted(_by_trial(store.part(location)).items())
+    searched = {trial.number: trial.parameters for trial in store.trials()}
+    found = {}
+    for location in store.parts():
+        part = store.part(location)
+        trained = {trial.number: trial.parameters for trial in part.trials()}
+        found[location.part] = {
+            _title(trial, runs, searched[trial], trained[runs[0].members[0]]): runs
+            for trial, runs in sorted(_by_trial(part).items())
         }
-        for location in store.parts()
-    }
+    return found
 
 
 def all_runs(runs: RunsByPart) -> list[Entrant]:
@@ -160,6 +170,11 @@ def _by_trial(part: StudyStore) -> dict[int, list[Entrant]]:
     }
 
 
-def _title(family: str, trial: int, runs: int, part: str) -> str:
+def _title(trial: int, runs: Sequence[Entrant], searched: Parameters, trained: Parameters) -> str:
+    """Which trial, what its runs have otherwise, how many there are and with which budget."""
+    family, part = runs[0].family, runs[0].part
+    names = short_names(trained, family)
+    changes = (f"{names[name]} {value}" for name, value in trained.items() if searched.get(name) != value)
     budget = part.removeprefix("confirm").strip("-").replace("-", " ")
-    return ", ".join(filter(None, (family, f"trial {trial}", f"{runs} seed{'s' if runs > 1 else ''}", budget)))
+    parts = (family, f"trial {trial}", *changes, f"{len(runs)} seed{'s' if len(runs) > 1 else ''}", budget)
+    return ", ".join(filter(None, parts))

@@ -4,7 +4,7 @@ Short trials tell configurations apart at a small part of the cost of a long run
 what is trained last is trained longest, as in successive halving with a single cut. The long runs are of the best
 configuration and of those that validation cannot tell from it, which is safety from a wrong choice; where there are
 fewer than places, of further seeds, whose average is better than any of them (Lakshminarayanan et al. 2017,
-arXiv:1612.01474).
+arXiv:1612.01474). A long run's network is wider where that many passes bear it (benchmark/widening.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,11 +25,12 @@ from benchmark.datasets import Say
 from benchmark.definition import StudySpec
 from benchmark.ensemble import cheapest_first, ranked
 from benchmark.ensemblers.greedy_selection import select
-from benchmark.records import RunPlan, Split, TrialState, deciding
+from benchmark.records import Parameters, RunPlan, Split, TrialState, deciding
 from benchmark.search import Search, SearchLimits, SearchObserver
 from benchmark.space import Space
 from benchmark.store import StudyLocation, StudyStore
 from benchmark.study import open_for_search, open_to_confirm, place_of_files, set_total
+from benchmark.widening import cost_ratio, widened
 from benchmark.workers import WorkerSetup
 
 _SEARCH_SHARE = 0.3
@@ -112,17 +113,19 @@ def run_until(
         why = search.run(SearchLimits(spec.search.trials, left, first_within)).why
     finalists = finalists_of(store, len(setups))
     left = plan.train_until - (time.monotonic() - began)
-    final_seconds = _CARE * (left - _STARTING_SECONDS - _seconds_beside_training(store, finalists))
+    changes = _changes(store, Space(spec), finalists, left)
+    final_seconds = _CARE * (left - _STARTING_SECONDS - _seconds_beside_training(store, changes))
     if why == "interrupted" or not finalists or final_seconds < _LEAST_FINAL_SECONDS:
         return store, why
     asked = ConfirmSpec(
         seeds=math.ceil(len(setups) / len(finalists)),
         seconds=round(final_seconds),
         trials=tuple(finalists),
+        changes=changes,
         most_runs=len(setups),
     )
     longer, part, runs = open_to_confirm(store, asked, data, say)
-    say(f"now the best again, {final_seconds:.0f} s each: {_told(runs)}")
+    say(f"now the best again, {final_seconds:.0f} s each: {_told(runs, changes)}")
     with observed(part, len(runs.runs), left) as observer:
         search = Search(part, Space(longer), setups, place_of_files(part), observer, runs)
         # One that is slower than it promised has until the deadline itself.
@@ -149,13 +152,36 @@ def finalists_of(store: StudyStore, places: int) -> list[int]:
     return list(found)[:places]
 
 
-def _told(plan: RunPlan) -> str:
-    """Which trials, and with how many seeds each."""
-    seeds = Counter(run.trial for run in plan.runs)
-    return ", ".join(f"trial {trial}" + (f" with {count} seeds" if count > 1 else "") for trial, count in seeds.items())
+def _changes(store: StudyStore, space: Space, trials: Sequence[int], seconds: float) -> dict[int, Parameters]:
+    """By trial, in what its long run of about so many seconds differs from it: wider, where it bears that."""
+    rows = store.fact("rows")["train"]
+    found: dict[int, Parameters] = {}
+    for number in trials:
+        details = store.trial(number)
+        trial, last = details.record, details.curve[-1]
+        passes = max(0.0, seconds) * last.images_seen / last.train_seconds / rows
+        found[number] = widened(space, trial.family, trial.parameters, passes)
+    return found
 
 
-def _seconds_beside_training(store: StudyStore, trials: Sequence[int]) -> float:
-    """The most that one of these trials took for anything but training steps: evaluation, views, saving."""
-    by_number = {trial.number: trial for trial in store.trials() if trial.state is TrialState.COMPLETE}
-    return max((by_number[number].seconds - by_number[number].train_seconds for number in trials), default=0.0)
+def _told(plan: RunPlan, changes: Mapping[int, Parameters]) -> str:
+    """Which trials, with how many seeds each, and what is changed."""
+    told = []
+    for trial, count in Counter(run.trial for run in plan.runs).items():
+        seeds = f" with {count} seeds" if count > 1 else ""
+        changed = "".join(f", {name} {value}" for name, value in changes.get(trial, {}).items())
+        told.append(f"trial {trial}{seeds}{changed}")
+    return "; ".join(told)
+
+
+def _seconds_beside_training(store: StudyStore, changes: Mapping[int, Parameters]) -> float:
+    """The most that one of these trials, changed so, takes for all but training steps: evaluation, views, saving."""
+    by_number = {trial.number: trial for trial in store.trials()}
+    return max(
+        (
+            (by_number[number].seconds - by_number[number].train_seconds)
+            * cost_ratio(by_number[number].family, by_number[number].parameters, changed)
+            for number, changed in changes.items()
+        ),
+        default=0.0,
+    )

@@ -37,6 +37,7 @@ _NORM_EPS = 1e-5
     },
     reference="Jordan 2024, arXiv:2404.00498, section 3; three convolutions per group: airbench96",
     any_size=True,
+    width="width",
     recipe={
         "optimizer": "muon",
         "muon.sgd_lr": 1.0,

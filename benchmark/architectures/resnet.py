@@ -18,6 +18,7 @@ from benchmark.records import ImageShape
     },
     reference="He et al. 2016, arXiv:1512.03385, section 4.2; wide: Zagoruyko and Komodakis 2016, arXiv:1605.07146",
     any_size=True,
+    width="width",
     recipe={
         "optimizer": "muon",
         "muon.sgd_lr": 0.5,

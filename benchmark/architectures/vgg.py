@@ -26,6 +26,7 @@ _STAGE_WIDTHS = (1, 2, 4, 8, 8)
     },
     reference="Simonyan and Zisserman 2015, arXiv:1409.1556, table 1 (A, B, D, E), with batch norm and a linear head",
     any_size=True,
+    width="width",
     recipe={
         "optimizer": "muon",
         "muon.sgd_lr": 0.2,
