@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmark.ensemble import ranked
 from benchmark.errors import BenchError, UnknownNameError
-from benchmark.parameters import short_names
+from benchmark.parameters import differences
 from benchmark.records import Budget, Entrant, Parameters, PlannedRun, Predictions, Split, as_jsonable
 from benchmark.seeds import derived_seed
 from benchmark.store import StudyStore
@@ -173,8 +173,7 @@ def _by_trial(part: StudyStore) -> dict[int, list[Entrant]]:
 def _title(trial: int, runs: Sequence[Entrant], searched: Parameters, trained: Parameters) -> str:
     """Which trial, what its runs have otherwise, how many there are and with which budget."""
     family, part = runs[0].family, runs[0].part
-    names = short_names(trained, family)
-    changes = (f"{names[name]} {value}" for name, value in trained.items() if searched.get(name) != value)
     budget = part.removeprefix("confirm").strip("-").replace("-", " ")
-    parts = (family, f"trial {trial}", *changes, f"{len(runs)} seed{'s' if len(runs) > 1 else ''}", budget)
+    seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
+    parts = (family, f"trial {trial}", *differences(searched, trained, family), seeds, budget)
     return ", ".join(filter(None, parts))

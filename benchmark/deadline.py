@@ -4,7 +4,8 @@ Short trials tell configurations apart at a small part of the cost of a long run
 what is trained last is trained longest, as in successive halving with a single cut. The long runs are of the best
 configuration and of those that validation cannot tell from it, which is safety from a wrong choice; where there are
 fewer than places, of further seeds, whose average is better than any of them (Lakshminarayanan et al. 2017,
-arXiv:1612.01474). A long run's network is wider where that many passes bear it (benchmark/widening.py).
+arXiv:1612.01474). A long run has a wider network and more augmentation where its passes over the rows ask for them
+(benchmark/fidelity.py).
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from benchmark.datasets import Say
 from benchmark.definition import StudySpec
 from benchmark.ensemble import cheapest_first, ranked
 from benchmark.ensemblers.greedy_selection import select
-from benchmark.records import Parameters, RunPlan, Split, TrialState, deciding
+from benchmark.fidelity import cost_ratio, for_long_run
+from benchmark.parameters import differences
+from benchmark.records import Parameters, ParameterValue, RunPlan, Split, TrialState, deciding
 from benchmark.search import Search, SearchLimits, SearchObserver
 from benchmark.space import Space
 from benchmark.store import StudyLocation, StudyStore
 from benchmark.study import open_for_search, open_to_confirm, place_of_files, set_total
-from benchmark.widening import cost_ratio, widened
 from benchmark.workers import WorkerSetup
 
 _SEARCH_SHARE = 0.3
@@ -113,7 +115,7 @@ def run_until(
         why = search.run(SearchLimits(spec.search.trials, left, first_within)).why
     finalists = finalists_of(store, len(setups))
     left = plan.train_until - (time.monotonic() - began)
-    changes = _changes(store, Space(spec), finalists, left)
+    changes = fitted_for_long_runs(store, Space(spec), finalists, left)
     final_seconds = _CARE * (left - _STARTING_SECONDS - _seconds_beside_training(store, changes))
     if why == "interrupted" or not finalists or final_seconds < _LEAST_FINAL_SECONDS:
         return store, why
@@ -125,7 +127,7 @@ def run_until(
         most_runs=len(setups),
     )
     longer, part, runs = open_to_confirm(store, asked, data, say)
-    say(f"now the best again, {final_seconds:.0f} s each: {_told(runs, changes)}")
+    say(f"now the best again, {final_seconds:.0f} s each: {_told(runs, store)}")
     with observed(part, len(runs.runs), left) as observer:
         search = Search(part, Space(longer), setups, place_of_files(part), observer, runs)
         # One that is slower than it promised has until the deadline itself.
@@ -152,25 +154,30 @@ def finalists_of(store: StudyStore, places: int) -> list[int]:
     return list(found)[:places]
 
 
-def _changes(store: StudyStore, space: Space, trials: Sequence[int], seconds: float) -> dict[int, Parameters]:
-    """By trial, in what its long run of about so many seconds differs from it: wider, where it bears that."""
+def fitted_for_long_runs(
+    store: StudyStore, space: Space, trials: Sequence[int], seconds: float
+) -> dict[int, dict[str, ParameterValue]]:
+    """By trial, in what its long run of about so many seconds differs from it."""
     rows = store.fact("rows")["train"]
-    found: dict[int, Parameters] = {}
+    found = {}
     for number in trials:
         details = store.trial(number)
         trial, last = details.record, details.curve[-1]
-        passes = max(0.0, seconds) * last.images_seen / last.train_seconds / rows
-        found[number] = widened(space, trial.family, trial.parameters, passes)
+        short = last.images_seen / rows
+        long = short * max(0.0, seconds) / last.train_seconds
+        found[number] = for_long_run(space, trial.family, trial.parameters, short, long)
     return found
 
 
-def _told(plan: RunPlan, changes: Mapping[int, Parameters]) -> str:
-    """Which trials, with how many seeds each, and what is changed."""
+def _told(plan: RunPlan, store: StudyStore) -> str:
+    """Which trials, what is changed in them, and with how many seeds each."""
+    searched = {trial.number: trial for trial in store.trials()}
+    planned = {run.trial: run.parameters for run in plan.runs}
     told = []
-    for trial, count in Counter(run.trial for run in plan.runs).items():
-        seeds = f" with {count} seeds" if count > 1 else ""
-        changed = "".join(f", {name} {value}" for name, value in changes.get(trial, {}).items())
-        told.append(f"trial {trial}{seeds}{changed}")
+    for number, count in Counter(run.trial for run in plan.runs).items():
+        trial = searched[number]
+        changes = differences(trial.parameters, planned[number], trial.family)
+        told.append(", ".join([f"trial {number}", *changes, *([f"{count} seeds"] if count > 1 else [])]))
     return "; ".join(told)
 
 

@@ -33,6 +33,21 @@ def short_names(names: Iterable[str], family: str) -> dict[str, str]:
     return {name: name if short in whole else short for name, short in shortened.items()}
 
 
+def differences(before: Parameters, after: Parameters, family: str) -> list[str]:
+    """What of `after` is otherwise than before, as "width 64", "flip" or "no flip", under short names.
+
+    Parameters that belong to something which was not there before are left out.
+    """
+    names = short_names(after, family)
+    return [_told(names[name], after[name]) for name in after if name in before and after[name] != before[name]]
+
+
+def _told(name: str, value: ParameterValue) -> str:
+    if isinstance(value, bool):
+        return name if value else f"no {name}"
+    return f"{name} {value}"
+
+
 def _group(name: str, parameters: Parameters) -> str:
     if name in _CHOICES:
         return _CHOICES[name]

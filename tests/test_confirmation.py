@@ -185,22 +185,28 @@ def test_a_confirmed_model_is_its_median_run_with_all_runs_scores(store: StudySt
 
 def test_what_a_run_has_otherwise_than_its_trial_stands_in_its_name(store: StudyStore) -> None:
     def prepare(claim: Claim) -> None:
-        choose_family(claim)
-        claim.trial.suggest_int("batch_size", 16, 512)
-        claim.trial.suggest_int(f"{family}.width", 16, 128)
+        claim.trial.suggest_categorical("family", ("cnn", "vgg"))
+        claim.trial.suggest_int("cnn.width", 16, 128)
+        if claim.trial.suggest_categorical("flip", (False, True)):
+            claim.trial.suggest_categorical("flip.mode", ("alternating",))
 
-    family = store.trials()[0].family
-    changes = {0: {f"{family}.width": 64, "batch_size": 256}}
-    part = opened(store, ConfirmSpec(trials=(1, 0), changes=changes, seeds=1))
+    numbers = []
     for _ in range(2):
+        store.study.enqueue_trial({"family": "cnn", "cnn.width": 48, "flip": False})
+        claim = store.queue.claim(99, prepare)
+        assert isinstance(claim, Claim)
+        train(store, claim, 0)
+        numbers.append(claim.trial.number)
+    first, second = numbers
+    changes = {first: {"cnn.width": 64, "flip": True, "flip.mode": "alternating"}}
+    part = opened(store, ConfirmSpec(trials=(first, second), changes=changes, seeds=1))
+    for _ in numbers:
         claim = part.queue.claim(9, prepare, add_to_plan(part, []))
         assert isinstance(claim, Claim)
         train(part, claim, 0)
-    changed, _ = confirmed_models(runs_by_part(store), store.labels(Split.VAL))
-    assert changed.name == f"{family}, trial 0, batch_size 256, width 64, 1 seed"
-    planned = {run.trial: run.parameters for run in add_to_plan(part, [])}
-    assert planned[0] == {**store.trials()[0].parameters, **changes[0]}
-    assert planned[1] == store.trials()[1].parameters
+    changed, same = confirmed_models(runs_by_part(store), store.labels(Split.VAL))
+    assert changed.name == f"cnn, trial {first}, width 64, flip, 1 seed"
+    assert same.name == f"cnn, trial {second}, 1 seed"
 
 
 def test_the_leaderboard_has_confirmed_models_and_ensembles_of_their_runs(store: StudyStore) -> None:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from filled_study import complete_trial, fill, spec
+from filled_study import complete_trial, curve, fill, guess, spec
 from rich.console import Console
 from typer.testing import CliRunner
 
 from benchmark import deadline
 from benchmark.cli import app
-from benchmark.deadline import Timetable, finalists_of, run_until, timetable, within_deadline
+from benchmark.deadline import (
+    Timetable,
+    finalists_of,
+    fitted_for_long_runs,
+    run_until,
+    timetable,
+    within_deadline,
+)
 from benchmark.definition import load_study
 from benchmark.display import SearchDisplay
 from benchmark.ensemble import ranked
-from benchmark.records import Budget, Split, TrialState
-from benchmark.store import StudyLocation, StudyStore
+from benchmark.records import Budget, Cost, Split, TrialState
+from benchmark.space import Space
+from benchmark.store import Claim, StudyLocation, StudyStore
 from benchmark.workers import worker_setups
 
 
@@ -73,6 +82,28 @@ def test_with_no_other_as_good_the_best_is_the_only_finalist(tmp_path: Path) -> 
 
 def test_a_study_without_complete_trials_has_no_finalists(tmp_path: Path) -> None:
     assert finalists_of(fill(tmp_path, complete=0), 2) == []
+
+
+def test_a_finalist_is_wider_where_its_long_run_passes_over_the_rows_many_times(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=0)
+    wide = Space(replace(spec(), space={}))
+
+    def prepare(claim: Claim) -> None:
+        claim.trial.suggest_categorical("family", ("cnn", "vgg"))
+        claim.trial.suggest_categorical("cnn.width", (16,))
+        claim.trial.suggest_categorical("crop", (True,))
+
+    store.study.enqueue_trial({"family": "cnn"})
+    claim = store.queue.claim(100, prepare)
+    assert isinstance(claim, Claim)
+    # 640 images a second.
+    facts = {"cost": Cost(1000, 2000, 1.5, 0.1), "default": True, "curve": curve(3)}
+    assert store.queue.complete(claim.trial, 0.5, (guess(store, Split.VAL, 0), guess(store, Split.TEST, 0)), facts)
+    number, rows = claim.trial.number, store.fact("rows")["train"]
+    assert fitted_for_long_runs(store, wide, [number], 7 * rows / 640) == {number: {}}
+    assert fitted_for_long_runs(store, wide, [number], 7.1 * 2**4 * rows / 640) == {number: {"cnn.width": 32}}
+    assert fitted_for_long_runs(store, wide, [number], -1.0) == {number: {}}
+    assert fitted_for_long_runs(store, Space(spec()), [number], 1e9) == {number: {}}
 
 
 @pytest.mark.slow

@@ -46,7 +46,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "store",
     ),
     ("family_studies", "space", "study_data", "training"),
-    ("importance", "variation", "widening", "workers"),
+    ("fidelity", "importance", "variation", "workers"),
     ("sampling",),
     # The stages of the pipeline.
     ("dataset_export", "display", "ensemble", "explore", "figures", "search", "speed", "trial_report"),

@@ -1,4 +1,4 @@
-"""How much wider a long run's network is: by hand."""
+"""What a long run has otherwise than the short trial that chose it: by hand."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import pytest
 
 from benchmark.architectures import ARCHITECTURES
 from benchmark.definition import BudgetSpec, StudySpec
+from benchmark.fidelity import augmented, cost_ratio, for_long_run, widened
 from benchmark.records import ParameterValue
 from benchmark.space import Space
-from benchmark.widening import cost_ratio, widened
 
 
 def space(**narrowed: Any) -> Space:
@@ -54,6 +54,30 @@ def test_every_family_with_a_width_can_be_widened(family: str) -> None:
 def test_a_family_without_a_width_stays_as_it_is() -> None:
     found = space()
     assert widened(found, "efficientnet", found.expert("efficientnet"), 1e6) == {}
+
+
+def test_a_long_run_has_the_defaults_augmentation_too() -> None:
+    found = space()
+    expert = found.expert("cnn")
+    bare = {name: value for name, value in expert.items() if not name.startswith(("flip", "crop"))}
+    bare |= {"flip": False, "crop": False, "cutout": True, "cutout.pixels": 6}
+    restored = {name: value for name, value in expert.items() if name.startswith(("flip", "crop"))}
+    assert restored["flip"] is restored["crop"] is True
+    assert augmented(found, "cnn", bare) == restored
+    # What it has itself stays as it is.
+    cropped = {**bare, "crop": True, "crop.pixels": 6}
+    assert augmented(found, "cnn", cropped) == {"flip": True, "flip.mode": "alternating"}
+    assert augmented(found, "cnn", expert) == {}
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "is_augmented"), [(1.0, 3.9, False), (1.0, 4.0, True), (3.9, 50.0, True), (4.0, 50.0, False)]
+)
+def test_augmentation_counts_where_images_come_again(short: float, long: float, is_augmented: bool) -> None:
+    found = space(**{"cnn.width": [48]})
+    bare = {**found.expert("cnn"), "flip": False}
+    changes = for_long_run(found, "cnn", bare, short, long)
+    assert changes.get("flip", False) is is_augmented
 
 
 def test_the_cost_grows_with_the_square_of_the_width() -> None:
