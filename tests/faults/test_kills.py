@@ -223,7 +223,7 @@ def test_random_faults(tmp_path: Path, storage: str | None, request: pytest.Fixt
     seed = int(os.environ.get("FAULTS_SEED", random.randrange(10**6)))
     print(f"FAULTS_SEED={seed}")
     randoms = random.Random(seed)
-    with crowd(tmp_path / "root", trials=20, storage=storage, epochs=2, search='checkpoints = "always"') as found:
+    with crowd(tmp_path / "root", trials=30, storage=storage, epochs=2, search='checkpoints = "always"') as found:
         for _ in range(3):
             found.worker()
         found.wait_until_running()
