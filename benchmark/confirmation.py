@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmark.ensemble import ranked
 from benchmark.errors import BenchError, UnknownNameError
 from benchmark.parameters import differences
-from benchmark.records import Budget, Entrant, Parameters, PlannedRun, Predictions, Split, as_jsonable
+from benchmark.records import Budget, Entrant, Parameters, PlannedRun, Predictions, Split, TrialRecord, as_jsonable
 from benchmark.seeds import derived_seed
 from benchmark.store import StudyStore
 
@@ -122,10 +122,10 @@ def runs_by_part(store: StudyStore) -> RunsByPart:
     found = {}
     for location in store.parts():
         part = store.part(location)
-        trained = {trial.number: trial.parameters for trial in part.trials()}
+        trained = {trial.number: trial for trial in part.trials()}
         found[location.part] = {
-            _title(trial, runs, searched[trial], trained[runs[0].members[0]]): runs
-            for trial, runs in sorted(_by_trial(part).items())
+            _title(trial, runs, searched[trial], trained[runs[0].members[0]].parameters): runs
+            for trial, runs in sorted(_by_trial(part, trained).items())
         }
     return found
 
@@ -153,13 +153,12 @@ def confirmed_models(runs: RunsByPart, labels: NDArray[np.int64]) -> list[Entran
     ]
 
 
-def _by_trial(part: StudyStore) -> dict[int, list[Entrant]]:
+def _by_trial(part: StudyStore, trained: Mapping[int, TrialRecord]) -> dict[int, list[Entrant]]:
     """Complete runs by the trial that they confirm, in order of their numbers."""
-    confirms = {trial.number: trial.confirms for trial in part.trials()}
     planned = Counter(one["trial"] for one in part.fact("plan") or ())
     runs: defaultdict[int, list[Entrant]] = defaultdict(list)
     for run in part.single_models():
-        trial = confirms[run.members[0]]
+        trial = trained[run.members[0]].confirms
         if trial is not None:
             runs[trial].append(run)
     return {

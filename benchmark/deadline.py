@@ -28,7 +28,7 @@ from benchmark.ensemble import cheapest_first, ranked
 from benchmark.ensemblers.greedy_selection import select
 from benchmark.fidelity import cost_ratio, for_long_run
 from benchmark.parameters import differences
-from benchmark.records import Parameters, ParameterValue, RunPlan, Split, TrialState, deciding
+from benchmark.records import Parameters, ParameterValue, RunPlan, Split, TrialRecord, TrialState, deciding
 from benchmark.search import Search, SearchLimits, SearchObserver
 from benchmark.space import Space
 from benchmark.store import StudyLocation, StudyStore
@@ -106,17 +106,19 @@ def run_until(
     plan = timetable(seconds, spec.budget.seconds)
     store = open_for_search(spec, location, data, say)
     set_total(store, spec.search.trials)
+    space = Space(spec)
     left = plan.search_until - (time.monotonic() - began)
     with observed(store, spec.search.trials, left) as observer:
-        search = Search(store, Space(spec), setups, place_of_files(store), observer)
+        search = Search(store, space, setups, place_of_files(store), observer)
         # A slow machine has no complete trial by then, and without one there is nothing to show.
         has_one = any(trial.state is TrialState.COMPLETE for trial in store.trials())
         first_within = 0.0 if has_one else plan.train_until - (time.monotonic() - began)
         why = search.run(SearchLimits(spec.search.trials, left, first_within)).why
     finalists = finalists_of(store, len(setups))
     left = plan.train_until - (time.monotonic() - began)
-    changes = fitted_for_long_runs(store, Space(spec), finalists, left)
-    final_seconds = _CARE * (left - _STARTING_SECONDS - _seconds_beside_training(store, changes))
+    searched = {trial.number: trial for trial in store.trials()}
+    changes = fitted_for_long_runs(store, space, finalists, left)
+    final_seconds = _CARE * (left - _STARTING_SECONDS - _seconds_beside_training(searched, changes))
     if why == "interrupted" or not finalists or final_seconds < _LEAST_FINAL_SECONDS:
         return store, why
     asked = ConfirmSpec(
@@ -127,7 +129,7 @@ def run_until(
         most_runs=len(setups),
     )
     longer, part, runs = open_to_confirm(store, asked, data, say)
-    say(f"now the best again, {final_seconds:.0f} s each: {_told(runs, store)}")
+    say(f"now the best again, {final_seconds:.0f} s each: {_told(runs, searched)}")
     with observed(part, len(runs.runs), left) as observer:
         search = Search(part, Space(longer), setups, place_of_files(part), observer, runs)
         # One that is slower than it promised has until the deadline itself.
@@ -169,9 +171,8 @@ def fitted_for_long_runs(
     return found
 
 
-def _told(plan: RunPlan, store: StudyStore) -> str:
+def _told(plan: RunPlan, searched: Mapping[int, TrialRecord]) -> str:
     """Which trials, what is changed in them, and with how many seeds each."""
-    searched = {trial.number: trial for trial in store.trials()}
     planned = {run.trial: run.parameters for run in plan.runs}
     told = []
     for number, count in Counter(run.trial for run in plan.runs).items():
@@ -181,14 +182,11 @@ def _told(plan: RunPlan, store: StudyStore) -> str:
     return "; ".join(told)
 
 
-def _seconds_beside_training(store: StudyStore, changes: Mapping[int, Parameters]) -> float:
+def _seconds_beside_training(searched: Mapping[int, TrialRecord], changes: Mapping[int, Parameters]) -> float:
     """The most that one of these trials, changed so, takes for all but training steps: evaluation, views, saving."""
-    by_number = {trial.number: trial for trial in store.trials()}
-    return max(
-        (
-            (by_number[number].seconds - by_number[number].train_seconds)
-            * cost_ratio(by_number[number].family, by_number[number].parameters, changed)
-            for number, changed in changes.items()
-        ),
-        default=0.0,
-    )
+    found = []
+    for number, changed in changes.items():
+        trial = searched[number]
+        ratio = cost_ratio(trial.family, trial.parameters, changed)
+        found.append(ratio * (trial.seconds - trial.train_seconds))
+    return max(found, default=0.0)
