@@ -148,6 +148,21 @@ def test_seconds_become_images_by_the_measured_speed(data: DeviceData, monkeypat
     assert records[-1].images_seen == trained.images_seen == 10 * 4 * 16
 
 
+def test_a_long_budget_is_planned_from_more_steps(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first five steps are slowed down, as where other workers start: they decide in a short run alone."""
+    clock = Clock(monkeypatch, {(8, 8): 1.0})
+    timed_step = TrainingRun._step
+
+    def slow_at_first(running: TrainingRun, share: float, size: tuple[int, int]) -> Tensor:
+        clock.now += len(clock.sizes) < 5
+        return timed_step(running, share, size)
+
+    monkeypatch.setattr(TrainingRun, "_step", slow_at_first)
+    assert TrainingRun(replace(CONFIG, budget=Budget(seconds=90)), data).open() == (5 + 40) * 16
+    clock.sizes.clear()
+    assert TrainingRun(replace(CONFIG, budget=Budget(seconds=900)), data).open() == (900 - 5) * 16
+
+
 def test_seconds_of_growing_images(growing: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
     """8 and 10 pixels a side take 64 and 100 thousandths of a second, and full images 144."""
     pixels = {(side, side): side**2 / 1000 for side in (8, 10, 12)}
