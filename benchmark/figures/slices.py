@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
@@ -11,12 +10,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from benchmark.figures.error_scale import ERROR_SCALE, set_error_scale
 from benchmark.figures.style import SMALL, Look, looks_of, new_figure, shown
+from benchmark.figures.ticks import factor_ticks
 from benchmark.records import FamilyImportance, ParameterImportance
 
 MOST_PARAMETERS = 3
 """Of each family, the most important first."""
-TICKS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0))
-"""Multiples of powers of ten that a logarithmic axis may mark, the coarsest first."""
+MOST_TICKS = 4
+"""Of a logarithmic axis."""
 NOTE_LINE = 0.17
 """Inches of a line below the panels."""
 
@@ -77,7 +77,7 @@ def _places(axes: Axes, parameter: ParameterImportance) -> list[float]:
     numbers = [float(value) for value in parameter.values if value is not None]
     if parameter.is_log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(log_ticks(min(numbers), max(numbers))))
+        axes.xaxis.set_major_locator(FixedLocator(_log_ticks(min(numbers), max(numbers))))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     else:
@@ -86,11 +86,5 @@ def _places(axes: Axes, parameter: ParameterImportance) -> list[float]:
     return numbers
 
 
-def log_ticks(low: float, high: float) -> list[float]:
-    """Round numbers from `low` to `high`, both above 0: as few as show a scale, and the ends where none are between."""
-    powers = [10.0**power for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
-    for multiples in TICKS:
-        ticks = [power * multiple for power in powers for multiple in multiples if low <= power * multiple <= high]
-        if len(ticks) > 1:
-            return ticks
-    return [low, high]
+def _log_ticks(low: float, high: float) -> list[float]:
+    return [low] if low == high else factor_ticks(low, high, MOST_TICKS)

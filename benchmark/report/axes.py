@@ -7,16 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from matplotlib.ticker import MaxNLocator
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from benchmark.figures.style import shown
+from benchmark.figures.ticks import even_ticks, factor_ticks
 
-_ROUND = (1, 2, 5, 10)
-_FACTORS = ((1.0, 1.5, 2.0, 3.0, 5.0, 7.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
-"""Round numbers of a decade, the more the smaller the range."""
-FEWEST_TICKS, MOST_TICKS = 3, 8
-"""Of a log scale. With fewer it has ticks at even distances: two give no scale to read by."""
+MOST_TICKS = 8
+"""Of a log scale."""
 MOST_OF_PARAMETER = 4
 """Ticks of an axis in the small charts of parameters."""
 LONGEST_CHOICE = 12
@@ -51,7 +48,7 @@ def linear_axis(title: str, low: float, high: float, *, is_whole: bool = False, 
     def place(value: float) -> float:
         return (value - low) / (high - low)
 
-    return Axis(title, _ticks(_evenly(low, high, is_whole, most_ticks), place), place)
+    return Axis(title, _ticks(even_ticks(low, high, most_ticks, is_whole=is_whole), place), place)
 
 
 def log_axis(title: str, low: float, high: float, *, most_ticks: int = MOST_TICKS) -> Axis:
@@ -62,7 +59,7 @@ def log_axis(title: str, low: float, high: float, *, most_ticks: int = MOST_TICK
     def place(value: float) -> float:
         return math.log(value / low) / math.log(high / low)
 
-    return Axis(title, _ticks(_by_factors(low, high, _FACTORS[1:], most_ticks), place), place)
+    return Axis(title, _ticks(factor_ticks(low, high, most_ticks), place), place)
 
 
 def error_axis(title: str, shares: Iterable[float], *, most_ticks: int = MOST_TICKS) -> Axis:
@@ -80,7 +77,7 @@ def error_axis(title: str, shares: Iterable[float], *, most_ticks: int = MOST_TI
     def place(share: float) -> float:
         return math.log(high / max(100 * (1 - share), low)) / math.log(high / low)
 
-    ticks = [100 - error for error in _by_factors(low, high, _FACTORS, most_ticks)]
+    ticks = [100 - error for error in factor_ticks(low, high, most_ticks, is_fine=True)]
     return Axis(title, _ticks(sorted(ticks), lambda percent: place(percent / 100)), place)
 
 
@@ -113,27 +110,6 @@ def _choice_axis(name: str, choices: Sequence[Any]) -> Axis:
         return places[type(value), value]
 
     return Axis(name, tuple(Tick(place(one), shown(str(one), LONGEST_CHOICE)) for one in choices), place)
-
-
-def _evenly(low: float, high: float, is_whole: bool, most_ticks: int) -> list[float]:
-    locator = MaxNLocator(nbins=most_ticks, integer=is_whole, steps=_ROUND)
-    return _within(locator.tick_values(low, high), low, high)
-
-
-def _by_factors(low: float, high: float, choices: Sequence[Sequence[float]], most: int) -> list[float]:
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    for factors in choices:
-        values = _within((factor * 10.0**decade for decade in decades for factor in factors), low, high)
-        if len(values) <= most:
-            break
-    if len(values) < FEWEST_TICKS:
-        return [one for one in _evenly(low, high, False, most - 1) if one > 0]
-    return values[:: -(-len(values) // most)]
-
-
-def _within(values: Iterable[float], low: float, high: float) -> list[float]:
-    slack = 1e-9 * (high - low)
-    return [float(value) for value in values if low - slack <= value <= high + slack]
 
 
 def _ticks(values: Sequence[float], place: Callable[[float], float]) -> tuple[Tick, ...]:

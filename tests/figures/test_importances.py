@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from benchmark.figures import parameter_importances, parameter_slices
 from benchmark.figures.importances import MOST_BARS
-from benchmark.figures.slices import MOST_PARAMETERS, log_ticks
+from benchmark.figures.slices import MOST_PARAMETERS
 from benchmark.records import FamilyImportance, ParameterImportance
 
 
@@ -121,22 +121,6 @@ def test_axes_are_those_of_the_parameters() -> None:
     assert [text.get_text() for text in flip.get_xticklabels()] == ["True", "False"]
     assert all(tick == int(tick) for tick in depth.get_xticks())
     assert rate.get_ylim() == batch.get_ylim() == flip.get_ylim()
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "ticks"),
-    [
-        (1e-6, 1e-1, [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1]),
-        (0.05, 0.28, [0.05, 0.1, 0.2]),
-        (11.3, 27.0, [15, 20]),
-        (1.0, 5.5, [1, 3]),
-        (0.02, 0.9, [0.03, 0.1, 0.3]),
-        (2.1, 2.2, [2.1, 2.2]),
-        (7.0, 7.0, [7.0, 7.0]),
-    ],
-)
-def test_ticks_of_a_logarithmic_axis_by_hand(low: float, high: float, ticks: list[float]) -> None:
-    assert log_ticks(low, high) == pytest.approx(ticks)
 
 
 def test_slices_are_of_the_most_important_parameters_alone() -> None:
