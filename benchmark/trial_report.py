@@ -36,6 +36,8 @@ class TrialReport:
     trial: TrialDetails
     epoch_images: int
     """Images of one pass over the training rows."""
+    changes: tuple[str, ...] = ()
+    """What is otherwise than in the trial that it confirms, as `parameters.differences` names it."""
 
     @property
     def subject(self) -> str:
@@ -65,7 +67,7 @@ def to_lines(report: TrialReport) -> list[str]:
     if trial.accumulation > 1:
         facts.append(("memory", f"was short: batches passed the network in {trial.accumulation} parts"))
     if record.confirms is not None:
-        facts.append(("confirms", f"trial {record.confirms} of the search"))
+        facts.append(("confirms", ", ".join([f"trial {record.confirms} of the search", *report.changes])))
     if record.continues is not None:
         facts.append(("continues", f"trial {record.continues}, which was interrupted"))
     lines = [f"trial {record.number} of {report.subject}", *(f"{name:<14}{told}" for name, told in facts)]
@@ -94,6 +96,7 @@ def to_json(report: TrialReport, figures: list[str]) -> str:
         **as_jsonable(record),
         "started": None if record.started is None else record.started.isoformat(),
         "parameters": grouped(record.parameters),
+        "changes": list(report.changes),
         "images_seen": trial.images_seen,
         "epoch_images": report.epoch_images,
         "best_step": trial.best_step,

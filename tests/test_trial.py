@@ -16,7 +16,7 @@ from benchmark import cli
 from benchmark.cli.trial import study_and_number
 from benchmark.errors import BenchError
 from benchmark.records import Cost, TrialDetails, TrialRecord, TrialState
-from benchmark.store import Claim
+from benchmark.store import Claim, StudyStore
 from benchmark.study import open_for_search
 from benchmark.trial_report import TrialReport, to_json, to_lines
 
@@ -109,6 +109,27 @@ def test_a_trial_of_a_part(bench: Run, root: Path) -> None:
     assert "trial 0 of tiny, confirm" in out
     assert "curves: results/tiny/trial-0-of-confirm.png" in out
     assert (root / "results" / "tiny" / "trial-0-of-confirm.svg").exists()
+
+
+def test_a_run_says_what_is_changed_in_the_trial_that_it_confirms(bench: Run, tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=0)
+    part = open_for_search(spec(), replace(store.location, part="confirm"), None, lambda _: None)
+    take(store, {"family": "vgg", "flip": False}, {})
+    take(part, {"family": "vgg", "flip": True}, {"planned": {"trial": 1, "replicate": 0, "seed": 3, "images": None}})
+    words = ("0", "--part", "confirm", "--root", str(tmp_path))
+    assert "confirms      trial 1 of the search, flip\n" in bench(*words)[1]
+    assert json.loads(bench(*words, "--json")[1])["changes"] == ["flip"]
+
+
+def take(store: StudyStore, parameters: dict[str, Any], facts: dict[str, Any]) -> None:
+    """A trial of these parameters, running."""
+    store.study.enqueue_trial(parameters, user_attrs=facts)
+
+    def prepare(claim: Claim) -> None:
+        choose_family(claim)
+        claim.trial.suggest_categorical("flip", (False, True))
+
+    assert isinstance(store.queue.claim(100, prepare), Claim)
 
 
 def test_json_has_all_of_it(bench: Run) -> None:

@@ -13,8 +13,10 @@ from benchmark.cli.options import Root, Storage
 from benchmark.cli.output import teller
 from benchmark.cli.studies import open_named
 from benchmark.errors import BenchError, UnknownNameError
+from benchmark.parameters import differences
 
 if TYPE_CHECKING:
+    from benchmark.records import TrialRecord
     from benchmark.store import StudyStore
     from benchmark.trial_report import TrialReport
 
@@ -49,7 +51,9 @@ def trial(
     store = open_named(study, root, storage, console, to_read=True)
     of = store if part is None else _part_named(store, part)
     name = store.location.name
-    report = TrialReport(name, part or "", of.trial(number), store.fact("rows")["train"])
+    trial = of.trial(number)
+    changes = _changes(store, trial.record)
+    report = TrialReport(name, part or "", trial, store.fact("rows")["train"], tuple(changes))
     figures = _draw(report, root / "results" / name)
     if as_json:
         typer.echo(to_json(report, [str(path) for path in figures]))
@@ -75,6 +79,13 @@ def _part_named(store: StudyStore, name: str) -> StudyStore:
     if name not in parts:
         raise UnknownNameError(f"part of study {store.location.name!r}", name, parts)
     return store.part(parts[name])
+
+
+def _changes(store: StudyStore, run: TrialRecord) -> list[str]:
+    """In what a run is otherwise than the trial of the search that it confirms, where it confirms one."""
+    if run.confirms is None:
+        return []
+    return differences(store.trial(run.confirms).record.parameters, run.parameters, run.family)
 
 
 def _draw(report: TrialReport, folder: Path) -> list[Path]:
