@@ -20,6 +20,7 @@ from benchmark.parameters import differences
 from benchmark.records import Budget, Entrant, Parameters, PlannedRun, Predictions, Split, TrialRecord, as_jsonable
 from benchmark.seeds import derived_seed
 from benchmark.store import StudyStore
+from benchmark.wording import plural
 
 CONFIRMED = "confirmed"
 TRAIN_ON = ("train", "train+val")
@@ -173,6 +174,6 @@ def _title(trial: int, runs: Sequence[Entrant], searched: Parameters, trained: P
     """Which trial, what its runs have otherwise, how many there are and with which budget."""
     family, part = runs[0].family, runs[0].part
     budget = part.removeprefix("confirm").strip("-").replace("-", " ")
-    seeds = f"{len(runs)} seed{'s' if len(runs) > 1 else ''}"
-    parts = (family, f"trial {trial}", *differences(searched, trained, family), seeds, budget)
+    changes = differences(searched, trained, family)
+    parts = (family, f"trial {trial}", *changes, plural(len(runs), "seed"), budget)
     return ", ".join(filter(None, parts))

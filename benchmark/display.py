@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.columns import duration
 from benchmark.records import ProgressRecord, TrialRecord, TrialState
+from benchmark.wording import duration
 
 _DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 _RECENT = 6

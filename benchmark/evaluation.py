@@ -17,7 +17,6 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.columns import percent, significant
 from benchmark.comparisons import correct_rows
 from benchmark.corruptions import SEVERITIES, corruption_names
 from benchmark.inference import LoadedEntrant, LoadedModel, StudyData, load_entrant
@@ -27,6 +26,7 @@ from benchmark.records import Split
 from benchmark.robustness import CorruptedImages, CorruptionOrigin, CorruptionReport, score_corruptions
 from benchmark.store import StudyStore
 from benchmark.study import find_entrant, note_scored
+from benchmark.wording import percent, significant
 
 USUAL_ENTRANTS = ("recommended", "best")
 CLEAN = "clean"

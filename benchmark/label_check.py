@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from benchmark.ensemble import ranked
 from benchmark.errors import BenchError
 from benchmark.metrics import predicted
-from benchmark.preflight import LEAST_AGREEMENT, SuspectLabel, plural, suspect_in_words, suspect_labels
+from benchmark.preflight import LEAST_AGREEMENT, SuspectLabel, suspect_in_words, suspect_labels
 from benchmark.records import Dataset, Entrant, Split, deciding
 from benchmark.store import StudyStore
 from benchmark.study_data import division_of
 from benchmark.temperature import apply_temperature, temperature_of
+from benchmark.wording import plural
 
 MOST_MODELS = 20
 MOST_ERRORS = 2

@@ -14,6 +14,7 @@ from benchmark.search import Search, SearchLimits
 from benchmark.space import Space
 from benchmark.store import StudyStore
 from benchmark.study import place_of_files
+from benchmark.wording import plural
 from benchmark.workers import worker_setups
 
 
@@ -35,7 +36,7 @@ def search_here(
     """
     setups = worker_setups(devices, workers, spec, data, trains_on_val=plan is not None and plan.trains_on_val)
     before, wanted = store.trials(), total or int(store.fact("trials"))
-    names = f"{len(setups)} worker{'s' if len(setups) > 1 else ''} on {', '.join(devices)}"
+    names = f"{plural(len(setups), 'worker')} on {', '.join(devices)}"
     told = store.location.key
     console.print(f"study {told}: {done(before)} of {wanted} trials done; {names}", soft_wrap=True)
     with SearchDisplay(console, told, before, wanted, timeout) as display:

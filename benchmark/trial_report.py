@@ -10,9 +10,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.columns import count, percent, significant, size
 from benchmark.parameters import grouped
 from benchmark.records import Parameters, ProgressRecord, TrialDetails, TrialRecord, TrialState, as_jsonable
+from benchmark.wording import count, percent, significant, size
 
 _HEADINGS = (
     "step",

@@ -20,9 +20,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.columns import percent
 from benchmark.definition import shipped_studies
 from benchmark.leaderboard.pieces import table
+from benchmark.wording import percent
 from studies.speed.plan import Plan, device_slug
 from studies.speed.results import origin_of
 from studies.speed.spread import mean_and_deviation, spread

@@ -30,7 +30,8 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "splits",
         "tiles",
     ),
-    ("comparisons", "confidences", "diversity", "fanova", "preflight", "temperature"),
+    ("comparisons", "confidences", "diversity", "fanova", "temperature", "wording"),
+    ("preflight",),
     # What is registered, what is asked, and what is stored.
     (
         "architectures",

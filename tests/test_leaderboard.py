@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from benchmark.columns import columns_named, duration
+from benchmark.columns import columns_named
 from benchmark.ensemble import Recommendation
 from benchmark.errors import BenchError, SealedTestError
 from benchmark.leaderboard import (
@@ -661,18 +661,3 @@ def test_study_name_with_a_path_writes_nothing(study: str, tmp_path: Path) -> No
     with pytest.raises(BenchError, match="no path in it"):
         write(board(origin=replace(ORIGIN, study=study)), tmp_path / "results")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0, "0 s"),
-        (42, "42.0 s"),
-        (59.7, "1 min 00 s"),
-        (125, "2 min 05 s"),
-        (3599.8, "1 h 00 min"),
-        (11_100, "3 h 05 min"),
-    ],
-)
-def test_durations(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

@@ -34,7 +34,7 @@ def progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
     """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from benchmark.columns import duration
+    from benchmark.wording import duration
 
     if console.is_terminal:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -38,8 +38,8 @@ def report(
 
     Example: bench report cifar10-cpu --no-images
     """
-    from benchmark.columns import size
     from benchmark.report import Missing, make_report, write_report
+    from benchmark.wording import size
 
     console = Console()
     say = teller(console)

@@ -19,8 +19,8 @@ from benchmark.datasets._fingerprint import fingerprint_of
 from benchmark.datasets._folder_listing import TEST_SEED, TEST_SHARE, Listing, list_images
 from benchmark.datasets._folder_reading import Reading, read_images
 from benchmark.errors import BenchError
-from benchmark.preflight import plural
 from benchmark.records import Dataset, Images
+from benchmark.wording import plural
 
 READ_AS = "1"
 """Changes with what is made of the same files, so that the cache forgets what was made before."""

@@ -10,7 +10,7 @@ from benchmark.explain.choosing import ShownImages
 from benchmark.explain.maps import Explanation
 from benchmark.figures.evidence import Exhibit
 from benchmark.inference import LoadedEntrant, LoadedModel
-from benchmark.preflight import plural
+from benchmark.wording import plural
 
 MEMBERS_SHOWN = 3
 

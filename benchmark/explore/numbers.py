@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
 
-from benchmark.preflight import parts_of, plural
+from benchmark.preflight import parts_of
 from benchmark.records import Dataset, Images, ImageShape, Split, SplitRows
+from benchmark.wording import plural
 
 LEVELS = 256
 

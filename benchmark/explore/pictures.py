@@ -10,8 +10,9 @@ from PIL import Image
 from benchmark.errors import BenchError
 from benchmark.explore.layout import MOST_TILE, Cell, Row, draw_cells, draw_rows
 from benchmark.explore.numbers import mean_images
-from benchmark.preflight import Pair, SuspectLabel, nearness_in_words, place_in_words, plural
+from benchmark.preflight import Pair, SuspectLabel, nearness_in_words, place_in_words
 from benchmark.records import Dataset, Images, Split
+from benchmark.wording import plural
 
 PAIRS_A_ROW = 4
 MEANS_A_ROW = 5

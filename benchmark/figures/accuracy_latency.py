@@ -14,12 +14,12 @@ from matplotlib.text import Annotation, Text
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-from benchmark.columns import count
 from benchmark.figures.error_scale import ERROR_SCALE, set_error_scale
 from benchmark.figures.labels import covered, place
 from benchmark.figures.style import DPI, GREY, SMALL, SPLIT_NAMES, add_legend, draw_estimates, look, new_figure, shown
 from benchmark.metrics import Estimate
 from benchmark.records import Split
+from benchmark.wording import count
 
 KINDS = ("default", "tuned", "ensemble")
 """Kinds that look the same in every figure; others come after."""

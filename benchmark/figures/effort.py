@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmark.columns import significant
 from benchmark.figures.style import SMALL, Look, add_legend, grey_look, new_figure, shown, unit_of
 from benchmark.records import TrialRecord, TrialState
+from benchmark.wording import significant
 
 LOOKS: Mapping[TrialState, Look] = MappingProxyType(
     {

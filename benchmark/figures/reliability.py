@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import StrMethodFormatter
 
-from benchmark.columns import decimals
 from benchmark.confidences import CalibrationBins, Confidences, calibration_bins
 from benchmark.figures.style import GREY, SPLIT_NAMES, add_legend, draw_estimates, look, new_figure, shown
 from benchmark.metrics import ECE_BINS, estimated_share
 from benchmark.records import Split
+from benchmark.wording import decimals
 
 
 def reliability_diagram(series: Sequence[Confidences], *, split: Split, subject: str) -> Figure:

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from benchmark.columns import percent, percent_with_interval
 from benchmark.errors import BenchError
 from benchmark.leaderboard.pieces import cell, table
 from benchmark.metrics import UNKNOWN, Estimate
+from benchmark.wording import percent, percent_with_interval
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.columns import duration, percent
 from benchmark.diversity import mean_over_pairs
 from benchmark.importance import FEWEST_TRIALS, SHUFFLES
 from benchmark.leaderboard.board import Leaderboard, Members, Winner
 from benchmark.leaderboard.pictures import pictures_of
 from benchmark.leaderboard.pieces import cell, signed, table
 from benchmark.records import Entrant, FamilyImportance, TrialState
+from benchmark.wording import duration, percent
 
 MOST_SHARES = 5
 """Parameters of a family that the page names."""

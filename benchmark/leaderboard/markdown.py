@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.columns import Column, Section, columns_of, duration, percent, points, points_with_interval
+from benchmark.columns import Column, Section, columns_of
 from benchmark.errors import BenchError
 from benchmark.leaderboard.board import Leaderboard
 from benchmark.leaderboard.details import (
@@ -19,6 +19,7 @@ from benchmark.leaderboard.details import (
 )
 from benchmark.leaderboard.pieces import cell, signed, table
 from benchmark.metrics import Estimate
+from benchmark.wording import duration, percent, points, points_with_interval
 
 _RETRAINED = (
     "- Entrants *trained on train+val* have no validation rows left. What stands for them under validation, and gave "

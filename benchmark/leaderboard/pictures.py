@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.columns import significant
 from benchmark.errors import UnknownNameError
 from benchmark.leaderboard.board import Leaderboard
 from benchmark.records import Split
+from benchmark.wording import significant
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,10 +12,11 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.columns import Column, Section, columns_of, duration, percent
+from benchmark.columns import Column, Section, columns_of
 from benchmark.leaderboard.across import Across
 from benchmark.leaderboard.board import Leaderboard
 from benchmark.records import TrialState
+from benchmark.wording import duration, percent
 
 GIVEN_UP = ("kind", "members", "inference_ms", "parameters", "log_loss_calibrated", "difference", "group")
 """Columns that a narrow terminal does without, the first to go first; a file has them all."""

@@ -11,11 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from benchmark.columns import percent
 from benchmark.files import file_name_of, replace_files
 from benchmark.mistakes.finding import ConfusedPair, Mistake
 from benchmark.mistakes.summary import EntrantMistakes
-from benchmark.preflight import plural
 from benchmark.records import Split
 from benchmark.study_data import StudyImages
 from benchmark.tiles import (
@@ -33,6 +31,7 @@ from benchmark.tiles import (
     thumbnail,
     to_png,
 )
+from benchmark.wording import percent, plural
 
 SIDE = 128
 """Pixels within which an image is shown."""

@@ -13,11 +13,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.columns import p_value, percent, percent_with_interval, points_with_interval, significant
 from benchmark.confidences import coverage_curve
 from benchmark.mistakes.summary import Beside, EntrantMistakes
-from benchmark.preflight import plural
 from benchmark.records import Split, as_jsonable
+from benchmark.wording import p_value, percent, percent_with_interval, plural, points_with_interval, significant
 
 COVERAGES = (0.5, 0.7, 0.8, 0.9, 0.95, 1.0)
 """Shares of the images, the most confident ones, whose accuracy is told."""

@@ -18,13 +18,7 @@ Labels that look wrong are found afterwards, in the probabilities that trained m
 from benchmark.preflight._pool import parts_of
 from benchmark.preflight.checks import NEAR_DUPLICATE, preflight
 from benchmark.preflight.findings import ClassRows, Duplicates, Findings, Pair, Place, SuspectLabel
-from benchmark.preflight.sentences import (
-    nearness_in_words,
-    place_in_words,
-    plural,
-    suspect_in_words,
-    to_sentences,
-)
+from benchmark.preflight.sentences import nearness_in_words, place_in_words, suspect_in_words, to_sentences
 from benchmark.preflight.suspects import LEAST_AGREEMENT, suspect_labels
 
 __all__ = [
@@ -39,7 +33,6 @@ __all__ = [
     "nearness_in_words",
     "parts_of",
     "place_in_words",
-    "plural",
     "preflight",
     "suspect_in_words",
     "suspect_labels",

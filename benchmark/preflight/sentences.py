@@ -7,6 +7,7 @@ from itertools import groupby
 
 from benchmark.preflight._near import LEAST_DETAIL
 from benchmark.preflight.findings import Duplicates, Findings, Pair, Place, SuspectLabel
+from benchmark.wording import plural
 
 LISTED = 10
 
@@ -81,8 +82,3 @@ def suspect_in_words(suspect: SuspectLabel, classes: Sequence[str]) -> str:
         f"{place_in_words(suspect.place, classes)}, rather {classes[suspect.suggested]} "
         f"({suspect.probability:.2f} to {suspect.label_probability:.2f}, {100 * suspect.agreement:.0f} % of the models)"
     )
-
-
-def plural(count: int, noun: str) -> str:
-    """Such as `1 pair` and `1,200 pairs`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

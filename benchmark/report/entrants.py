@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.columns import Row, percent, significant
+from benchmark.columns import Row
 from benchmark.confidences import CalibrationBins, Confidences, calibration_bins
 from benchmark.leaderboard import Leaderboard
 from benchmark.metrics import class_scores, confidence, confusion_matrix, estimated_share
@@ -17,6 +17,7 @@ from benchmark.mistakes import Beside, ConfusedPair, Mistake, Said, beside, conf
 from benchmark.report.axes import linear_axis
 from benchmark.report.chart import Bar, Chart, Dot, Frame, Key, Line
 from benchmark.temperature import apply_temperature
+from benchmark.wording import percent, significant
 
 MOST_MISTAKES = 8
 """Mistakes, repaired and broken rows, and confused pairs, that are shown one by one."""

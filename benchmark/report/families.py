@@ -10,12 +10,12 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from benchmark.columns import percent
 from benchmark.family_studies import NUMBER
 from benchmark.leaderboard import FamilySummary
 from benchmark.records import FamilyImportance
 from benchmark.report.axes import MOST_OF_PARAMETER, Axis, error_axis, parameter_axis, with_foot
 from benchmark.report.chart import Chart, Dot, Frame, Line, Parallel, Point, parallel_height
+from benchmark.wording import percent
 
 MOST_SLICES = 6
 MOST_AXES = 6

@@ -10,16 +10,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchmark.columns import count, duration, percent, points, points_with_interval, significant
 from benchmark.errors import BenchError
 from benchmark.figures.style import shown
 from benchmark.files import replace_files
 from benchmark.leaderboard.details import votes
-from benchmark.preflight import plural
 from benchmark.records import TrialState
 from benchmark.report.looks import page_look
 from benchmark.report.making import Report
 from benchmark.report.missing import Missing
+from benchmark.wording import count, duration, percent, plural, points, points_with_interval, significant
 
 MOST_BYTES = 10_000_000
 _FEWEST_LOOKS = 7

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 
-from benchmark.columns import percent, significant
 from benchmark.figures.search_progress import in_order_of_end
 from benchmark.figures.style import unit_of
 from benchmark.records import TrialRecord, TrialState
 from benchmark.report.axes import error_axis, linear_axis
 from benchmark.report.chart import Chart, Dot, Frame, Line, stepped
+from benchmark.wording import percent, significant
 
 MOST_TRIALS = 400
 """Trials that charts show: the best of them, where a study has more."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from benchmark.columns import COLUMNS, Column, Row, count, percent_with_interval, significant
+from benchmark.columns import COLUMNS, Column, Row
 from benchmark.figures import Contender, pareto_front
 from benchmark.figures.accuracy_latency import KINDS
 from benchmark.leaderboard import Leaderboard
 from benchmark.report.axes import Axis, error_axis, log_axis
 from benchmark.report.chart import Chart, Dot, Frame, Key, Line, stepped
+from benchmark.wording import count, percent_with_interval, significant
 
 _ROOM = 1.3
 """Factor of time that the axis goes on beyond the fastest and the slowest."""

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmark.columns import percent, significant
 from benchmark.records import ParameterValue, ProgressRecord, TrialRecord
 from benchmark.report.axes import Axis, error_axis, linear_axis
 from benchmark.report.chart import Chart, Dot, Frame, Key, Line
+from benchmark.wording import percent, significant
 
 _TRAINING, _VALIDATION, _RATE = 0, 1, 2
 """Indices of looks, those that the figure of one trial has."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmark.columns import percent, percent_with_interval, points_with_interval
 from benchmark.corruptions import CORRUPTIONS, SEVERITIES, parameters_of
 from benchmark.files import replace_files
 from benchmark.leaderboard.pieces import cell, table
 from benchmark.records import as_jsonable
 from benchmark.robustness.scores import CorruptionScores
+from benchmark.wording import percent, percent_with_interval, points_with_interval
 
 PAGE = FIGURE = "corruptions"
 SAMPLES = "corruption-samples"

@@ -7,8 +7,8 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.columns import count, significant
 from benchmark.speed.report import Rate, SpeedReport
+from benchmark.wording import count, plural, significant
 
 
 def to_rich(report: SpeedReport) -> Group:
@@ -39,7 +39,7 @@ def _rate_cell(rate: Rate) -> str:
 
 
 def _notes(report: SpeedReport) -> list[str]:
-    threads = f"{report.threads} thread{'s' if report.threads > 1 else ''}"
+    threads = plural(report.threads, "thread")
     worker = "the one worker" if report.workers == 1 else f"one worker of {report.workers}"
     peaks = "; ".join(
         f"{significant(peak.peak_tflops)} TFLOP/s {peak.precision} (median {significant(peak.median_tflops)}, "

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmark.columns import count, percent, significant
 from benchmark.leaderboard.pieces import table
+from benchmark.wording import count, percent, significant
 from studies.speed.spread import MeanAndDeviation, Spread, best_of, mean_and_deviation, ratios, spread
 
 Numbers = Mapping[str, Any]

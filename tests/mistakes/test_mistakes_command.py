@@ -15,12 +15,12 @@ import pytest
 from filled_study import fill
 
 from benchmark import cli
-from benchmark.columns import significant
 from benchmark.metrics import class_scores, confidence, confusion_matrix, predicted
 from benchmark.records import Split
 from benchmark.store import StudyLocation, StudyStore, open_study
 from benchmark.study import ensembles_of, find_entrant
 from benchmark.temperature import apply_temperature, temperature_of
+from benchmark.wording import significant
 
 Run = Callable[..., tuple[int, str, str]]
 
