@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
+from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,10 +16,19 @@ from benchmark.figures.style import GREY, Look, add_legend, looks_of, new_figure
 from benchmark.records import TrialRecord, TrialState
 
 BEST = "best so far"
-MARKS: Mapping[TrialState, tuple[str, float]] = {TrialState.PRUNED: ("|", 0.02), TrialState.FAILED: ("x", 0.05)}
-"""Marker of trials without a score, and its height as a share of the panel's."""
-SIGNS: Mapping[TrialState, str] = {TrialState.PRUNED: "|", TrialState.FAILED: "×"}
-"""The same markers in words."""
+
+
+class _Foot(NamedTuple):
+    """How trials of one state without a score are shown at the foot of a panel."""
+
+    marker: str
+    sign: str
+    """The marker in words."""
+    height: float
+    """A share of the panel's."""
+
+
+_FEET = {TrialState.PRUNED: _Foot("|", "|", 0.02), TrialState.FAILED: _Foot("x", "×", 0.05)}
 
 
 def search_progress(trials: Sequence[TrialRecord], *, subject: str) -> Figure:
@@ -62,7 +72,7 @@ def in_order_of_end(trials: Sequence[TrialRecord]) -> tuple[list[float], list[Tr
 
 def _foot(trials: Sequence[TrialRecord]) -> str:
     """A line on the trials without a score; empty where there are none."""
-    found = [f"{state} ({sign})" for state, sign in SIGNS.items() if any(trial.state is state for trial in trials)]
+    found = [f"{state} ({of.sign})" for state, of in _FEET.items() if any(trial.state is state for trial in trials)]
     return f"\nAt the foot: {' and '.join(found)}" if found else ""
 
 
@@ -90,15 +100,15 @@ def _draw_panel(
                 clip_on=False,
                 zorder=3,
             )
-    for state, (marker, height) in MARKS.items():
+    for state, of_state in _FEET.items():
         ticks = [place for place, trial in placed if trial.state is state]
         if ticks:
             (lines[state.value],) = axes.plot(
                 ticks,
-                [height] * len(ticks),
+                [of_state.height] * len(ticks),
                 transform=axes.get_xaxis_transform(),
                 color=GREY,
-                marker=marker,
+                marker=of_state.marker,
                 linestyle="none",
                 markersize=5.0,
                 markeredgewidth=0.8,
