@@ -38,7 +38,8 @@ class ConfirmSpec:
     epochs: float | None = None
     """Budget of a run in passes over the training rows."""
     seconds: float | None = None
-    """Budget of a run in seconds of training steps; with neither, it is as many images as the trial had."""
+    """Budget of a run in seconds of training steps, which are kept to when its speed changes; with neither of the two,
+    it is as many images as the trial had."""
     trials: tuple[int, ...] = ()
     """These trials instead of the best."""
     changes: Mapping[int, Parameters] = field(default_factory=dict)

@@ -41,6 +41,7 @@ seed = 0
 
 [budget]                            # of one trial
 seconds = 45                        # or: epochs = 3.5
+adapts = false                      # true: keep to the seconds when the speed changes, and give up exact reruns
 reports = 6                         # validation scores per trial
 report_share = 0.4                  # share of the validation rows that a report looks at; the final score takes all
 patience = 0                        # stop after so many reports without a better one; 0 is off
@@ -87,20 +88,22 @@ class BudgetSpec:
 
     epochs: float | None = None
     seconds: float | None = None
+    adapts: bool = False
+    """Whether a trial's seconds are kept to when its speed changes; a rerun then is not exactly the same."""
     reports: int = 8
     report_share: float = 1.0
     """Share of the validation rows that a report looks at, in (0, 1]; the final score takes all."""
     patience: int = 0
 
     def __post_init__(self) -> None:
-        Budget(self.epochs, self.seconds)
+        _ = self.per_trial
         if self.reports < 1 or self.patience < 0 or not 0 < self.report_share <= 1:
             raise BenchError("budget.reports is at least 1, patience at least 0, and report_share above 0, at most 1")
 
     @property
     def per_trial(self) -> Budget:
         """The budget as the trainer takes it."""
-        return Budget(self.epochs, self.seconds)
+        return Budget(self.epochs, self.seconds, self.adapts)
 
 
 @dataclass(frozen=True)
@@ -316,7 +319,7 @@ def _section(kind: Any, key: str, value: Any, where: str) -> Any:
 
 def _fits(value: Any, type_name: str) -> bool:
     if isinstance(value, bool):
-        return False
+        return type_name == "bool"
     if isinstance(value, int):
         return "int" in type_name or "float" in type_name
     return type(value).__name__ in type_name

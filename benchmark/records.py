@@ -174,11 +174,15 @@ class Budget:
 
     epochs: float | None = None
     seconds: float | None = None
+    adapts: bool = False
+    """Whether the number is made to fit again and again while it trains, as its speed changes; of seconds only."""
 
     def __post_init__(self) -> None:
         given = [value for value in (self.epochs, self.seconds) if value is not None]
         if len(given) != 1 or not 0 < given[0] < math.inf:
             raise BenchError("a budget is either epochs or seconds, and more than 0")
+        if self.adapts and self.seconds is None:
+            raise BenchError("only a budget in seconds adapts")
 
 
 VIEWS: Mapping[str, int] = MappingProxyType({"one": 1, "two": 2, "six": 6})

@@ -130,7 +130,7 @@ def open_to_confirm(
     runs = plan_runs(store, asked, spec.seed)
     budget = spec.budget
     if asked.is_longer:
-        budget = replace(budget, epochs=asked.epochs, seconds=asked.seconds)
+        budget = replace(budget, epochs=asked.epochs, seconds=asked.seconds, adapts=asked.seconds is not None)
     if asked.train_on != "train":
         budget = replace(budget, patience=0)
     spec = replace(spec, budget=budget, search=replace(spec.search, pruner="none"))

@@ -71,6 +71,8 @@ def test_an_unknown_word_gets_the_nearest(text: str, wrong: str, right: str) -> 
         ("budget = 3\n" + SMALL.split("[budget]", maxsplit=1)[0], "budget is a table"),
         (SMALL + "reports = true\n", "budget.reports is of type int"),
         (SMALL + "reports = 2.5\n", "budget.reports is of type int"),
+        (SMALL + "adapts = 1\n", "budget.adapts is of type bool"),
+        (SMALL + "adapts = true\n", "only a budget in seconds adapts"),
         (SMALL + "reports = 0\n", "budget.reports is at least 1"),
         (SMALL + "report_share = 0\n", "report_share above 0"),
         (SMALL + "patience = -1\n", "patience at least 0"),

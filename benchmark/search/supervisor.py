@@ -333,6 +333,7 @@ class Search:
             "cost": answer.cost,
             "best_step": answer.best_step,
             "images_seen": answer.images_seen,
+            "images": answer.images_planned,
             "evaluation_seconds": answer.evaluation_seconds,
         }
         if answer.weights is not None:

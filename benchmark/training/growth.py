@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import Tensor
 from torch.nn import functional
@@ -37,16 +38,19 @@ class Growth:
         """The size at a share of the budget in [0, 1]."""
         return self.sizes[min(int(share * len(self.sizes)), len(self.sizes) - 1)]
 
-    def mean_seconds(self, smallest: float, largest: float) -> float:
-        """Seconds of a step on average over the budget, from those of the first and the last size.
+    def mean_seconds(self, smallest: float, largest: float, start: float = 0.0, end: float = 1.0) -> float:
+        """Seconds of a step on average between two shares of the budget, from those of the first and the last size.
 
-        Between the two the time is taken to grow with the number of pixels.
+        Between the two sizes the time is taken to grow with the number of pixels.
         """
         pixels = [height * width for height, width in self.sizes]
         if pixels[0] == pixels[-1]:
             return largest
         slope = (largest - smallest) / (pixels[-1] - pixels[0])
-        return sum(smallest + slope * (count - pixels[0]) for count in pixels) / len(pixels)
+        seconds = [smallest + slope * (count - pixels[0]) for count in pixels]
+        edges = [stage / len(pixels) for stage in range(len(pixels) + 1)]
+        lengths = [max(0.0, min(end, high) - max(start, low)) for low, high in pairwise(edges)]
+        return sum(one * length for one, length in zip(seconds, lengths, strict=True)) / (end - start)
 
 
 def resized(images: Tensor, size: Size | None) -> Tensor:

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from benchmark.architectures import ARCHITECTURES, DataInitialised
 from benchmark.averaging import AVERAGINGS, Averaging
+from benchmark.errors import BenchError
 from benchmark.optimizers import OPTIMIZERS
 from benchmark.records import ProgressRecord, TrialConfig
 from benchmark.schedules import SCHEDULES, Schedule
@@ -37,9 +38,23 @@ _CLOCK_TICK = 1e-9
 _OPENING_SHARE = 0.02
 """Share of the budget at which those steps count as done: about where they are, and past a warm-up's rate of 0."""
 _STEPS_WORTH_CAPTURING = 50
+_LOOKS = 32
+"""Times that a run whose budget adapts looks at the clock: each time a GPU is waited for."""
 _PREDICTED_PER_TRAINED = 2
 """Images that can be predicted, at the least, in the memory that one takes in training: no gradients are kept."""
-_PROGRESS = ("images", "total_steps", "done", "reported", "train_seconds", "reported_seconds", "evaluation_seconds")
+_PROGRESS = (
+    "images",
+    "total_steps",
+    "done",
+    "reports_made",
+    "reported",
+    "train_seconds",
+    "reported_seconds",
+    "evaluation_seconds",
+    "step_seconds",
+    "looked",
+    "looked_seconds",
+)
 """Attributes of a run, without their underscore, that say how far it is."""
 
 
@@ -58,6 +73,8 @@ class TrainedModel:
     best_step: int
     """The report, from 1, that the weights are from."""
     images_seen: int
+    images_planned: int
+    """Those of the whole budget: more than were seen where it stopped early."""
     train_seconds: float
     """Seconds inside training steps, batches included; not evaluation, nor what a GPU prepares before the first."""
     evaluation_seconds: float
@@ -121,12 +138,18 @@ class TrainingRun:
         self._total_steps = 0
         self._done = 0
         self._outcomes: list[Tensor] = []
+        self._reports_made = 0
         self._reported = 0
         self._best: _Best | None = None
         self._train_seconds = 0.0
         self._prepared = 0
         self._reported_seconds = 0.0
         self._evaluation_seconds = 0.0
+        self._step_seconds = (0.0, 0.0)
+        """Of one with the smallest and one with the largest images, in the opening."""
+        self._looked = 0
+        """The step after which the clock was looked at last, and what it said."""
+        self._looked_seconds = 0.0
         self.learning_rate = 0.0
 
     @property
@@ -162,6 +185,7 @@ class TrainingRun:
         started = time.perf_counter()
         seconds_per_step = self._opening_steps() if budget.seconds is not None else 0.0
         self._train_seconds = time.perf_counter() - started
+        self._looked, self._looked_seconds = self._done, self._train_seconds
         if images is None and budget.epochs is not None:
             images = max(1, round(budget.epochs * len(self._data.train)))
         elif images is None:
@@ -180,12 +204,11 @@ class TrainingRun:
         DivergedError where the loss is not finite.
         """
         reports = min(self._config.reports, self._total_steps)
-        marks = {report: round(self._total_steps * report / reports) for report in range(1, reports + 1)}
-        for report, until in marks.items():
-            if until <= self._done:
-                # Done before, when the run is a resumed one; or a budget of a few steps, which the opening ones passed.
+        for report in range(self._reports_made + 1, reports + 1):
+            if self._mark(report / reports) <= self._done:
+                # A budget of a few steps, which the opening ones passed; or one that has become smaller.
                 continue
-            record = self._report(report, until)
+            record = self._report(report, report / reports)
             if self.sees_full_size or report == reports:
                 # Scores of smaller images compare with each other only, and these weights know no others.
                 self._keep_if_best(report, record)
@@ -198,6 +221,7 @@ class TrainingRun:
             self.answering.eval(),
             self._best.step,
             self._done * self.batch_size,
+            self._images,
             self._train_seconds,
             self._evaluation_seconds,
         )
@@ -218,7 +242,12 @@ class TrainingRun:
         }
 
     def resume(self, state: Mapping[str, Any]) -> int:
-        """Go on where the run that gave this state was, instead of opening; returns the number of training images."""
+        """Go on where the run that gave this state was, instead of opening; returns the number of training images.
+
+        Raises BenchError, and changes nothing, where the state is that of another release.
+        """
+        if missing := [name for name in _PROGRESS if name not in state]:
+            raise BenchError(f"a checkpoint of another release, without {', '.join(missing)}")
         self.model.load_state_dict(state["model"])
         for optimizer, held in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(held)
@@ -252,11 +281,19 @@ class TrainingRun:
         accuracy = (log_probs.argmax(dim=1) == part.labels).float().mean()
         return accuracy.item(), functional.nll_loss(log_probs, part.labels).item()
 
-    def _report(self, number: int, until: int) -> ProgressRecord:
-        """Train up to step `until` and evaluate."""
+    def _mark(self, share: float) -> int:
+        """The step at which that share of the budget is spent, as it is planned now."""
+        return round(self._total_steps * share)
+
+    def _report(self, number: int, share: float) -> ProgressRecord:
+        """Train up to that share of the budget and evaluate."""
         started = time.perf_counter()
-        for step in range(self._done, until):
-            self._outcomes.append(self._scheduled_step(step / self._total_steps))
+        until = self._done
+        while until < self._mark(share):
+            self._outcomes.append(self._scheduled_step(until / self._total_steps))
+            until += 1
+            if self._config.budget.adapts and until - self._looked >= self._total_steps / _LOOKS:
+                self._plan_anew(until, started)
         # The only place where the host waits for the device.
         losses, right = torch.stack(self._outcomes, dim=1).tolist()
         self._train_seconds += time.perf_counter() - started
@@ -284,8 +321,26 @@ class TrainingRun:
             / max(self._train_seconds - self._reported_seconds, _CLOCK_TICK),
             train_accuracy=statistics.fmean(right),
         )
-        self._reported, self._reported_seconds = until, self._train_seconds
+        self._reports_made, self._reported, self._reported_seconds = number, until, self._train_seconds
         return record
+
+    def _plan_anew(self, step: int, started: float) -> None:
+        """Fix the number of steps again, before that one: from what is left of the seconds, and the last steps' speed.
+
+        `started` is when the report's training began.
+        """
+        assert self._config.budget.seconds is not None
+        self._data.where.synchronise()
+        seconds = self._train_seconds + time.perf_counter() - started
+        # Images grow, so that speed is told from what such steps took in the opening.
+        since, now = self._looked / self._total_steps, step / self._total_steps
+        expected = (step - self._looked) * self._growth.mean_seconds(*self._step_seconds, since, now)
+        slowness = (seconds - self._looked_seconds) / max(expected, _CLOCK_TICK)
+        self._looked, self._looked_seconds = step, seconds
+        if step < self._total_steps:
+            to_come = slowness * self._growth.mean_seconds(*self._step_seconds, now)
+            self._total_steps = step + max(1, round((self._config.budget.seconds - seconds) / to_come))
+            self._images = self._total_steps * self.batch_size
 
     def _keep_if_best(self, report: int, record: ProgressRecord) -> None:
         score = (record.val_accuracy, -record.val_loss)
@@ -298,7 +353,8 @@ class TrainingRun:
         """Train a few steps, at the smallest and the largest image size; seconds per step over the budget."""
         sizes = list(dict.fromkeys((self._growth.sizes[0], self._growth.sizes[-1])))
         seconds = [self._seconds_per_step(size) for size in sizes]
-        return self._growth.mean_seconds(seconds[0], seconds[-1])
+        self._step_seconds = (seconds[0], seconds[-1])
+        return self._growth.mean_seconds(*self._step_seconds)
 
     def _prepare(self) -> None:
         """Have a GPU's kernels chosen, loaded and captured for every image size, which can take it ten seconds.

@@ -173,6 +173,7 @@ def _finish(job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel)
         ),
         best_step=trained.best_step,
         images_seen=trained.images_seen,
+        images_planned=trained.images_planned,
         evaluation_seconds=trained.evaluation_seconds + answering_seconds,
     )
 

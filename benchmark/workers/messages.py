@@ -99,6 +99,8 @@ class Finished:
     cost: Cost
     best_step: int
     images_seen: int
+    images_planned: int
+    """Those of its whole budget, which may have adapted: more than were seen where it stopped early."""
     evaluation_seconds: float
     weights: StoredFile | None = None
     """Where they are kept; None where they were not worth it, or could not be."""

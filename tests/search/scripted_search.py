@@ -151,7 +151,7 @@ def progress(step: int, accuracy: float) -> ProgressRecord:
 def finished(accuracy: float) -> Finished:
     halves = np.log(np.full((3, 2), 0.5, np.float32))
     both = (Predictions(Split.VAL, halves), Predictions(Split.TEST, halves))
-    return Finished(accuracy, both, Cost(1, 1, 1.0, 1.0, 2**30), 1, 400, 0.5)
+    return Finished(accuracy, both, Cost(1, 1, 1.0, 1.0, 2**30), 1, 400, 400, 0.5)
 
 
 def succeed(connection: Connection, job: Job, artifacts: Artifacts, accuracy: float = 0.5) -> None:

@@ -59,6 +59,13 @@ def test_mean_seconds_by_hand() -> None:
     assert growth(32, 0.5).mean_seconds(1.0, 7.0) == pytest.approx((1.0 + (1.0 + 6.0 * 5 / 12) + 7.0) / 3)
 
 
+def test_mean_seconds_of_a_part_by_hand() -> None:
+    """From the middle of the second third on: a sixth of the budget in the middle size, a third in full size."""
+    found = growth(32, 0.5).mean_seconds(1.0, 7.0, 0.5, 1.0)
+    assert found == pytest.approx((1.0 + 6.0 * 5 / 12) / 3 + 7.0 * 2 / 3)
+    assert growth(32, 0.5).mean_seconds(1.0, 7.0, 0.1, 0.2) == pytest.approx(1.0)
+
+
 def test_mean_seconds_of_a_single_size() -> None:
     assert growth(32, 1.0).mean_seconds(3.0, 3.0) == 3.0
     # Images that are too small to grow.

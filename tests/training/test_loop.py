@@ -11,6 +11,7 @@ import torch
 from small_runs import CONFIG, assert_same_run, halves, run, same_weights, to_the_end
 from torch import Tensor, nn
 
+from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice
 from benchmark.training import DeviceData, DivergedError, TrainingRun, loop, predict, train
 
@@ -138,6 +139,20 @@ class Clock:
         monkeypatch.setattr(loop.time, "perf_counter", lambda: self.now)
 
 
+def change_after(clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float, factor: float) -> None:
+    """From then on, every step takes so many times as long."""
+    timed_step = TrainingRun._step
+
+    def changed_step(running: TrainingRun, share: float, size: tuple[int, int]) -> Tensor:
+        before = clock.now
+        done = timed_step(running, share, size)
+        if before >= seconds:
+            clock.now = before + factor * (clock.now - before)
+        return done
+
+    monkeypatch.setattr(TrainingRun, "_step", changed_step)
+
+
 def test_seconds_become_images_by_the_measured_speed(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch, {(8, 8): 0.25})
     running = TrainingRun(replace(CONFIG, budget=Budget(seconds=10)), data)
@@ -177,6 +192,89 @@ def test_seconds_of_growing_images(growing: DeviceData, monkeypatch: pytest.Monk
     # Opening steps count as shares of the budget, and most of them are of its first third.
     assert clock.now == pytest.approx(50, rel=0.02)
     assert list(dict.fromkeys(clock.sizes[opening:])) == [(8, 8), (10, 10), (12, 12)]
+
+
+@pytest.mark.parametrize("later", [0.5, 1.0, 3.0])
+def test_an_adapting_budget_keeps_its_seconds_when_the_speed_changes(
+    data: DeviceData, monkeypatch: pytest.MonkeyPatch, later: float
+) -> None:
+    """After a third of the time a step takes `later` seconds, before it one."""
+    clock = Clock(monkeypatch, {(8, 8): 1.0})
+    change_after(clock, monkeypatch, 100, later)
+    running = TrainingRun(replace(CONFIG, budget=Budget(seconds=300, adapts=True)), data)
+    assert running.open() == 300 * 16
+    records, trained = to_the_end(running.reports())
+    assert clock.now == trained.train_seconds == pytest.approx(300, abs=3 * later)
+    steps = 100 + 200 / later
+    assert trained.images_seen == trained.images_planned == pytest.approx(16 * steps, rel=0.02)
+    assert [record.step for record in records] == [1, 2, 3, 4]
+    # The schedule ends where the budget does.
+    assert records[-1].learning_rate == pytest.approx(0, abs=0.02 * max(record.learning_rate for record in records))
+
+
+def test_a_budget_that_does_not_adapt_has_the_steps_that_it_opened_with(
+    data: DeviceData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch, {(8, 8): 1.0})
+    change_after(clock, monkeypatch, 100, 0.5)
+    running = TrainingRun(replace(CONFIG, budget=Budget(seconds=300)), data)
+    images = running.open()
+    assert to_the_end(running.reports())[1].images_seen == images == 300 * 16
+    assert clock.now == 200
+
+
+def test_an_adapting_budget_with_growing_images(growing: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Larger images are slower, which is no change of speed; that everything takes twice as long is one."""
+    pixels = {(side, side): side**2 / 100 for side in (8, 10, 12)}
+    config = replace(CONFIG, budget=Budget(seconds=300, adapts=True), start_size=0.625)
+    clock = Clock(monkeypatch, pixels)
+    running = TrainingRun(config, growing)
+    images = running.open()
+    assert to_the_end(running.reports())[1].images_seen == pytest.approx(images, rel=0.03)
+    assert clock.now == pytest.approx(300, rel=0.01)
+    clock.now = 0.0
+    change_after(clock, monkeypatch, 100, 2.0)
+    running = TrainingRun(config, growing)
+    images = running.open()
+    assert to_the_end(running.reports())[1].images_seen < 0.75 * images
+    assert clock.now == pytest.approx(300, rel=0.01)
+
+
+def test_an_adapting_budget_goes_on_from_a_checkpoint(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(CONFIG, budget=Budget(seconds=300, adapts=True))
+    results = []
+    for interrupted in (False, True):
+        clock = Clock(monkeypatch, {(8, 8): 1.0})
+        change_after(clock, monkeypatch, 120, 0.5)
+        running = TrainingRun(config, data)
+        running.open()
+        reports = running.reports()
+        records = [next(reports), next(reports)]
+        if interrupted:
+            state = running.state_dict()
+            running = TrainingRun(config, data)
+            running.resume(state)
+            reports = running.reports()
+        rest, trained = to_the_end(reports)
+        results.append(([*records, *rest], trained))
+        monkeypatch.undo()
+    (expected, whole), (found, resumed) = results
+    assert [vars(record) for record in found] == [vars(record) for record in expected]
+    assert resumed.images_seen == whole.images_seen
+    assert same_weights(resumed.model, whole.model)
+
+
+def test_a_checkpoint_of_another_release_changes_nothing(data: DeviceData) -> None:
+    running = TrainingRun(CONFIG, data)
+    running.open()
+    next(running.reports())
+    state = running.state_dict()
+    del state["reports_made"]
+    fresh = TrainingRun(CONFIG, data)
+    before = {name: value.clone() for name, value in fresh.model.state_dict().items()}
+    with pytest.raises(BenchError, match="another release, without reports_made"):
+        fresh.resume(state)
+    assert all(torch.equal(value, before[name]) for name, value in fresh.model.state_dict().items())
 
 
 def test_a_budget_smaller_than_its_opening_is_one_step_more(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
