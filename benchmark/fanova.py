@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestRegressor
 
 
 def main_effects(
@@ -25,6 +24,8 @@ def main_effects(
     The forest is fitted to `values` (N,) at `points` (N, D); its variance is that over the box `bounds` (D, 2), lows
     and highs, in which every length counts alike. Shares are means over trees; all are 0 where values do not differ.
     """
+    from sklearn.ensemble import RandomForestRegressor  # a second of import that a search need not pay
+
     forest = RandomForestRegressor(n_estimators=trees, random_state=seed).fit(points, values)
     shares = [_shares(one.tree_, bounds) for one in forest.estimators_]
     varying = [of_tree for of_tree in shares if of_tree is not None]

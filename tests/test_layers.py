@@ -174,6 +174,12 @@ def test_what_reads_stored_predictions_and_data_loads_no_torch() -> None:
     assert not loaded & {"torch", "torchvision", "timm"}
 
 
+def test_a_search_starts_without_what_only_ensembles_and_pictures_need() -> None:
+    loaded = loaded_after("import benchmark.deadline, benchmark.local\nfrom benchmark.datasets import DATASETS, digits")
+    assert "torch" in loaded
+    assert not loaded & {"sklearn", "scipy.stats", "pandas", "matplotlib", "torchvision", "timm"}
+
+
 def test_help_answers_without_torch_and_optuna() -> None:
     loaded = loaded_after(
         "import sys\n"

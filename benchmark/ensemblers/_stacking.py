@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmark.ensemblers._features import side_by_side
@@ -79,6 +78,8 @@ class LogisticStacking:
 
 
 def _regression(strength: float) -> Any:
+    from sklearn.linear_model import LogisticRegression  # a second of import that a search need not pay
+
     return LogisticRegression(C=strength, max_iter=MAX_ITERATIONS, warm_start=True)
 
 

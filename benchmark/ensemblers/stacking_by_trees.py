@@ -10,7 +10,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmark.ensemblers import ENSEMBLERS, Ensembler
@@ -55,6 +54,8 @@ class TreeStacking:
 
 
 def _trees(rounds: int) -> Any:
+    from sklearn.ensemble import HistGradientBoostingClassifier  # a second of import that a search need not pay
+
     return HistGradientBoostingClassifier(
         max_iter=rounds, max_leaf_nodes=LEAVES, learning_rate=LEARNING_RATE, early_stopping=False, random_state=SEED
     )

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from benchmark.errors import BenchError
 from benchmark.leaderboard.pieces import cell, table
@@ -76,6 +75,8 @@ def result_of(whole: Mapping[str, Any]) -> StudyResult:
 
 def compare_studies(results: Sequence[StudyResult]) -> Across:
     """Labels over studies. Raises BenchError with fewer than two studies."""
+    from scipy.stats import rankdata  # half a second of import that a search need not pay
+
     if len(results) < 2:
         raise BenchError("comparing studies takes at least two of them")
     everywhere = set.intersection(*(set(result.accuracies) for result in results))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import warnings
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from benchmark.cache import cache_folder
 from benchmark.errors import BenchError
 
 
@@ -86,7 +89,14 @@ def _open_for_autograd(device: torch.device) -> None:
 
 
 def check_libraries() -> None:
-    """Raises BenchError where torch and torchvision are not of one pair, and says what to install."""
+    """Raises BenchError where torch and torchvision are not of one pair, and says what to install.
+
+    Only its import shows that, which takes longer than that of torch: a pair that fits is remembered in the cache
+    folder.
+    """
+    remembered = cache_folder() / "fitting-libraries" / _installed("torch", "torchvision")
+    if remembered.exists():
+        return
     try:
         import torchvision
     except (RuntimeError, ImportError, OSError) as error:
@@ -95,6 +105,21 @@ def check_libraries() -> None:
             "pip install --force-reinstall torch torchvision"
         ) from error
     del torchvision
+    with suppress(OSError):
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        remembered.touch()
+
+
+def _installed(*packages: str) -> str:
+    """A name for these packages as they are installed here: another one after any of them was installed again."""
+    told = []
+    for package in packages:
+        found = find_spec(package)
+        if found is not None and found.origin is not None:
+            # Its version is written when it is built, so that the file tells builds of one version apart.
+            files = (Path(found.origin), Path(found.origin).with_name("version.py"))
+            told += [f"{file} {file.read_bytes()!r} {file.stat().st_mtime_ns}" for file in files if file.exists()]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
 
 
 def _cpu_name() -> str:

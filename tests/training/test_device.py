@@ -1,12 +1,17 @@
-"""In which precision a network trains: what the processor is fast at, and what the network is made of."""
+"""In which precision a network trains, by processor and network; and whether torch and torchvision are of one pair."""
 
 from __future__ import annotations
+
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
-from benchmark.training import choose_device
+from benchmark.cache import VARIABLE
+from benchmark.errors import BenchError
+from benchmark.training import check_libraries, choose_device, device
 
 DENSE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.LazyLinear(2))
 DEPTHWISE = nn.Sequential(nn.Conv2d(3, 6, 3, groups=3), nn.Flatten(), nn.LazyLinear(2))
@@ -42,3 +47,30 @@ def test_what_is_asked_for_counts_more(monkeypatch: pytest.MonkeyPatch, fast: bo
     made_for(monkeypatch, amx=fast, avx512_bf16=fast)
     assert type_of_logits(DENSE, "float32") is torch.float32
     assert type_of_logits(DEPTHWISE, "bfloat16") is torch.bfloat16
+
+
+def test_a_pair_that_fits_is_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(device, "_installed", lambda *packages: "-".join(packages))
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
+    check_libraries()
+    # Whatever imports it from now on fails.
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    check_libraries()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "another"))
+    with pytest.raises(BenchError, match=r"does not fit torch .*install both from one index"):
+        check_libraries()
+    assert not (tmp_path / "another").exists()
+
+
+def test_what_is_installed_again_has_another_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for package in ("first_of_pair", "second_of_pair"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").touch()
+    version = tmp_path / "second_of_pair" / "version.py"
+    version.write_text("__version__ = '2.1+cpu'")
+    monkeypatch.syspath_prepend(tmp_path)
+    name = device._installed("first_of_pair", "second_of_pair")
+    assert device._installed("first_of_pair", "second_of_pair") == name
+    version.write_text("__version__ = '2.1+gpu'")
+    assert device._installed("first_of_pair", "second_of_pair") != name
+    assert device._installed("first_of_pair", "third_of_pair") != name
