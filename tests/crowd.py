@@ -100,9 +100,10 @@ class Crowd:
         found = []
         for process in self.processes:
             with suppress(psutil.NoSuchProcess):
-                for child in psutil.Process(process.pid).children():
+                for child in psutil.Process(process.pid).children(recursive=True):
                     with suppress(psutil.NoSuchProcess):
-                        if "spawn_main" in " ".join(child.cmdline()):
+                        # What they are forked from has the same name, and the command itself for a parent.
+                        if "forkserver" in " ".join(child.cmdline()) and child.ppid() != process.pid:
                             found.append(child)
         return found
 

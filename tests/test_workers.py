@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import math
+import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -14,12 +16,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import psutil
 import pytest
 import safetensors.torch
 import torch
+from PIL import Image
 
 from benchmark.architectures import ARCHITECTURES
 from benchmark.artifacts import Artifacts, beside_database
+from benchmark.cache import VARIABLE
 from benchmark.definition import parse_study
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice, ProgressRecord, Split, TrialConfig
@@ -32,12 +38,14 @@ from benchmark.workers import (
     Job,
     Noted,
     Planned,
+    Ready,
     Saved,
     WorkerSetup,
     child,
     launch,
     load_data,
     memory_limit,
+    start_child,
     worker_setups,
 )
 
@@ -341,6 +349,54 @@ def test_a_child_sees_its_own_gpu_only(
     environment = {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}
     monkeypatch.setattr(child.os, "environ", environment)
     assert (child._see_one_device(device), environment.get("CUDA_VISIBLE_DEVICES")) == expected
+
+
+@pytest.fixture
+def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], launch.Child]]:
+    """Starts a worker whose data set is prepared in the cache folder of that name, and waits until it is ready."""
+    for name in ("cat", "dog"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        for number in range(20):
+            pixels = np.full((8, 8, 3), number + 50 * (name == "dog"), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "images" / name / f"{number}.png")
+    children = []
+
+    def start(cache: str) -> launch.Child:
+        monkeypatch.setenv(VARIABLE, str(tmp_path / cache))
+        children.append(start_child(replace(SETUP, dataset="folder", data_folder=tmp_path / "images", val=0.2)))
+        assert children[-1].connection.poll(60)
+        assert isinstance(children[-1].connection.recv(), Ready)
+        assert (tmp_path / cache / "folder").exists()
+        return children[-1]
+
+    yield start
+    for one in children:
+        one.end()
+        assert not one.process.is_alive()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_workers_on_a_cpu_are_forked_from_one_server_and_live_in_their_parents_environment(
+    started: Callable[[str], launch.Child],
+) -> None:
+    first, second = (psutil.Process(started(cache).process.pid) for cache in ("first", "second"))
+    assert first.pid != second.pid
+    assert first.ppid() == second.ppid() != os.getpid()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_workers_outlive_the_server_that_they_were_forked_from_and_it_is_replaced(
+    started: Callable[[str], launch.Child],
+) -> None:
+    first = started("first")
+    server = psutil.Process(psutil.Process(first.process.pid).ppid())
+    server.kill()
+    started("second")
+    assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+    first.connection.send("no job")
+    assert isinstance(first.connection.recv(), Failed)
 
 
 def test_workers_share_the_machines_memory() -> None:

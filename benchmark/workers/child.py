@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from multiprocessing import parent_process
@@ -45,8 +46,13 @@ def load_data(setup: WorkerSetup) -> DeviceData:
     return data.with_val_in_train() if setup.trains_on_val else data
 
 
-def serve(connection: Connection, setup: WorkerSetup) -> None:
-    """The life of a worker process: until its parent closes the connection, or is gone."""
+def serve(connection: Connection, setup: WorkerSetup, environment: Mapping[str, str]) -> None:
+    """The life of a worker process: until its parent closes the connection, or is gone.
+
+    `environment` is that of the parent.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
     # Ctrl-C goes to the whole process group; the parent decides what becomes of the children.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()

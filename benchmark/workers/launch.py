@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import signal
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -35,12 +38,36 @@ class Child:
 
 
 def start_child(setup: WorkerSetup) -> Child:
-    """Start a worker process. It is spawned, never forked: a fork after CUDA is initialised does not work."""
-    context = get_context("spawn")
+    """Start a worker process.
+
+    On a CPU it is forked from a server that has imported what a worker needs and has done nothing else: all but the
+    first, and whatever comes in the place of one that died, are there at once, and what was imported is in memory once.
+    With a GPU it is spawned: a fork after CUDA is initialised does not work, and an import may do that.
+    """
+    # Elsewhere than on Linux, libraries of the system do not stand a fork.
+    if setup.device == "cpu" and sys.platform == "linux":
+        context = get_context("forkserver")
+        context.set_forkserver_preload(["benchmark.workers.warm"])
+        # Where the server is killed as it starts; there is another one the next time.
+        with suppress(EOFError, ConnectionError):
+            # Ctrl-C goes to the whole process group, and the parent alone is to hear it: the mask is handed on.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+            try:
+                forkserver.ensure_running()
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return _start(context, setup)
+    return _start(get_context("spawn"), setup)
+
+
+def _start(context: ForkServerContext | SpawnContext, setup: WorkerSetup) -> Child:
     ours, theirs = context.Pipe()
-    process = context.Process(target=serve, args=(theirs, setup), daemon=True)
-    process.start()
-    theirs.close()
+    # A server keeps the environment of its own start.
+    process = context.Process(target=serve, args=(theirs, setup, dict(os.environ)), daemon=True)
+    try:
+        process.start()
+    finally:
+        theirs.close()
     return Child(process, ours)
 
 

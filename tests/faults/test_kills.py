@@ -197,10 +197,6 @@ def test_a_machine_that_goes_away_leaves_a_trial_that_goes_on(tmp_path: Path) ->
         gone = found.worker()
         found.wait_until(lambda: bool(found.states()) and bool(found.store().files.checkpoints()))
         kill(gone)
-        for child in psutil.Process().children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                if "spawn_main" in " ".join(child.cmdline()):
-                    kill(child)
         found.worker()
         found.finish()
         first, second, *_ = assert_whole(found).trials()

@@ -1,0 +1,20 @@
+"""What a worker imports before it is of use, for the server that workers are forked from (see launch).
+
+It starts nothing and touches no device. What fails here is said by the worker, which imports it as well.
+"""
+
+from __future__ import annotations
+
+import gc
+from contextlib import suppress
+
+with suppress(Exception):
+    import torch._dynamo  # noqa: F401
+
+    import benchmark.datasets
+    import benchmark.splits
+    import benchmark.training  # noqa: F401
+
+# Collecting garbage in a worker writes to every object that it looks through, and what is written is no longer shared.
+gc.collect()
+gc.freeze()
