@@ -143,6 +143,7 @@ class Crowd:
                 assert process.returncode == 0, output
                 assert "Traceback" not in output, output
                 assert "locked" not in output, output
+                assert "leaked" not in output, output
                 said.append(output)
         return said
 

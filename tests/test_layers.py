@@ -175,9 +175,11 @@ def test_what_reads_stored_predictions_and_data_loads_no_torch() -> None:
 
 
 def test_a_search_starts_without_what_only_ensembles_and_pictures_need() -> None:
-    loaded = loaded_after("import benchmark.deadline, benchmark.local\nfrom benchmark.datasets import DATASETS, digits")
+    loaded = loaded_after(
+        "import benchmark.deadline, benchmark.local, benchmark.training\nfrom benchmark.datasets import DATASETS, digits"
+    )
     assert "torch" in loaded
-    assert not loaded & {"sklearn", "scipy.stats", "pandas", "matplotlib", "torchvision", "timm"}
+    assert not loaded & {"sklearn", "scipy.stats", "pandas", "matplotlib", "torchvision", "timm", "triton"}
 
 
 def test_help_answers_without_torch_and_optuna() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import re
 import sys
 import traceback
@@ -65,6 +67,7 @@ def main() -> None:
     """Run the command; an error that the user can mend is one sentence and exit code 2, also below a traceback."""
     # Typed after the command just as well as before it: that is where the cursor is when an error has come.
     debug = "--debug" in sys.argv
+    atexit.register(_leave_garbage)
     try:
         app([word for word in sys.argv[1:] if word != "--debug"])
     except Exception as error:
@@ -76,6 +79,13 @@ def main() -> None:
         told = _without_passwords(f"error: {reason}")
         Console(stderr=True).print(told, style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _leave_garbage() -> None:
+    """Have Python not look for garbage as the process ends, among all that torch has made: it takes a second."""
+    # Triton complains of what is left.
+    if "triton" not in sys.modules:
+        gc.freeze()
 
 
 def _in_words(error: Exception) -> str | None:

@@ -57,20 +57,19 @@ def search(
 
     Example: bench search cifar10-cpu --trials 100 --timeout 30m
     """
+    if engine == "local":
+        _warm_up()
     from dataclasses import replace
 
     from benchmark.definition import load_study
     from benchmark.display import done
     from benchmark.space import Space
     from benchmark.study import note_command, open_for_search, place_of_files, set_total
-    from benchmark.training import check_libraries
-    from benchmark.workers import devices
 
     if engine not in ("local", "ray"):
         raise UnknownNameError("engine", engine, ("local", "ray"))
     console = Console()
-    check_libraries()
-    found = devices()
+    found = _devices()
     spec = load_study(study or default_study(found, console), root)
     if seed is not None:
         spec = replace(spec, seed=seed)
@@ -109,17 +108,16 @@ def worker(
 
     Example: bench worker cifar10 --storage postgresql://host/db
     """
+    _warm_up()
     from benchmark.study import note_command, open_to_join, place_of_files
-    from benchmark.training import check_libraries
-    from benchmark.workers import devices
 
     console = Console()
-    check_libraries()
+    found = _devices()
     spec, store = open_to_join(location(study, root, storage), data, teller(console))
     place_of_files(store, artifacts)
     note_command(store, command())
     seconds = None if timeout is None else seconds_of(timeout)
-    _search_here(console, spec, store, devices(), workers, None, seconds, data)
+    _search_here(console, spec, store, found, workers, None, seconds, data)
 
 
 @app.command()
@@ -149,13 +147,12 @@ def confirm(
 
     Example: bench confirm cifar10-cpu --top 5 --seeds 3
     """
+    _warm_up()
     from benchmark.confirmation import ConfirmSpec
     from benchmark.study import note_command, open_to_confirm
-    from benchmark.training import check_libraries
-    from benchmark.workers import devices
 
     console = Console()
-    check_libraries()
+    found = _devices()
     asked = ConfirmSpec(top, seeds, epochs=epochs, train_on=train_on)
     seconds = None if timeout is None else seconds_of(timeout)
     store = open_named(study, root, storage, console)
@@ -163,7 +160,7 @@ def confirm(
     note_command(store, command())
     if plan.trains_on_val:
         teller(console)("validation rows train too: accuracies on the way are of rows that were trained on")
-    _search_here(console, spec, part, devices(), workers, None, seconds, data, plan)
+    _search_here(console, spec, part, found, workers, None, seconds, data, plan)
 
 
 @app.command()
@@ -180,16 +177,15 @@ def run(
 
     Example: bench run cifar10-cpu --timeout 10m
     """
+    _warm_up()
     from benchmark.cli.reading import write_leaderboard
     from benchmark.deadline import run_until, within_deadline
     from benchmark.display import SearchDisplay
     from benchmark.study import ensembles_of, note_command
-    from benchmark.training import check_libraries
-    from benchmark.workers import devices, worker_setups
+    from benchmark.workers import worker_setups
 
     console, seconds = Console(), seconds_of(timeout)
-    check_libraries()
-    found = devices()
+    found = _devices()
     spec = within_deadline(read_definition(study or default_study(found, console), root), seconds)
     setups = worker_setups(found, workers, spec, data)
     say = teller(console)
@@ -221,6 +217,22 @@ def init(
 
     path = write_template(name, root)
     teller(Console())(f"wrote {path}; edit it, then: {shlex.join(['bench', 'search', name, *where(root, None)])}")
+
+
+def _warm_up() -> None:
+    """Have what workers import begin to be imported: called first of all, since the command's imports take as long."""
+    from benchmark.workers import warm_up
+
+    warm_up()
+
+
+def _devices() -> list[str]:
+    """The devices to train on. Raises BenchError where torch and torchvision do not fit each other."""
+    from benchmark.training import check_libraries
+    from benchmark.workers import devices
+
+    check_libraries()
+    return devices()
 
 
 def _search_here(

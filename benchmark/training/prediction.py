@@ -8,7 +8,6 @@ import time
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.training.data import DeviceData, Part
 from benchmark.training.folding import folded
@@ -104,6 +103,8 @@ def _moved(images: Tensor, rows: int, columns: int) -> Tensor:
 @torch.inference_mode()
 def multiply_accumulates(model: nn.Module, data: DeviceData) -> int:
     """Multiply-accumulates of one forward pass of one image: matrix products and convolutions, as torch counts them."""
+    from torch.utils.flop_counter import FlopCounterMode  # imports Triton, which reading a study need not
+
     was_training = model.training
     model.eval()
     with FlopCounterMode(display=False) as counter:

@@ -57,8 +57,9 @@ def serve(connection: Connection, setup: WorkerSetup, environment: Mapping[str, 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
     device = _see_one_device(setup.device)
-    # The first optimizer of a process imports it, which takes seconds: not out of the first trial's.
-    import torch._dynamo  # noqa: F401
+    # The first optimizer of a process and the first count of its operations import them: not in the first trial's time.
+    import torch._dynamo
+    import torch.utils.flop_counter  # noqa: F401
 
     from benchmark.training import Captures, keep_freed_memory, resident_bytes
 

@@ -22,6 +22,9 @@ from benchmark.definition import StudySpec
 from benchmark.workers.child import serve
 from benchmark.workers.messages import WorkerSetup
 
+_GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Of the drivers of NVIDIA and AMD, and of Windows underneath."""
+
 
 @dataclass(frozen=True, eq=False)
 class Child:
@@ -44,20 +47,38 @@ def start_child(setup: WorkerSetup) -> Child:
     first, and whatever comes in the place of one that died, are there at once, and what was imported is in memory once.
     With a GPU it is spawned: a fork after CUDA is initialised does not work, and an import may do that.
     """
-    # Elsewhere than on Linux, libraries of the system do not stand a fork.
-    if setup.device == "cpu" and sys.platform == "linux":
-        context = get_context("forkserver")
-        context.set_forkserver_preload(["benchmark.workers.warm"])
+    if _can_be_forked(setup.device):
         # Where the server is killed as it starts; there is another one the next time.
         with suppress(EOFError, ConnectionError):
-            # Ctrl-C goes to the whole process group, and the parent alone is to hear it: the mask is handed on.
-            before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-            try:
-                forkserver.ensure_running()
-            finally:
-                signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            return _start(context, setup)
+            return _start(_forking(), setup)
     return _start(get_context("spawn"), setup)
+
+
+def warm_up() -> None:
+    """Have what workers import begin to be imported, where they share it; returns at once, and knows no torch yet.
+
+    On a machine that seems to have a GPU nothing is begun.
+    """
+    if _can_be_forked("cpu") and not any(map(os.path.exists, _GPU_FILES)):
+        _forking()
+
+
+def _can_be_forked(device: str) -> bool:
+    # Elsewhere than on Linux, libraries of the system do not stand a fork.
+    return device == "cpu" and sys.platform == "linux"
+
+
+def _forking() -> ForkServerContext:
+    """The context whose server runs from now on."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["benchmark.workers.warm"])
+    # Ctrl-C goes to the whole process group, and the parent alone is to hear it: the mask is handed on.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
 
 
 def _start(context: ForkServerContext | SpawnContext, setup: WorkerSetup) -> Child:

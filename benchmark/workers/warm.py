@@ -5,16 +5,21 @@ It starts nothing and touches no device. What fails here is said by the worker, 
 
 from __future__ import annotations
 
+import atexit
 import gc
+import os
 from contextlib import suppress
 
 with suppress(Exception):
-    import torch._dynamo  # noqa: F401
+    import torch._dynamo
+    import torch.utils.flop_counter  # noqa: F401
 
     import benchmark.datasets
     import benchmark.splits
     import benchmark.training  # noqa: F401
 
+# The server ends when the last of its workers has. Libraries that are taken down in order would have much to say.
+atexit.register(os._exit, 0)
 # Collecting garbage in a worker writes to every object that it looks through, and what is written is no longer shared.
 gc.collect()
 gc.freeze()
