@@ -188,4 +188,4 @@ def test_records_as_json() -> None:
     plain = json.loads(json.dumps(as_jsonable(CONFIG)))
     assert plain["architecture"] == {"name": "cnn", "params": {"width": 16, "variant": "plain"}}
     assert plain["augmentations"] == [{"name": "flip", "params": {"mode": "random"}}]
-    assert plain["budget"] == {"epochs": 1.5, "seconds": None}
+    assert plain["budget"] == {"epochs": 1.5, "seconds": None, "adapts": False}
