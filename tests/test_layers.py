@@ -176,7 +176,7 @@ def test_what_reads_stored_predictions_and_data_loads_no_torch() -> None:
 
 def test_a_search_starts_without_what_only_ensembles_and_pictures_need() -> None:
     loaded = loaded_after(
-        "import benchmark.deadline, benchmark.local, benchmark.training\nfrom benchmark.datasets import DATASETS, digits"
+        "import benchmark.deadline, benchmark.local, benchmark.training\nfrom benchmark.datasets import digits"
     )
     assert "torch" in loaded
     assert not loaded & {"sklearn", "scipy.stats", "pandas", "matplotlib"}
