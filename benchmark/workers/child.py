@@ -46,6 +46,17 @@ def load_data(setup: WorkerSetup) -> DeviceData:
     return data.with_val_in_train() if setup.trains_on_val else data
 
 
+def import_what_trials_need() -> None:
+    """Import what takes seconds, once: not out of the first trial's."""
+    # The first optimizer of a process and the first count of its operations import them.
+    import torch._dynamo
+    import torch.utils.flop_counter  # noqa: F401
+
+    import benchmark.datasets
+    import benchmark.splits
+    import benchmark.training  # noqa: F401
+
+
 def serve(connection: Connection, setup: WorkerSetup, environment: Mapping[str, str]) -> None:
     """The life of a worker process: until its parent closes the connection, or is gone.
 
@@ -57,10 +68,7 @@ def serve(connection: Connection, setup: WorkerSetup, environment: Mapping[str, 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
     device = _see_one_device(setup.device)
-    # The first optimizer of a process and the first count of its operations import them: not in the first trial's time.
-    import torch._dynamo
-    import torch.utils.flop_counter  # noqa: F401
-
+    import_what_trials_need()
     from benchmark.training import Captures, keep_freed_memory, resident_bytes
 
     keep_freed_memory()

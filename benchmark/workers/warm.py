@@ -10,13 +10,10 @@ import gc
 import os
 from contextlib import suppress
 
-with suppress(Exception):
-    import torch._dynamo
-    import torch.utils.flop_counter  # noqa: F401
+from benchmark.workers.child import import_what_trials_need
 
-    import benchmark.datasets
-    import benchmark.splits
-    import benchmark.training  # noqa: F401
+with suppress(Exception):
+    import_what_trials_need()
 
 # The server ends when the last of its workers has. Libraries that are taken down in order would have much to say.
 atexit.register(os._exit, 0)
