@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from optuna.artifacts import FileSystemArtifactStore, get_all_artifact_meta, upload_artifact
@@ -12,6 +13,16 @@ from benchmark.errors import BenchError
 from benchmark.store import StudyStore
 
 LOCALHOST = "127.0.0.1"
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers each request in a thread of its own.
+
+    So a browser's connection that says nothing yet keeps no other waiting, and Ctrl-C reaches `serve_forever`: in the
+    middle of an answer wsgiref takes it for a failure of the application, writes a traceback and goes on.
+    """
+
+    daemon_threads = True
 
 
 class _Quiet(WSGIRequestHandler):
@@ -48,7 +59,11 @@ def dashboard_server(store: StudyStore, host: str = LOCALHOST, port: int = 8080)
         raise BenchError("the dashboard needs optuna-dashboard: pip install 'ensemble-bench[dashboard]'") from None
     try:
         return make_server(
-            host, port, wsgi(store.study._storage, artifact_store=_artifacts(store)), handler_class=_Quiet
+            host,
+            port,
+            wsgi(store.study._storage, artifact_store=_artifacts(store)),
+            server_class=_Server,
+            handler_class=_Quiet,
         )
     except OSError as error:
         raise BenchError(f"cannot listen on {host}:{port}: {error.strerror}; choose another with --port") from error

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -40,7 +41,7 @@ def server(store: StudyStore) -> Iterator[WSGIServer]:
 
 
 def ask(server: WSGIServer, path: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{path}") as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}{path}", timeout=60) as answer:
         content: bytes = answer.read()
     return content
 
@@ -67,6 +68,11 @@ def test_figures_are_artifacts_and_a_newer_one_replaces_the_older(
     assert sorted(one["filename"] for one in found) == ["a.png", "b.png"]
     artifact = next(one["artifact_id"] for one in found if one["filename"] == "a.png")
     assert ask(server, f"/artifacts/{study}/{artifact}") == newer.read_bytes()
+
+
+def test_a_connection_that_says_nothing_keeps_no_other_waiting(server: WSGIServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.server_port)):  # browsers open some before they need them
+        assert json.loads(ask(server, "/api/studies"))["study_summaries"]
 
 
 def test_a_port_that_is_taken_is_said(store: StudyStore, server: WSGIServer) -> None:
@@ -101,9 +107,13 @@ def test_the_command_answers_until_it_is_interrupted(store: StudyStore, tmp_path
             assert "<title>Optuna Dashboard</title>" in page.read().decode()
         with urllib.request.urlopen(f"{address[0]}/api/studies", timeout=60) as answer:
             assert [one["study_name"] for one in json.load(answer)["study_summaries"]] == ["tiny"]
-        running.send_signal(signal.SIGINT)
-        assert running.communicate(timeout=60)[0] == "ended\n"
+        port = int(address[0].rpartition(":")[2])
+        # The end does not wait for one who began to ask and says no more.
+        with socket.create_connection(("127.0.0.1", port)) as asking:
+            asking.sendall(b"GET /api/studies HTTP/1.1\r\n")
+            running.send_signal(signal.SIGINT)
+            assert running.communicate(timeout=60)[0] == "ended\n"
         assert running.returncode == 0
     finally:
         running.kill()
-        running.wait()
+        running.communicate()
