@@ -44,6 +44,23 @@ def for_every_class(probs: NDArray[np.float64], seen: NDArray[np.int64], classes
     return full.astype(np.float32)
 
 
+class OneClass:
+    """Stands for a classifier where all rows of a fit are of one class: it is certain of that one."""
+
+    def __init__(self, seen: int) -> None:
+        self.classes_ = np.array([seen])
+
+    def predict_proba(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities (N, 1)."""
+        return np.ones((len(features), 1))
+
+
+def fitted(model: Any, features: NDArray[np.float64], labels: NDArray[np.int64]) -> Any:
+    """scikit-learn's classifier fitted, or what stands for it where there is only one class to learn."""
+    seen = np.unique(labels)
+    return OneClass(int(seen[0])) if len(seen) == 1 else model.fit(features, labels)
+
+
 class LogisticStacking:
     """Multinomial logistic regression on M x K standardised features; the L2 strength is chosen by log loss."""
 
@@ -66,7 +83,7 @@ class LogisticStacking:
         # One thread: products this thin were 7 times slower on two, and far worse beside a busy neighbour.
         with threadpool_limits(limits=1):
             self.strength = _choose_strength(scaled, labels, self._classes)
-            self._model = _regression(self.strength).fit(scaled, labels)
+            self._model = fitted(_regression(self.strength), scaled, labels)
         return self
 
     def predict(self, log_probs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -92,8 +109,8 @@ def _choose_strength(features: NDArray[np.float64], labels: NDArray[np.int64], c
         model = _regression(STRENGTHS[0])
         for index, strength in enumerate(STRENGTHS):
             # Each strength starts from the solution of the stronger penalty before it.
-            model.set_params(C=strength).fit(features[inside], labels[inside])
-            loss = log_loss(_log_probs(model, features[outside], classes), labels[outside])
+            learned = fitted(model.set_params(C=strength), features[inside], labels[inside])
+            loss = log_loss(_log_probs(learned, features[outside], classes), labels[outside])
             losses[index] += loss * outside.sum() / len(labels)
     return STRENGTHS[int(losses.argmin())]
 

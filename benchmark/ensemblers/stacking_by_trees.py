@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmark.ensemblers import ENSEMBLERS, Ensembler
 from benchmark.ensemblers._features import probs, side_by_side
-from benchmark.ensemblers._stacking import for_every_class
+from benchmark.ensemblers._stacking import OneClass, fitted, for_every_class
 from benchmark.folds import stratified_folds
 from benchmark.metrics import log_loss
 
@@ -42,7 +42,7 @@ class TreeStacking:
         # One thread: fits of several folds share the machine.
         with threadpool_limits(limits=1):
             self.rounds = _choose_rounds(features, labels, self._classes)
-            self._model = _trees(self.rounds).fit(features, labels)
+            self._model = fitted(_trees(self.rounds), features, labels)
         return self
 
     def predict(self, log_probs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -62,9 +62,11 @@ def _trees(rounds: int) -> Any:
 
 
 def _choose_rounds(features: NDArray[np.float64], labels: NDArray[np.int64], classes: int) -> int:
-    """The fewest rounds of least log loss on one fold, fitted on the others."""
+    """The fewest rounds of least log loss on one fold, fitted on the others; one where these are of one class."""
     outside = stratified_folds(labels, min(FOLDS, len(labels)), SEED) == 0
-    model = _trees(ROUNDS).fit(features[~outside], labels[~outside])
+    model = fitted(_trees(ROUNDS), features[~outside], labels[~outside])
+    if isinstance(model, OneClass):
+        return 1
     losses = [
         log_loss(for_every_class(predicted, model.classes_, classes), labels[outside])
         for predicted in model.staged_predict_proba(features[outside])

@@ -40,6 +40,20 @@ def test_class_without_rows_gets_the_floor(name: str) -> None:
     assert (combined[:, [0, 2]] > -100).all()
 
 
+@pytest.mark.parametrize("name", STACKINGS)
+@pytest.mark.parametrize("rare", [0, 1, 2])
+def test_a_class_of_so_few_rows_that_a_fold_has_none_does_not_end_the_fit(name: str, rare: int) -> None:
+    log_probs, _ = members(rows=40)
+    two = log_probs[:, :, :2] - np.logaddexp(log_probs[:, :, :1], log_probs[:, :, 1:2])
+    labels = np.zeros(40, dtype=np.int64)
+    labels[:rare] = 1
+    combined = build(name).fit(two, labels).predict(two)
+    assert combined.shape == (40, 2)
+    assert np.isfinite(combined).all()
+    np.testing.assert_allclose(np.exp(combined.astype(np.float64)).sum(axis=1), 1, atol=1e-5)
+    assert (combined.argmax(axis=1) == 0).mean() > 0.9
+
+
 def test_certainty_gets_the_floor_without_a_warning() -> None:
     full = for_every_class(np.array([[1.0, 0.0], [0.25, 0.75]]), np.array([0, 2]), 3)
     np.testing.assert_allclose(full, [[0, -100, -100], [np.log(0.25), -100, np.log(0.75)]], rtol=1e-6)
