@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchmark.display import done
 from benchmark.errors import BenchError
 from benchmark.records import ProgressRecord, TrialRecord, TrialState
 from benchmark.search import Search, SearchLimits, SearchObserver
@@ -28,7 +29,6 @@ from benchmark.workers import devices, worker_setups
 _POLL_SECONDS = 2.0
 _ENDING_SECONDS = 30.0
 _ANSWER_SECONDS = 10.0
-_ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 @dataclass(frozen=True)
@@ -117,15 +117,15 @@ def _watch(ray: Any, running: list[Any], store: StudyStore, total: int, observer
     with _stopping_on_signals():
         try:
             while running:
-                done, running = ray.wait(running, timeout=_POLL_SECONDS)
-                failures += [message for task in done if (message := _failure(ray, task)) is not None]
+                ended, running = ray.wait(running, timeout=_POLL_SECONDS)
+                failures += [message for task in ended if (message := _failure(ray, task)) is not None]
                 observer.standing(store.trials(), total)
         except KeyboardInterrupt:
             for task in running:
                 ray.cancel(task)
             ray.wait(running, num_returns=len(running), timeout=_ENDING_SECONDS)
             return "interrupted"
-    if sum(trial.state in _ENDED for trial in store.trials()) >= total:
+    if done(store.trials()) >= total:
         return "spent"
     if failures:
         raise BenchError(f"{len(failures)} workers failed, the last with: {failures[-1]}")

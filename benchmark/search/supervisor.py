@@ -126,6 +126,10 @@ class Search:
         self._is_spent = False
         self._claim_from = 0.0
         self._renewed = 0.0
+        self._until: float | None = None
+        """When it ends, by the monotonic clock, as far as that is known."""
+        self._spare: float | None = None
+        """Seconds between the end of a planned run's training and that: known from the first one."""
 
     def run(self, limits: SearchLimits) -> SearchEnd:
         """Run trials until a limit is reached or Ctrl-C or SIGTERM comes; running trials are then ended at once.
@@ -146,12 +150,14 @@ class Search:
                 raise
             self._end_children()
             self._give_back()
-            return end
+            # A signal may come when the last trial has ended: who sent it wants nothing to follow.
+            return SearchEnd("interrupted") if self._stop_requested else end
 
     def _loop(self, limits: SearchLimits, began: float) -> SearchEnd:
         self._renewed = time.monotonic()
         self._tell_standing(limits, self._known)
         while (why := self._reason_to_end(deadline := self._deadline(limits, began))) is None:
+            self._until = deadline
             if self._pause_requested:
                 self._pause()
             ended = self._start_trials(limits, deadline)
@@ -196,12 +202,13 @@ class Search:
                 slot.work.started += time.monotonic() - paused
 
     def _heard_from(self) -> list[_Slot]:
-        """Slots whose child has said something or died, waiting for a moment at most."""
-        by_source: dict[Any, _Slot] = {}
-        for slot in self._slots:
-            by_source |= {slot.child.connection: slot, slot.child.process.sentinel: slot}
-        heard = wait(by_source, _POLL_SECONDS)
-        return [slot for slot in self._slots if any(by_source[source] is slot for source in heard)]
+        """Slots whose child has said something or died, waiting for a moment at most.
+
+        Who dies closes its end of the connection. Its sentinel says no more, and less where the server that it was
+        forked from has died: then it looks dead.
+        """
+        heard = wait([slot.child.connection for slot in self._slots], _POLL_SECONDS)
+        return [slot for slot in self._slots if slot.child.connection in heard]
 
     def _start_trials(self, limits: SearchLimits, deadline: float | None) -> int:
         """Give work to workers that wait for it; the number of trials that were found lost meanwhile."""
@@ -244,6 +251,7 @@ class Search:
         if checkpoint is not None:
             record = checkpoint.record
             config = replace(config, accumulation=record["accumulation"])
+            facts["accumulation"] = config.accumulation
             job = replace(job, config=config, images=record["images"], resume_from=checkpoint.file)
         slot.work = _Work(trial, config, job, checkpoint, facts, claim.planned)
         self._observer.started(
@@ -257,7 +265,25 @@ class Search:
 
     def _send_job(self, slot: _Slot, work: _Work) -> None:
         slot.is_ready = False
-        _tell(slot.child, work.job)
+        _tell(slot.child, self._in_time(work.job))
+
+    def _in_time(self, job: Job) -> Job:
+        """The job, or where a planned run begins so late that it could not end in time, one with the seconds left.
+
+        So begins again what was killed or ran out of memory. With less than half of its seconds it would be another
+        run: that is left to be cut off.
+        """
+        budget = job.config.budget
+        if self._plan is None or self._until is None or not budget.adapts or job.resume_from is not None:
+            return job
+        assert budget.seconds is not None
+        left = self._until - time.monotonic()
+        if self._spare is None:
+            self._spare = max(0.0, left - budget.seconds)
+        seconds = left - self._spare
+        if not budget.seconds / 2 <= seconds < budget.seconds:
+            return job
+        return replace(job, config=replace(job.config, budget=replace(budget, seconds=seconds)))
 
     def _hear(self, slot: _Slot) -> bool:
         """Handle what a child says; whether a trial ended with it."""

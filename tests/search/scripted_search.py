@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -105,7 +104,7 @@ Script = Callable[[Connection, Job, Artifacts], None]
 
 
 class ScriptedProcess:
-    """A child without a process: a thread that follows a script; its sentinel is a pipe that closes when it dies."""
+    """A child without a process: a thread that follows a script."""
 
     resident_bytes: int | None = None
 
@@ -113,7 +112,6 @@ class ScriptedProcess:
         assert setup.place is not None
         self._artifacts = Artifacts(setup.place)
         self.exitcode: int | None = None
-        self.sentinel, self._alive = os.pipe()
         ours, self._theirs = Pipe()
         self.child = Child(self, ours)  # type: ignore[arg-type]
         self._script = script
@@ -132,16 +130,13 @@ class ScriptedProcess:
         if self.exitcode is None:
             self.exitcode = code
             self._theirs.close()
-            os.close(self._alive)
 
     def kill(self) -> None:
         self._thread.join(timeout=5)
         assert not self._thread.is_alive()
 
     def join(self, timeout: float | None = None) -> None:
-        if self.sentinel >= 0:
-            os.close(self.sentinel)
-            self.sentinel = -1
+        pass
 
 
 def progress(step: int, accuracy: float) -> ProgressRecord:

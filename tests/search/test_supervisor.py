@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import sqlalchemy
 from scripted_search import (
@@ -142,6 +143,22 @@ def test_a_signal_ends_the_search_and_gives_the_trial_back(
     assert states(store) == {"complete": 3, "failed": 1}
 
 
+def test_a_signal_that_comes_when_the_last_trial_has_ended_is_not_lost(
+    store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts.append(succeed)
+    search = searching(store, Observer())
+    give_back = search._give_back
+
+    def signalled() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        give_back()
+
+    monkeypatch.setattr(search, "_give_back", signalled)
+    assert search.run(SearchLimits(1)).why == "interrupted"
+    assert states(store) == {"complete": 1}
+
+
 def test_a_timeout_ends_the_search(store: StudyStore, scripts: list[Script]) -> None:
     def slow(connection: Connection, job: Job, artifacts: Artifacts) -> None:
         connection.recv()
@@ -219,6 +236,21 @@ def test_real_children_train_store_die_and_are_replaced(store: StudyStore) -> No
             assert trial.device
     assert len(list(weights_of(store).glob("*.safetensors"))) == 2
     assert not list(weights_of(store).glob("*.checkpoint"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_no_trial_fails_where_the_server_dies_that_workers_were_forked_from(store: StudyStore) -> None:
+    observer = Observer()
+    search = searching(store, observer, workers=2)
+
+    def kill(number: int, step: int) -> None:
+        if (number, step) == (1, 1):
+            psutil.Process(psutil.Process(search._slots[0].child.process.pid).ppid()).kill()
+
+    observer.on_report = kill
+    assert search.run(SearchLimits(4)).why == "spent"
+    assert states(store) == {"complete": 4}
 
 
 @pytest.mark.slow

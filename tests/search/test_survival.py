@@ -29,7 +29,7 @@ from scripted_search import (
 
 from benchmark.artifacts import Artifacts
 from benchmark.errors import BenchError
-from benchmark.records import FileKind, TrialState
+from benchmark.records import Budget, Choice, FileKind, RunPlan, TrialConfig, TrialState
 from benchmark.search import SearchLimits, supervisor
 from benchmark.store import Claim, NoTrial, StudyStore, open_study
 from benchmark.store.tables import LEASES
@@ -135,6 +135,28 @@ def test_a_hung_trial_is_ended_at_its_time_limit(
     assert store.trials()[1].reason == "timed out after 4 s"
 
 
+def test_a_planned_run_that_begins_again_has_the_seconds_that_are_left(store: StudyStore) -> None:
+    search = searching(store, Observer())
+    search._plan = RunPlan((), {})
+    budget = Budget(seconds=100.0, adapts=True)
+    config = TrialConfig(Choice("cnn"), (), Choice("sgd"), Choice("linear"), budget, batch_size=64, seed=0)
+    job = Job(config, "weights")
+
+    def given(left: float | None, job: Job = job) -> float | None:
+        search._until = None if left is None else time.monotonic() + left
+        return search._in_time(job).config.budget.seconds
+
+    assert given(None) == 100
+    assert given(120) == 100
+    # Of 120 seconds 20 were for what follows training: so are they of what is left.
+    assert given(90) == pytest.approx(70, abs=1)
+    assert given(60) == 100, "less than half of its seconds would be another run"
+    fixed = replace(job, config=replace(config, budget=Budget(seconds=100.0)))
+    assert given(90, fixed) == 100
+    search._plan = None
+    assert given(90) == 100, "trials of a search are to be compared"
+
+
 # A full disk ----------------------------------------------------------------------------------------------------------
 
 
@@ -219,6 +241,17 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint(store: StudyStore, scr
     assert jobs[2].config.seed != jobs[1].config.seed
     kept = sorted(path.name for path in weights_of(store).iterdir())
     assert kept == ["trial-00001.safetensors", "trial-00002.safetensors"]
+
+
+def test_a_trial_in_parts_is_told_in_parts_after_it_went_on(store: StudyStore, scripts: list[Script]) -> None:
+    jobs: list[Job] = []
+    scripts += [out_of_memory, checkpointing, seen(jobs, going_on)]
+    observer = Observer()
+    observer.on_report = lambda number, step: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None
+    searching(store, observer).run(SearchLimits(1))
+    searching(store, Observer()).run(SearchLimits(1))
+    assert [job.config.accumulation for job in jobs] == [2]
+    assert [trial.user_attrs["accumulation"] for trial in store.study.trials] == [2, 2]
 
 
 def test_a_checkpoint_that_cannot_be_read_costs_only_time(store: StudyStore, scripts: list[Script]) -> None:
