@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -376,6 +376,20 @@ class TrialRecord:
     """When it began, by the clock of the machine that ran it, without a zone; None where it has not yet."""
     reports: tuple[tuple[int, float], ...] = ()
     """Step and validation accuracy in [0, 1] of each of its reports, in order."""
+
+
+def seconds_of_their_own(trials: Sequence[TrialRecord]) -> list[tuple[float, float]]:
+    """By trial, in order, seconds of training and of evaluation, without those of the trial that it went on with.
+
+    A trial that was continued is told with the seconds of both; a sum over trials should count them once.
+    """
+    by_number = {trial.number: trial for trial in trials}
+    found = []
+    for trial in trials:
+        before = None if trial.continues is None else by_number.get(trial.continues)
+        training, evaluation = (0.0, 0.0) if before is None else (before.train_seconds, before.evaluation_seconds)
+        found.append((max(0.0, trial.train_seconds - training), max(0.0, trial.evaluation_seconds - evaluation)))
+    return found
 
 
 @dataclass(frozen=True)

@@ -109,22 +109,23 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
 
 def to_markdown(runs: Sequence[Mapping[str, Any]], wanted: Sequence[tuple[float, int]]) -> str:
     """The page: a table by device and study, one row per deadline, with what is missing of `wanted` (minutes, seed)."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
     for run in runs:
-        groups.setdefault((run["origin"]["device"], run["numbers"]["study"]), []).append(run)
+        origin = run["origin"]
+        groups.setdefault((origin["device"], origin["cores"], run["numbers"]["study"]), []).append(run)
     parts = [INTRODUCTION]
-    for (device, study), group in groups.items():
-        parts.append(f"## {study}, {group[0]['origin']['cores']} cores, {device}\n")
+    for (device, cores, study), group in groups.items():
+        parts.append(f"## {study}, {cores} cores, {device}\n")
         parts.append(_table([run["numbers"] for run in group]) + "\n")
         there = {(run["numbers"]["minutes"], run["numbers"]["seed"]) for run in group}
         missing = [f"{minutes:g} minutes, seed {seed}" for minutes, seed in wanted if (minutes, seed) not in there]
         if missing:
             parts.append(f"Not measured: {'; '.join(missing)}.\n")
         commits = sorted({run["origin"]["commit"] for run in group})
-        versions = group[0]["origin"]["versions"]
+        versions = {pair for run in group for pair in run["origin"]["versions"].items()}
         parts.append(
             f"Command: `python -m studies.deadline`. Commit: {', '.join(f'`{commit}`' for commit in commits)}. "
-            f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions.items()))}.\n"
+            f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions))}.\n"
         )
     return "\n".join(parts)
 

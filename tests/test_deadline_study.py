@@ -40,6 +40,15 @@ def test_a_row_is_the_mean_over_seeds() -> None:
     assert "## pets, 2 cores, a machine" in page
 
 
+def test_machines_of_other_numbers_of_cores_stand_apart() -> None:
+    other = run(5, 1, 0.9)
+    other["origin"] = ORIGIN | {"cores": 4}
+    page = to_markdown([run(5, 0, 0.8), other], [(5, 0), (5, 1)])
+    assert "## pets, 2 cores, a machine" in page
+    assert "## pets, 4 cores, a machine" in page
+    assert "± 7.07" not in page
+
+
 def test_nothing_is_missing_where_all_was_measured() -> None:
     assert "Not measured" not in to_markdown([run(5, 0, 0.8)], [(5, 0)])
 

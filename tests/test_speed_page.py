@@ -254,6 +254,28 @@ def test_the_best_score_is_told_until_the_search_has_ended() -> None:
     assert "| 120 | 70.00 | – |" in page
 
 
+@pytest.mark.parametrize(
+    ("share", "seconds", "verdicts"),
+    [
+        (0.85, 0.299, ("85.00, reached", "0.299, reached")),
+        (0.849, 0.3, ("84.90, not reached", "0.300, not reached")),
+    ],
+)
+def test_the_aims_of_the_hundred_have_their_verdicts(share: float, seconds: float, verdicts: tuple[str, str]) -> None:
+    whole = measured("hundred")
+    search = {**whole.numbers["searches"]["on"], "training_share": share, "overhead_seconds_per_trial": seconds}
+    page = to_markdown([replace(whole, numbers={**whole.numbers, "searches": {"on": search}})])
+    for verdict in verdicts:
+        assert f" | {verdict} |" in page
+
+
+def test_a_machine_that_was_not_idle_is_marked() -> None:
+    idle = measured("pipeline")
+    assert "0.10 processes |" in to_markdown([idle])
+    busy = replace(idle, origin={**idle.origin, "load_before": 1.25})
+    assert "1.25 processes (not idle) |" in to_markdown([busy])
+
+
 def test_a_search_of_the_hundred_that_was_not_run_is_named() -> None:
     whole = measured("hundred")
     assert "not measured" not in to_markdown([whole]).partition("## Not measured")[0]

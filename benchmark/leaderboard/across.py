@@ -146,7 +146,7 @@ def _comparison(across: Across) -> list[str]:
         ]
         won = table(["wins over →", *map(cell, shared)], cells, right=[False] + [True] * len(shared))
         parts.append(
-            "<details>\n<summary>In how many % of the studies the row's entrant is right more often than the column's"
-            f"</summary>\n\n{won}\n\n</details>"
+            "<details>\n<summary>In how many % of the studies the row's entrant is right more often than the column's; "
+            f"equal ones count half</summary>\n\n{won}\n\n</details>"
         )
     return parts

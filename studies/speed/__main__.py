@@ -13,11 +13,9 @@ from studies import speed
 from studies.speed.page import to_markdown
 from studies.speed.parts import PARTS, part_named
 from studies.speed.plan import Plan, quick_plan
-from studies.speed.results import origin_of, read_results, write_result
+from studies.speed.results import IDLE_LOAD, origin_of, read_results, write_result
 
 PAGE = "page"
-_IDLE_LOAD = 0.5
-"""Processes that wait for a core, on average over a minute."""
 _NAMES = (*(part.name for part in PARTS), PAGE)
 QUICK_FOLDER = Path("build/speed-quick")
 
@@ -29,7 +27,7 @@ def main(words: list[str] | None = None) -> None:
     folder = QUICK_FOLDER if plan.quick else Path("results")
     # Taken once: a part leaves a load of its own behind.
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    if load is not None and load > _IDLE_LOAD:
+    if load is not None and load > IDLE_LOAD:
         print(f"The machine is not idle (load {load:.1f}): what shares it slows the user's script most, unfairly.")
     for name in options.parts or [part.name for part in PARTS]:
         if name == PAGE:

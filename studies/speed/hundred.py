@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmark.definition import shipped_studies
 from benchmark.display import done
 from benchmark.errors import BenchError
-from benchmark.records import TrialRecord, TrialState
+from benchmark.records import TrialRecord, TrialState, seconds_of_their_own
 from benchmark.store import StudyLocation, open_study
 from studies.speed.plan import Plan
 from studies.speed.recipes import study_of
@@ -89,6 +89,7 @@ def intervals_of(trials: Sequence[TrialRecord]) -> tuple[list[Interval], int]:
     ended.sort(key=_start)
     if not ended:
         raise BenchError("the study has no ended trial")
+    own = {trial.number: seconds for trial, seconds in zip(trials, seconds_of_their_own(trials), strict=True)}
     found, pauses, shift, latest = [], 0, _start(ended[0]), 0.0
     for trial in ended:
         start = _start(trial) - shift
@@ -96,11 +97,12 @@ def intervals_of(trials: Sequence[TrialRecord]) -> tuple[list[Interval], int]:
             pauses += 1
             shift += start - latest
             start = latest
+        training, evaluation = own[trial.number]
         interval = Interval(
             start=start,
             end=start + trial.seconds,
-            train_seconds=trial.train_seconds,
-            evaluation_seconds=trial.evaluation_seconds,
+            train_seconds=training,
+            evaluation_seconds=evaluation,
             val_accuracy=trial.val_accuracy,
             counts=trial.state is not TrialState.FAILED,
         )

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.leaderboard.pieces import table
 from studies.speed.parts import PARTS
-from studies.speed.results import Measured
+from studies.speed.results import IDLE_LOAD, Measured
 from studies.speed.tables import TABLES
 
 _KINDS = {"cpu": "CPU", "cuda": "GPU"}
@@ -20,8 +20,9 @@ page.
 - Both sides are measured in turn, again and again. A ratio is taken within a turn; the page gives the median and, in
   brackets, the lowest and the highest.
 - The script is given the best number of `DataLoader` workers and, where a result counts, the best setting it tried.
-- Anything else that runs on the machine slows the script most, since its threads wait for each other: numbers count
-  from a machine that was idle, see the load before each measurement.
+- Anything else that runs on the machine slows the script most, since its threads wait for each other. Where the load
+  before a measurement was above half a process, which is the mean of a minute in which files may have been copied or
+  another part have ended, it is marked *not idle*.
 - An aim that was not reached stands here as such. The raw numbers are in `results/speed/`, one file per part."""
 
 
@@ -68,7 +69,7 @@ def _origin(origin: Mapping[str, Any]) -> str:
             "Machine",
             f"{origin['device']}; {origin['cores']} CPU cores, torch's own number of threads {origin['threads']}",
         ),
-        ("Load before", "–" if origin["load_before"] is None else f"{origin['load_before']:.2f} processes"),
+        ("Load before", _load(origin["load_before"])),
         (
             "Data",
             f"{origin['dataset']}, {origin['val_rows']:,} validation rows, seed {origin['split_seed']} of the split",
@@ -76,6 +77,12 @@ def _origin(origin: Mapping[str, Any]) -> str:
         ("Versions", ", ".join(f"{name} {version}" for name, version in sorted(origin["versions"].items()))),
     ]
     return f"<details>\n<summary>Where these numbers come from</summary>\n\n{table(['', ''], facts)}\n\n</details>"
+
+
+def _load(before: float | None) -> str:
+    if before is None:
+        return "–"
+    return f"{before:.2f} processes{' (not idle)' if before > IDLE_LOAD else ''}"
 
 
 def _missing(by_device: Mapping[str, Sequence[Measured]]) -> str:

@@ -15,6 +15,8 @@ from benchmark.origin import running_versions, source_commit
 from studies.speed.plan import SPLIT_SEED, Plan, device_slug
 
 _TOLD_VERSIONS = ("ensemble-bench", "python", "torch", "torchvision", "timm", "optuna", "numpy")
+IDLE_LOAD = 0.5
+"""Processes that wait for a core, on average over a minute: with more of them before it, a measurement is marked."""
 
 
 @dataclass(frozen=True)

@@ -138,10 +138,10 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
         ("Workers", lambda one: str(one["workers"])),
         ("Seconds", lambda one: f"{one['seconds']:,.0f}"),
         ("Trials per hour", lambda one: significant(one["trials_per_hour"])),
-        ("Share of worker time inside training steps, % (aim: 85)", lambda one: percent(one["training_share"])),
+        ("Share of worker time inside training steps, % (aim: 85)", _training_share),
         ("Evaluation, worker seconds", lambda one: significant(one["evaluation_seconds"])),
         ("Failed trials, s beside their reports", lambda one: significant(one.get("failed_seconds"))),
-        ("Overhead per trial, s (aim: below 0.3)", lambda one: significant(one["overhead_seconds_per_trial"])),
+        ("Overhead per trial, s (aim: below 0.3)", _overhead),
         ("Pauses left out", lambda one: str(one["pauses"])),
         ("Commit", lambda one: ", ".join(f"`{commit}`" for commit in one.get("commits") or ["unknown"])),
     )
@@ -161,6 +161,19 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
         table(["Seconds", *headings[1:]], best, right=[True] * len(headings)),
         f"```sh\n{commands}\n```",
     ]
+
+
+def _training_share(search: Numbers) -> str:
+    return f"{percent(search['training_share'])}, {_verdict(search['training_share'] >= 0.85)}"
+
+
+def _overhead(search: Numbers) -> str:
+    seconds = search["overhead_seconds_per_trial"]
+    return f"{significant(seconds)}, {_verdict(seconds < 0.3)}"
+
+
+def _verdict(is_reached: bool) -> str:
+    return "reached" if is_reached else "not reached"
 
 
 def workers_per_gpu(numbers: Numbers, device_type: str) -> list[str]:
@@ -206,7 +219,7 @@ def _rates(rates: Mapping[str, Sequence[float]], aim: float) -> str:
             compared = "1, compared with" if name == best else _NOTHING
         else:
             found = spread(ratios(values, rates[best]))
-            compared = f"**{_range(found)}**, aim {aim:g}: {'reached' if found.median >= aim else 'not reached'}"
+            compared = f"**{_range(found)}**, aim {aim:g}: {_verdict(found.median >= aim)}"
         rows.append([name, _range(spread(values)), str(len(values)), compared])
     headings = ["Side", "Images/s, median (lowest–highest)", "Repeats", "Times the script, median (lowest–highest)"]
     return table(headings, rows, right=[False, True, True, True])
