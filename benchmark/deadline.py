@@ -28,11 +28,11 @@ from benchmark.ensemble import cheapest_first, ranked
 from benchmark.ensemblers.greedy_selection import select
 from benchmark.fidelity import cost_ratio, for_long_run
 from benchmark.parameters import differences
-from benchmark.records import Parameters, ParameterValue, RunPlan, Split, TrialRecord, TrialState, deciding
+from benchmark.records import Parameters, ParameterValue, RunPlan, Split, TrialRecord, TrialState, as_jsonable, deciding
 from benchmark.search import Search, SearchLimits, SearchObserver
 from benchmark.space import Space
 from benchmark.store import StudyLocation, StudyStore
-from benchmark.study import open_for_search, open_to_confirm, place_of_files, set_total
+from benchmark.study import note_command, open_for_search, open_to_confirm, place_of_files, set_total
 from benchmark.workers import WorkerSetup
 
 _SEARCH_SHARE = 0.3
@@ -50,6 +50,8 @@ _TOLD_APART = 0.05
 """Level of the test that tells a configuration from the best."""
 _STARTING_SECONDS = 5.0
 """From the last short trial to the first step of a long run: processes, the part, the data and the network."""
+_LONG_RUNS = "long_runs"
+"""The fact of a study that says what its long runs were asked to be."""
 
 Observed = Callable[[StudyStore, int, float], AbstractContextManager[SearchObserver]]
 """Follows one phase: a study or a part of it, the trials wanted in total, and the seconds there are."""
@@ -96,17 +98,23 @@ def run_until(
     data: Path | None,
     observed: Observed,
     say: Say,
+    command: str,
 ) -> tuple[StudyStore, str]:
     """Search, then train the best longer, until `seconds` from now; the study, and why it ended.
 
-    `spec` is what `within_deadline` gave. The end is "timeout" where all went its way, "spent" where the study's number
-    of trials was reached before, or "interrupted". Raises BenchError.
+    `spec` is what `within_deadline` gave, and `command` the one that the study notes. Long runs that an earlier call
+    was interrupted in are finished first, and are then all that is done. The end is "timeout" where all went its way,
+    "spent" where the study's number of trials was reached before, or "interrupted". Raises BenchError.
     """
     began = time.monotonic()
     plan = timetable(seconds, spec.budget.seconds)
     store = open_for_search(spec, location, data, say)
+    note_command(store, command)
     set_total(store, spec.search.trials)
     space = Space(spec)
+    if (asked := _unfinished(store)) is not None:
+        say("going on with long runs that were interrupted")
+        return store, _train_longer(store, asked, setups, began + seconds, data, observed, say)
     left = plan.search_until - (time.monotonic() - began)
     with observed(store, spec.search.trials, left) as observer:
         search = Search(store, space, setups, place_of_files(store), observer)
@@ -128,13 +136,44 @@ def run_until(
         changes=changes,
         most_runs=len(setups),
     )
+    store.set_fact(_LONG_RUNS, as_jsonable(asked))
+    return store, _train_longer(store, asked, setups, began + seconds, data, observed, say)
+
+
+def _train_longer(
+    store: StudyStore,
+    asked: ConfirmSpec,
+    setups: Sequence[WorkerSetup],
+    deadline: float,
+    data: Path | None,
+    observed: Observed,
+    say: Say,
+) -> str:
+    """Train what was planned until the deadline, by the monotonic clock; why it ended."""
     longer, part, runs = open_to_confirm(store, asked, data, say)
-    say(f"now the best again, {final_seconds:.0f} s each: {_told(runs, searched)}")
-    with observed(part, len(runs.runs), left) as observer:
+    searched = {trial.number: trial for trial in store.trials()}
+    say(f"now the best again, {asked.seconds:.0f} s each: {_told(runs, searched)}")
+    # One that is slower than it promised has until the deadline itself.
+    with observed(part, len(runs.runs), deadline - time.monotonic()) as observer:
         search = Search(part, Space(longer), setups, place_of_files(part), observer, runs)
-        # One that is slower than it promised has until the deadline itself.
-        why = search.run(SearchLimits(None, seconds - (time.monotonic() - began))).why
-    return store, why
+        return search.run(SearchLimits(None, deadline - time.monotonic())).why
+
+
+def _unfinished(store: StudyStore) -> ConfirmSpec | None:
+    """The long runs that were planned last, where one of them was interrupted and is not complete since."""
+    stored = store.fact(_LONG_RUNS)
+    if stored is None:
+        return None
+    changes = {int(number): changed for number, changed in stored["changes"].items()}
+    asked = ConfirmSpec(**stored | {"trials": tuple(stored["trials"]), "changes": changes})
+    location = replace(store.location, part=asked.part)
+    if location not in store.parts():
+        return None
+    part = store.part(location)
+    trials = part.trials()
+    complete = sum(trial.state is TrialState.COMPLETE for trial in trials)
+    is_open = any(trial.interrupted for trial in trials) and complete < len(part.fact("plan") or ())
+    return asked if is_open else None
 
 
 def finalists_of(store: StudyStore, places: int) -> list[int]:
@@ -188,5 +227,7 @@ def _seconds_beside_training(searched: Mapping[int, TrialRecord], changes: Mappi
     for number, changed in changes.items():
         trial = searched[number]
         ratio = cost_ratio(trial.family, trial.parameters, changed)
-        found.append(ratio * (trial.seconds - trial.train_seconds))
+        # What a continued trial took by the clock is its own part only.
+        is_whole = trial.continues is None
+        found.append(ratio * (trial.seconds - trial.train_seconds if is_whole else trial.evaluation_seconds))
     return max(found, default=0.0)

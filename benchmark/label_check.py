@@ -20,6 +20,7 @@ from benchmark.metrics import predicted
 from benchmark.preflight import LEAST_AGREEMENT, SuspectLabel, suspect_in_words, suspect_labels
 from benchmark.records import Dataset, Entrant, Split, deciding
 from benchmark.store import StudyStore
+from benchmark.study import note_scored
 from benchmark.study_data import division_of
 from benchmark.temperature import apply_temperature, temperature_of
 from benchmark.wording import plural
@@ -46,8 +47,8 @@ def check_labels(store: StudyStore, dataset: Dataset) -> LabelCheck:
 
     These are at most `MOST_MODELS`, none of which errs more than `MOST_ERRORS` times as often as the first. Each one's
     temperature is fitted on validation and applied to both parts, so that a model trained with label smoothing counts
-    no less in the mean than one that is too sure of itself. Raises BenchError where the data are not those of the
-    study, or it has no complete trial.
+    no less in the mean than one that is too sure of itself. Whom it asks counts as scored on test. Raises BenchError
+    where the data are not those of the study, or it has no complete trial.
     """
     val_rows = division_of(store, dataset).val
     labels = {Split.VAL: dataset.train.labels[val_rows], Split.TEST: dataset.test.labels}
@@ -55,6 +56,7 @@ def check_labels(store: StudyStore, dataset: Dataset) -> LabelCheck:
     if not models:
         raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
     best = _best(models, labels[Split.VAL])
+    note_scored(store, (one.test for one in best))
     temperatures = [temperature_of(deciding(one.val), labels[Split.VAL]) for one in best]
     rows = {Split.VAL: val_rows, Split.TEST: np.arange(len(dataset.test))}
     found = [

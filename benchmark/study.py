@@ -36,7 +36,6 @@ from benchmark.ensemble import (
     combine,
     contributions,
     of_least_loss,
-    ranked,
     recommend,
     size_curve,
     warnings_of,
@@ -45,7 +44,7 @@ from benchmark.ensemble import (
 from benchmark.errors import BenchError, MissingStudyError, UnknownNameError
 from benchmark.importance import importances
 from benchmark.leaderboard import Leaderboard, SizeScore, make_board, select_singles
-from benchmark.metrics import Estimate, estimated_share
+from benchmark.metrics import Estimate, estimated_share, standing
 from benchmark.origin import running_versions, source_commit
 from benchmark.records import Entrant, Origin, Predictions, RunPlan, Split, as_jsonable, digest_of_labels
 from benchmark.robustness import stored_accuracies
@@ -131,9 +130,14 @@ def open_to_confirm(
     budget = spec.budget
     if asked.is_longer:
         budget = replace(budget, epochs=asked.epochs, seconds=asked.seconds, adapts=asked.seconds is not None)
+    else:
+        # Of the images that the trial had, whatever the clock says.
+        budget = replace(budget, adapts=False)
     if asked.train_on != "train":
         budget = replace(budget, patience=0)
-    spec = replace(spec, budget=budget, search=replace(spec.search, pruner="none"))
+    # A limit that the study gives is meant for its short trials; 0 is none for any.
+    timeout = None if asked.is_longer and spec.search.trial_timeout else spec.search.trial_timeout
+    spec = replace(spec, budget=budget, search=replace(spec.search, pruner="none", trial_timeout=timeout))
     part = open_for_search(spec, replace(store.location, part=asked.part), data_folder, say)
     if store.fact("artifacts") is not None and part.fact("artifacts") is None:
         part.set_fact("artifacts", store.fact("artifacts"))
@@ -224,7 +228,9 @@ def ensembles_of(
     for sentence in warnings_of(spec, len(labels), len(store.fact("classes"))):
         say(f"note: {sentence}")
     runs = runs_by_part(store)
-    built = [*build_ensembles(singles, labels, spec), *_ensembles_of_runs(runs, labels, spec)]
+    # A single model that was trained again with other seeds makes ensembles of these.
+    searched = build_ensembles(singles, labels, spec) if len(singles) > 1 or not all_runs(runs) else []
+    built = [*searched, *_ensembles_of_runs(runs, labels, spec)]
     members = [*singles, *all_runs(runs)]
     entrants = [*select_singles(singles, labels), *confirmed_models(runs, labels), *built]
     eligible = [one for one in entrants if within(spec.limits, one, members)]
@@ -237,7 +243,7 @@ def ensembles_of(
     store.save_ensembles(built)
     asked = {"metric": spec.metric, "folds": spec.folds, "seed": spec.seed, "limits": as_jsonable(spec.limits)}
     store.set_fact("ensembles", asked)
-    if sizes:
+    if sizes and searched:
         _store_sizes(store, size_curve(singles, labels, sizes, spec), len(singles))
     return built
 
@@ -261,9 +267,9 @@ def find_entrant(store: StudyStore, name: str) -> Entrant:
     labels, singles, runs = store.labels(Split.VAL), _single_models(store), runs_by_part(store)
     entrants = _competing(store, singles, runs)
     if name == "best":
-        return ranked([one for one in entrants if one.is_single], labels)[0]
+        return min((one for one in entrants if one.is_single), key=lambda one: (*standing(one.val, labels), one.name))
     if name == "recommended":
-        eligible, how = _eligible(store, entrants, [*singles, *all_runs(runs)])
+        eligible, how, _ = _eligible(store, entrants, [*singles, *all_runs(runs)])
         return of_least_loss(eligible, labels, **how)
     number = name.removeprefix("trial ").strip()
     by_name = {one.name: one for one in entrants}
@@ -279,7 +285,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
     val_labels = store.labels(Split.VAL)
     runs = runs_by_part(store)
     entrants = _competing(store, singles, runs)
-    eligible, how = _eligible(store, entrants, [*singles, *all_runs(runs)])
+    eligible, how, limits = _eligible(store, entrants, [*singles, *all_runs(runs)])
     # A single model of an ensemble's cost may get a row as well.
     measured = stored_accuracies(store, [*singles, *entrants])
     board = make_board(
@@ -291,26 +297,28 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
         _origin(store),
         singles=singles,
         runs=all_runs(runs),
-        recommendation=recommend(eligible, val_labels, **how),
+        confirming=[trial for part in map(store.part, store.parts()) for trial in part.trials()],
+        recommendation=replace(recommend(eligible, val_labels, **how), limits=limits),
         sizes=_stored_sizes(store, len(singles)),
         importances=tuple(importances(store).values()),
         corruption_accuracies=measured,
     )
     # Whatever has a row was scored on test by now.
-    scored = note_scored(store, (row.entrant.test for row in board.rows))
+    scored = note_scored(store, (seen for row in board.rows for seen in (row.entrant.test, *row.entrant.replicates)))
     return replace(board, scored=scored)
 
 
 def _eligible(
     store: StudyStore, entrants: Sequence[Entrant], members: Sequence[Entrant]
-) -> tuple[Sequence[Entrant], dict[str, Any]]:
-    """What may be recommended, and how: as ensembles were asked for last, limits included.
+) -> tuple[Sequence[Entrant], dict[str, Any], str]:
+    """What may be recommended, how, and within which limits: as ensembles were asked for last.
 
     Where nothing is within these limits any more, as when another trial has made ensembles obsolete, all entrants.
     """
     how = dict(store.fact("ensembles") or {})
     limits = Limits(**how.pop("limits", {}))
-    return [one for one in entrants if within(limits, one, members)] or entrants, how
+    eligible = [one for one in entrants if within(limits, one, members)]
+    return (eligible, how, str(limits)) if eligible else (entrants, how, "")
 
 
 def note_scored(store: StudyStore, scored: Iterable[Predictions]) -> int:
@@ -334,13 +342,12 @@ def _ensembles_of_runs(by_part: RunsByPart, labels: NDArray[np.int64], spec: Ens
     built = []
     for part, by_title in by_part.items():
         for title, runs in by_title.items():
-            if len(runs) > 1:
-                built.append(combine(f"{title}, ensembled", "soft_voting", runs, labels, spec))
+            built.append(combine(f"{title}, ensembled", "soft_voting", runs, labels, spec, runs[0].family))
         everything = [run for runs in by_title.values() for run in runs]
         if len(by_title) > 1:
             for name in _OVER_RUNS:
                 built.append(combine(f"{name.replace('_', ' ')}, {part} runs", name, everything, labels, spec))
-    return built
+    return [one for one in built if one is not None]
 
 
 def _store_sizes(store: StudyStore, points: Sequence[SizePoint], singles: int) -> None:

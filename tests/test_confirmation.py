@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ from filled_study import choose_family, fill, guess
 
 from benchmark import study
 from benchmark.confirmation import ConfirmSpec, add_to_plan, confirmed_models, plan_runs, runs_by_part
-from benchmark.ensemble import EnsembleSpec
+from benchmark.ensemble import EnsembleSpec, Limits
 from benchmark.errors import BenchError
+from benchmark.leaderboard import to_json, to_markdown
 from benchmark.metrics import accuracy
 from benchmark.records import Cost, Split
 from benchmark.store import Claim, NoTrial, StudyStore, open_study
@@ -82,6 +84,27 @@ def test_runs_of_another_budget_are_kept_apart(store: StudyStore) -> None:
     assert [location.part for location in store.parts()] == ["confirm", "confirm-20-epochs"]
     assert longer.fact("definition")["budget.epochs"] == 20
     assert longer.fact("definition")["search.pruner"] == "none"
+
+
+@pytest.mark.parametrize(("given", "longer"), [(900.0, None), (0.0, 0.0), (None, None)])
+def test_the_time_limit_of_short_trials_does_not_end_long_runs(
+    store: StudyStore, given: float | None, longer: float | None
+) -> None:
+    stored = store.fact("spec")
+    store.set_fact("spec", stored | {"search": stored["search"] | {"trial_timeout": given}})
+    as_long, *_ = study.open_to_confirm(store, ConfirmSpec(top=1, seeds=1), None, lambda _: None)
+    assert as_long.search.trial_timeout == given
+    found, *_ = study.open_to_confirm(store, ConfirmSpec(top=1, seeds=1, seconds=1500.0), None, lambda _: None)
+    assert found.search.trial_timeout == longer
+
+
+def test_runs_of_as_many_images_as_the_trial_do_not_go_by_the_clock(store: StudyStore) -> None:
+    stored = store.fact("spec")
+    store.set_fact("spec", stored | {"budget": stored["budget"] | {"epochs": None, "seconds": 9.0, "adapts": True}})
+    as_long, *_ = study.open_to_confirm(store, ConfirmSpec(top=1, seeds=1), None, lambda _: None)
+    assert not as_long.budget.adapts
+    longer, *_ = study.open_to_confirm(store, ConfirmSpec(top=1, seeds=1, seconds=60.0), None, lambda _: None)
+    assert longer.budget.adapts
 
 
 def test_runs_on_all_rows_are_kept_apart_and_have_what_their_trials_predicted(store: StudyStore) -> None:
@@ -249,6 +272,57 @@ def test_members_are_looked_up_where_they_were_trained(store: StudyStore) -> Non
     }
     votes = np.mean([np.exp(runs[number].val.log_probs) for number in deep.members], axis=0)
     assert np.exp(deep.val.log_probs) == pytest.approx(votes, abs=1e-5)
+
+
+def test_one_trial_alone_makes_ensembles_of_its_seeds(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=1)
+    with pytest.raises(BenchError, match="at least 2"):
+        study.ensembles_of(store)
+    part = opened(store, ConfirmSpec(top=1, seeds=2))
+    for noise in (0, 1):
+        train(part, claimed(part), noise)
+    (deep,) = study.ensembles_of(store)
+    assert (deep.part, deep.members, deep.family) == ("confirm", (0, 1), store.trials()[0].family)
+
+
+def test_ensembles_of_runs_are_within_the_limits(store: StudyStore) -> None:
+    confirmed(store, [0, 1, 2, 3, 4, 5])
+    built = study.ensembles_of(store, EnsembleSpec(top=2, limits=Limits(members=2)))
+    of_runs = [one for one in built if one.part]
+    assert len(of_runs) == 5
+    assert all(len(one.members) <= 2 and one.name.endswith("at most 2 members") for one in of_runs)
+
+
+def test_every_run_counts_as_scored_on_test(store: StudyStore) -> None:
+    confirmed(store, [4, 5, 6, 7, 8, 9])
+    board = study.leaderboard_of(store)
+    # Of two confirmed rows each tells the mean over three runs.
+    assert board.scored == len(board.rows) + 4
+
+
+def test_what_finalists_took_is_told_with_their_failures(store: StudyStore) -> None:
+    part = confirmed(store, [0, 1])
+    opened(store, ConfirmSpec(top=2, seeds=2))
+    assert part.queue.fail(claimed(part).trial, "diverged at step 7", {})
+    board = study.leaderboard_of(store)
+    assert board.confirming is not None
+    assert (board.confirming.trials, board.confirming.failures) == (3, (("diverged at step 7", 1),))
+    assert board.summary.trials == len(store.trials())
+    page = to_markdown(board)
+    assert "and 3 runs of finalists trained again, " in page
+    assert "| Why runs failed | Runs |" in page
+    assert "### Finalists trained again" in page
+    assert json.loads(to_json(board))["confirmation"]["trials"] == 3
+
+
+def test_runs_are_not_called_trials_of_the_search(store: StudyStore) -> None:
+    confirmed(store, [0, 1, 2, 3])
+    study.ensembles_of(store, EnsembleSpec(top=2))
+    board = study.leaderboard_of(store)
+    assert "| runs of confirm: 0 (50 %), 2 (50 %) |" in to_markdown(board)
+    parts = {row["name"]: row["part"] for row in json.loads(to_json(board))["rows"]}
+    assert parts["soft voting, confirm runs"] == "confirm"
+    assert parts["soft voting, top 2"] == ""
 
 
 def test_a_new_run_makes_stored_ensembles_stale(store: StudyStore) -> None:

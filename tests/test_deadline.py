@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +27,8 @@ from benchmark.deadline import (
 from benchmark.definition import load_study
 from benchmark.display import SearchDisplay
 from benchmark.ensemble import ranked
-from benchmark.records import Budget, Cost, Split, TrialState
+from benchmark.errors import BenchError
+from benchmark.records import Budget, Cost, Split, TrialRecord, TrialState
 from benchmark.space import Space
 from benchmark.store import Claim, StudyLocation, StudyStore
 from benchmark.workers import worker_setups
@@ -122,6 +125,10 @@ def test_one_command_ends_before_its_deadline_with_a_leaderboard(
     assert found["recommendation"]["name"] in {row["name"] for row in found["rows"]}
 
 
+def quietly(part: StudyStore, total: int, left: float) -> SearchDisplay:
+    return SearchDisplay(Console(quiet=True), part.location.key, part.trials(), total, left)
+
+
 @pytest.mark.slow
 def test_the_best_is_trained_longer_however_slow_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The search may end as soon as it has one trial; that, and the long run planned for five seconds, may take minutes.
@@ -130,13 +137,62 @@ def test_the_best_is_trained_longer_however_slow_the_machine(tmp_path: Path, mon
     monkeypatch.setattr(deadline, "_LEAST_FINAL_SECONDS", 1.0)
     given = within_deadline(load_study("digits", tmp_path), 600)
 
-    def observed(part: StudyStore, total: int, left: float) -> SearchDisplay:
-        return SearchDisplay(Console(quiet=True), part.location.key, part.trials(), total, left)
-
     setups = worker_setups(["cpu"], 1, given, None)
-    store, why = run_until(given, StudyLocation(given.name, tmp_path), setups, 600, None, observed, lambda _: None)
+    where = StudyLocation(given.name, tmp_path)
+    store, why = run_until(given, where, setups, 600, None, quietly, lambda _: None, "bench run")
     assert why == "spent"
     (part,) = store.parts()
     (long_run,) = store.part(part).trials()
     assert long_run.state is TrialState.COMPLETE
     assert long_run.family == ranked(store.single_models(), store.labels(Split.VAL))[0].family
+
+
+@pytest.mark.slow
+def test_long_runs_that_were_interrupted_are_finished_and_no_others_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Impatient(SearchDisplay):
+        def started(self, number: int, family: str, is_default: bool, continues: int | None) -> None:
+            super().started(number, family, is_default, continues)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def impatient(part: StudyStore, total: int, left: float) -> SearchDisplay:
+        kind = Impatient if part.location.part else SearchDisplay
+        return kind(Console(quiet=True), part.location.key, part.trials(), total, left)
+
+    monkeypatch.setattr(deadline, "timetable", lambda *_: Timetable(2.0, search_until=0.0, train_until=400.0))
+    monkeypatch.setattr(deadline, "_CARE", 0.0125)
+    monkeypatch.setattr(deadline, "_LEAST_FINAL_SECONDS", 1.0)
+    given = within_deadline(load_study("digits", tmp_path), 600)
+    setups, where = worker_setups(["cpu"], 1, given, None), StudyLocation(given.name, tmp_path)
+    store, why = run_until(given, where, setups, 600, None, impatient, lambda _: None, "bench run")
+    assert why == "interrupted"
+    searched, said = store.trials(), []
+    store, why = run_until(given, where, setups, 600, None, quietly, said.append, "bench run")
+    assert why == "spent"
+    assert "going on with long runs that were interrupted" in said
+    assert store.trials() == searched
+    (part,) = store.parts()
+    assert [trial.state for trial in store.part(part).trials()] == [TrialState.FAILED, TrialState.COMPLETE]
+    assert deadline._unfinished(store) is None
+    assert store.fact("commands") == ["bench run"]
+
+
+def test_what_a_continued_trial_took_beside_training_is_not_less_than_nothing() -> None:
+    def trial(continues: int | None) -> TrialRecord:
+        return TrialRecord(
+            3, TrialState.COMPLETE, "vgg", False, {}, 0.5, None, None, 100.0, "cpu",
+            train_seconds=180.0 if continues is not None else 80.0, evaluation_seconds=12.0, continues=continues,
+        )  # fmt: skip
+
+    assert deadline._seconds_beside_training({3: trial(None)}, {3: {}}) == 20.0
+    assert deadline._seconds_beside_training({3: trial(1)}, {3: {}}) == 12.0
+
+
+def test_a_deadline_too_short_for_one_trial_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = fill(tmp_path, complete=0)
+    monkeypatch.setattr(deadline, "run_until", lambda *_: (store, "timeout"))
+    monkeypatch.chdir(tmp_path)
+    ended = CliRunner().invoke(app, ["run", "digits", "--timeout", "20s", "--workers", "1"])
+    assert isinstance(ended.exception, BenchError)
+    assert "no trial was complete within 20 s; give it longer: --timeout" in str(ended.exception)

@@ -48,6 +48,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StudyStore:
 def test_what_every_model_contradicts_is_found_in_both_parts(store: StudyStore, digits: Dataset) -> None:
     check = check_labels(store, digits)
     assert check.models == 5
+    asked = {one.test.digest[:16] for one in store.single_models()}
+    assert set(store.fact("test_scored")) == asked, "they were held against the test labels"
     assert check.sizes == ((Split.VAL, 297), (Split.TEST, 500))
     rows = {suspect.place.split: suspect.place.row for suspect in check.suspects}
     assert len(check.suspects) == 2

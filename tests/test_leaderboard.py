@@ -175,6 +175,11 @@ def test_summary_by_hand() -> None:
     assert summary.trial_seconds == 800
     assert (summary.train_seconds, summary.evaluation_seconds) == (8 * 70.0, 8 * 20.0)
     assert summary.devices == ("2 cores",)
+    # One that went on with another is told with the seconds of both; by the clock it took its own.
+    went_on = replace(TRIALS[0], number=8, continues=4, seconds=40.0, train_seconds=100.0, evaluation_seconds=30.0)
+    longer = summarise([*TRIALS, went_on])
+    assert longer.trial_seconds == 840
+    assert (longer.train_seconds, longer.evaluation_seconds) == (8 * 70.0 + 30.0, 8 * 20.0 + 10.0)
     cnn, vgg = summary.families
     assert (cnn.family, cnn.trials, cnn.best_val_accuracy, cnn.trial_seconds) == ("cnn", 3, 1.0, 300)
     assert (vgg.family, vgg.trials, vgg.best_val_accuracy) == ("vgg", 5, 0.75)
@@ -405,7 +410,7 @@ def test_what_it_says_is_said_in_words() -> None:
         "**soft voting, top 2** is recommended; on test it is right on 66.67 %",
         "- Recommended: **soft voting, top 2**, the least on validation: 0.4321 nats of cross-fitted log loss.",
         "- The smallest that validation does not tell from it: **vgg tuned** (+0.0021 (−0.0004 to +0.0047) nats",
-        "- cnn tuned is the first of 4 single models.",
+        "- cnn tuned is the first of the search's 4 single models.",
         "- Test has been scored for 7 different sets of predictions in this study, so far.",
         "## Inside soft voting, top 2",
         "| soft voting of the best | 2 | 87.50 | 75.00 |",
@@ -465,8 +470,29 @@ def test_a_single_model_of_the_same_cost_is_the_best_that_there_is() -> None:
     assert peer_of(BEST_ON_VAL, [small, large], LABELS_VAL) is None
 
 
+def test_it_is_none_of_the_ensembles_own_members_and_no_half_of_it() -> None:
+    alike = Entrant(
+        "two seeds", "ensemble", "cnn", (1, 2), (0.5, 0.5), MIX.val, MIX.test, COST + COST, method="soft_voting"
+    )  # fmt: skip
+    found = Recommendation(alike.name, "log_loss", 0.4, alike.name, Estimate(0, 0, 0))
+    other = replace(VAGUER, cost=COST)
+    dear = replace(BEST_ON_VAL, cost=COST + COST)
+
+    def peer(*singles: Entrant) -> str | None:
+        made = make_board(
+            [BEST_ON_VAL, alike], LABELS_VAL, LABELS_TEST, CLASSES, TRIALS, ORIGIN,
+            singles=singles, recommendation=found,
+        )  # fmt: skip
+        return made.peer
+
+    assert peer(BEST_ON_VAL, BEST_ON_TEST, other) is None
+    assert peer(dear, BEST_ON_TEST, other) is None, "it is a member"
+    assert peer(BEST_ON_VAL, BEST_ON_TEST, replace(other, cost=COST + COST)) == other.name
+
+
 def test_it_may_be_a_model_that_was_trained_again_for_longer() -> None:
-    longer = replace(VAGUER, name="cnn, trial 1, 2 seeds", kind="confirmed", cost=replace(COST, train_seconds=400.0))
+    cost = replace(COST, train_seconds=2.4 * COST.train_seconds)
+    longer = replace(VAGUER, name="cnn, trial 1, 2 seeds", kind="confirmed", cost=cost)
     found = Recommendation(MIX.name, "log_loss", 0.4, MIX.name, Estimate(0, 0, 0))
     made = make_board(
         [BEST_ON_VAL, MIX, replace(MIX, name="other"), longer], LABELS_VAL, LABELS_TEST, CLASSES, TRIALS, ORIGIN,

@@ -14,6 +14,7 @@ from filled_study import complete_trial, fill, keep_file, spec
 from benchmark import study
 from benchmark.ensemble import EnsembleSpec, Limits
 from benchmark.errors import BenchError
+from benchmark.leaderboard import to_markdown
 from benchmark.records import FileKind, Predictions, Split
 from benchmark.search.keeping import FileKeeper
 from benchmark.store import StudyLocation, StudyStore, open_study
@@ -208,6 +209,9 @@ def test_what_was_asked_of_ensembles_holds_for_the_leaderboard(tmp_path: Path) -
     found = study.leaderboard_of(store).recommendation
     assert found is not None
     assert found.metric == "accuracy"
+    page = to_markdown(study.leaderboard_of(store))
+    assert "What is recommended errs least there" in page
+    assert "least log loss there" not in page
 
 
 def test_only_what_is_within_the_limits_is_recommended(tmp_path: Path) -> None:
@@ -218,6 +222,9 @@ def test_only_what_is_within_the_limits_is_recommended(tmp_path: Path) -> None:
     study.ensembles_of(store, EnsembleSpec(top=3, limits=Limits(members=1)))
     bound = study.leaderboard_of(store)
     assert len(bound.recommended.entrant.members) == 1
+    page = to_markdown(bound)
+    assert f"**{bound.winner.name}**, the least on validation of what has at most 1 members: " in page
+    assert "of what has" not in to_markdown(free)
     assert study.find_entrant(store, "recommended").name == bound.winner.name
     assert free.winner.name in {row.entrant.name for row in bound.rows}, "it is shown nevertheless"
     study.ensembles_of(store, EnsembleSpec(top=3))

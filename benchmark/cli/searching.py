@@ -173,7 +173,8 @@ def run(
 ) -> None:
     """Do it all under one deadline: search, long runs of the best, ensembles, leaderboard.
 
-    It searches a study of its own, STUDY-in-600-s, since its trials are shorter than those of bench search.
+    It searches a study of its own, STUDY-in-600-s, since its trials have another budget than those of bench search.
+    After Ctrl-C the same command finishes long runs that were cut off; otherwise it searches on.
 
     Example: bench run cifar10-cpu --timeout 10m
     """
@@ -181,7 +182,7 @@ def run(
     from benchmark.cli.reading import write_leaderboard
     from benchmark.deadline import run_until, within_deadline
     from benchmark.display import SearchDisplay
-    from benchmark.study import ensembles_of, note_command
+    from benchmark.study import ensembles_of
     from benchmark.workers import worker_setups
 
     console, seconds = Console(), seconds_of(timeout)
@@ -194,12 +195,13 @@ def run(
     def observed(part: StudyStore, total: int, left: float) -> SearchDisplay:
         return SearchDisplay(console, part.location.key, part.trials(), total, left)
 
-    store, why = run_until(spec, location(spec.name, root, None), setups, seconds, data, observed, say)
-    note_command(store, command())
+    store, why = run_until(spec, location(spec.name, root, None), setups, seconds, data, observed, say, command())
     if why == "interrupted":
         say("interrupted; the same command again goes on")
         raise typer.Exit(_INTERRUPTED)
-    if complete(store) > 1:
+    if not complete(store):
+        raise BenchError(f"no trial was complete within {seconds:g} s; give it longer: --timeout")
+    if complete(store) > 1 or any(complete(store.part(part)) for part in store.parts()):
         ensembles_of(store, say=say)
     write_leaderboard(store, root, console)
 

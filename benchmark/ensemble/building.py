@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.ensemble.crossfit import Fitted, cross_fits, folds_of
-from benchmark.ensemble.pools import Limits, cheapest_first, ranked, top_candidates
+from benchmark.ensemble.pools import Limits, cheapest_first, fitting, ranked, top_candidates
 from benchmark.ensemble.wrappers import TEMPERATURES, Calibrated, Preselected
 from benchmark.ensemblers import ENSEMBLERS, Ensembler
 from benchmark.ensemblers.greedy_selection import GreedySelection, Metric
@@ -112,7 +112,7 @@ def build_ensembles(
     order = {entrant.members[0]: place for place, entrant in enumerate(best)}
     built = []
     for name in methods_named(spec.methods):
-        for pool in (top, *_wider_pools(name, best, spec, len(labels))):
+        for pool in (top, *_wider_pools(name, best, spec, len(labels), len(top.members))):
             if len(pool.members) > 1:
                 fitted = _fit(_builder(name, pool, spec), pool, labels, assignment)
                 built.append(_entrant(_title(name, pool.title, spec), name, ENSEMBLE, pool, fitted, order, spec))
@@ -125,14 +125,28 @@ def build_ensembles(
 
 
 def combine(
-    title: str, name: str, members: Sequence[Entrant], labels: NDArray[np.int64], spec: EnsembleSpec = EnsembleSpec()
-) -> Entrant:
-    """One method over these single models, called `title`; `labels` (N,) are those of validation. Without limits."""
-    assignment = folds_of(labels, spec.folds, spec.seed)
+    title: str,
+    name: str,
+    candidates: Sequence[Entrant],
+    labels: NDArray[np.int64],
+    spec: EnsembleSpec = EnsembleSpec(),
+    family: str = ENSEMBLE,
+) -> Entrant | None:
+    """One method over these single models, called `title` and its limits; None where these leave fewer than 2 of them.
+
+    `labels` (N,) are those of validation. A method that selects its members does so within the limits; another one has
+    the best by validation that are within them together.
+    """
+    best = ranked(candidates, labels)
+    selects = ENSEMBLERS[name].tags.get("selects")
+    members = [one for one in best if spec.limits.allow([one])] if selects else fitting(best, spec.limits)
+    if len(members) < 2:
+        return None
     pool = _Pool("", cheapest_first(members))
-    order = {entrant.members[0]: place for place, entrant in enumerate(ranked(members, labels))}
-    spec = replace(spec, limits=Limits())
-    return _entrant(title, name, ENSEMBLE, pool, refit(name, members, labels, assignment, spec), order, spec)
+    order = {entrant.members[0]: place for place, entrant in enumerate(best)}
+    fitted = _fit(_builder(name, pool, spec), pool, labels, folds_of(labels, spec.folds, spec.seed))
+    title = ", ".join(filter(None, (title, str(spec.limits))))
+    return _entrant(title, name, family, pool, fitted, order, spec)
 
 
 def refit(
@@ -192,15 +206,15 @@ def warnings_of(spec: EnsembleSpec, rows: int, classes: int) -> list[str]:
     return found
 
 
-def _wider_pools(name: str, best: list[Entrant], spec: EnsembleSpec, rows: int) -> list[_Pool]:
-    """Beyond the top: all candidates for a method that selects, as many as rows can bear for one that is fitted."""
+def _wider_pools(name: str, best: list[Entrant], spec: EnsembleSpec, rows: int, top: int) -> list[_Pool]:
+    """Beyond the top, of so many models: all for a method that selects, as many as rows can bear for a fitted one."""
     tags = ENSEMBLERS[name].tags
     if tags.get("selects"):
         inside = [entrant for entrant in best if spec.limits.allow([entrant])]
-        return [_Pool("all", cheapest_first(inside))] if len(inside) > spec.top else []
+        return [_Pool("all", cheapest_first(inside))] if len(inside) > top else []
     if "parameters" in tags and not spec.limits:
         most = bearable_members(name, rows, best[0].val.log_probs.shape[1], len(best))
-        return [_Pool(f"top {most}", cheapest_first(best[:most]))] if most > spec.top else []
+        return [_Pool(f"top {most}", cheapest_first(best[:most]))] if most > top else []
     return []
 
 

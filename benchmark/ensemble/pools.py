@@ -77,14 +77,20 @@ def top_candidates(
         raise BenchError(f"an ensemble needs at least 2 completed trials, not {len(candidates)}; search first")
     if top > len(candidates):
         raise BenchError(f"top {top} asks for more than the {len(candidates)} completed trials; lower it or search on")
-    chosen: list[Entrant] = []
-    for entrant in ranked(candidates, labels):
-        if len(chosen) < top and limits.allow([*chosen, entrant]):
-            chosen.append(entrant)
+    chosen = fitting(ranked(candidates, labels), limits)[:top]
     if not chosen and limits.latency_ms is not None and all(one.cost.latency_ms is None for one in candidates):
         raise BenchError("the latency of this study's trials was not measured: an earlier version searched it")
     if not chosen:
         raise BenchError(f"no single model is within the limits: {limits}")
+    return chosen
+
+
+def fitting(best: Sequence[Entrant], limits: Limits) -> list[Entrant]:
+    """Those of the given order that are within the limits together with all that were taken before them."""
+    chosen: list[Entrant] = []
+    for entrant in best:
+        if limits.allow([*chosen, entrant]):
+            chosen.append(entrant)
     return chosen
 
 

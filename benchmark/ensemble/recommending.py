@@ -34,6 +34,8 @@ class Recommendation:
     """The entrant of fewest members, then parameters, that is not told from it; often itself."""
     difference: Estimate
     """Mean loss of the smallest minus that of the recommended, with its paired 95 % interval; 0 for itself."""
+    limits: str = ""
+    """What all that was compared is within, in words; empty without limits."""
 
 
 def recommend(

@@ -26,8 +26,18 @@ from benchmark.metrics import (
     score,
     standing,
 )
-from benchmark.records import Entrant, FamilyImportance, Origin, Split, TrialRecord, TrialState, deciding
+from benchmark.records import (
+    Entrant,
+    FamilyImportance,
+    Origin,
+    Split,
+    TrialRecord,
+    TrialState,
+    deciding,
+    seconds_of_their_own,
+)
 from benchmark.temperature import apply_temperature, temperature_of
+from benchmark.wording import duration, plural
 
 INTERVAL_METHOD = "Wilson score interval, 95 %"
 NO_REASON = "no reason recorded"
@@ -94,6 +104,7 @@ class Members:
 
     name: str
     numbers: tuple[int, ...]
+    """Of trials of the search, or of runs of `part`."""
     families: tuple[str, ...]
     weights: tuple[float, ...] | None
     accuracies: tuple[float, ...]
@@ -103,6 +114,8 @@ class Members:
     """(M, M) share of rows whose predicted classes differ."""
     error_correlation: NDArray[np.float64]
     """(M, M) correlation of errors."""
+    part: str = ""
+    """Where they were trained: empty is the search."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +164,8 @@ class Leaderboard:
     """How many different sets of predictions were scored on test in this study, so far."""
     trials: tuple[TrialRecord, ...] = ()
     """All trials of the search, whatever became of them; `summary` counts them."""
+    confirming: StudySummary | None = None
+    """What was spent on training finalists again, and what became of it; None where nothing was."""
     importances: tuple[FamilyImportance, ...] = ()
     """By family's name; empty where they were not computed."""
     interval: str = INTERVAL_METHOD
@@ -176,6 +191,7 @@ def make_board(
     *,
     singles: Sequence[Entrant] = (),
     runs: Sequence[Entrant] = (),
+    confirming: Sequence[TrialRecord] = (),
     recommendation: Recommendation | None = None,
     sizes: Sequence[SizeScore] = (),
     scored: int = 0,
@@ -184,8 +200,9 @@ def make_board(
 ) -> Leaderboard:
     """Score and rank entrants: validation accuracy, then validation log loss, then name.
 
-    `singles` are all single models of the search, those without a row included, and `runs` all confirming runs. Without
-    a recommendation the first row is the winner. `corruption_accuracies` are those that were measured, by entrant.
+    `singles` are all single models of the search, those without a row included, `runs` all complete confirming runs,
+    and `confirming` the records of all of them, whatever became of them. Without a recommendation the first row is the
+    winner. `corruption_accuracies` are those that were measured, by entrant.
 
     Raises BenchError without entrants; ValueError where the origin has gaps or its row counts are not those of the
     labels, since a number without its origin is not shown.
@@ -194,8 +211,11 @@ def make_board(
         raise BenchError("there is nothing to rank: no trial of this study is complete")
     _check_origin(origin, len(labels_val), len(labels_test))
     recommended = next((one for one in entrants if recommendation and one.name == recommendation.name), None)
+    within = [] if recommended is None else members_of(recommended, [*singles, *runs]) or []
+    inside = {(one.part, one.members) for one in within}
     alone = [*singles, *(one for one in entrants if one.kind == "confirmed")]
-    peer = None if recommended is None else peer_of(recommended, alone, labels_val)
+    outside = [one for one in alone if (one.part, one.members) not in inside]
+    peer = None if recommended is None else peer_of(recommended, outside, labels_val)
     if peer is not None and all(one.name != peer.name for one in entrants):
         entrants = [*entrants, peer]
     ordered = sorted(entrants, key=lambda entrant: (*standing(entrant.val, labels_val), entrant.name))
@@ -214,6 +234,7 @@ def make_board(
         peer=None if peer is None else peer.name,
         scored=scored,
         trials=tuple(trials),
+        confirming=summarise(confirming) if confirming else None,
         importances=tuple(importances),
     )
 
@@ -221,7 +242,8 @@ def make_board(
 def peer_of(ensemble: Entrant, singles: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Entrant | None:
     """The best single model by validation that costs about what the ensemble costs, to train or to predict with.
 
-    Half to twice its training seconds or multiply-accumulates; None where the study has none, or for a single model.
+    Two thirds to one and a half times its training seconds or multiply-accumulates, so that a model of the size of one
+    of two members is none; None where the study has none, or for a single model. `singles` are not of its members.
     """
     if len(ensemble.members) < 2:
         return None
@@ -231,7 +253,7 @@ def peer_of(ensemble: Entrant, singles: Sequence[Entrant], labels_val: NDArray[n
             single.cost.train_seconds / max(ensemble.cost.train_seconds, 1e-9),
             single.cost.macs / max(ensemble.cost.macs, 1),
         )
-        return any(0.5 <= share <= 2 for share in shares)
+        return any(2 / 3 <= share <= 1.5 for share in shares)
 
     return next(iter(ranked([single for single in singles if is_near(single)], labels_val)), None)
 
@@ -294,6 +316,7 @@ def _members(ensemble: Entrant, singles: Sequence[Entrant], labels_val: NDArray[
         contributions=ensemble.contributions,
         disagreement=disagreement(log_probs),
         error_correlation=error_correlation(log_probs, labels_val),
+        part=ensemble.part,
     )
 
 
@@ -317,6 +340,7 @@ def select_singles(entrants: Sequence[Entrant], labels_val: NDArray[np.int64]) -
 def summarise(trials: Sequence[TrialRecord]) -> StudySummary:
     """Count trials by state, family and reason of failure, and add up their time."""
     reasons = Counter(_first_line(trial.reason) for trial in trials if trial.state is TrialState.FAILED)
+    own = seconds_of_their_own(trials)
     return StudySummary(
         trials=len(trials),
         states=_states(trials),
@@ -326,10 +350,23 @@ def summarise(trials: Sequence[TrialRecord]) -> StudySummary:
         ),
         failures=tuple(sorted(reasons.items(), key=lambda item: (-item[1], item[0]))),
         trial_seconds=sum(trial.seconds for trial in trials),
-        train_seconds=sum(trial.train_seconds for trial in trials),
-        evaluation_seconds=sum(trial.evaluation_seconds for trial in trials),
+        train_seconds=sum(training for training, _ in own),
+        evaluation_seconds=sum(evaluation for _, evaluation in own),
         devices=tuple(sorted({trial.device for trial in trials if trial.device})),
     )
+
+
+def spent_in_words(board: Leaderboard, states: bool = False) -> str:
+    """`13 trials, 4 min 10 s of trial time`, with their states if asked for, and what finalists trained again took."""
+    told = f"{_counted(board.summary, 'trial', states)}, {duration(board.summary.trial_seconds)} of trial time"
+    if (again := board.confirming) is None:
+        return told
+    return f"{told}, and {_counted(again, 'run', states)} of finalists trained again, {duration(again.trial_seconds)}"
+
+
+def _counted(summary: StudySummary, noun: str, states: bool) -> str:
+    told = ", ".join(f"{summary.states[state]} {state}" for state in TrialState if summary.states[state])
+    return f"{plural(summary.trials, noun)} ({told})" if states else plural(summary.trials, noun)
 
 
 def _family(name: str, trials: Sequence[TrialRecord]) -> FamilySummary:

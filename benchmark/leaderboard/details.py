@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmark.diversity import mean_over_pairs
 from benchmark.importance import FEWEST_TRIALS, SHUFFLES
-from benchmark.leaderboard.board import Leaderboard, Members, Winner
+from benchmark.leaderboard.board import Leaderboard, Members, StudySummary, Winner
 from benchmark.leaderboard.pictures import pictures_of
 from benchmark.leaderboard.pieces import cell, signed, table
 from benchmark.records import Entrant, FamilyImportance, TrialState
@@ -36,7 +36,7 @@ def inside_part(members: Members | None) -> list[str]:
         others = [place for place in range(len(members.numbers)) if place != index]
         rows.append(
             [
-                f"trial {number}",
+                f"{'run' if members.part else 'trial'} {number}",
                 members.families[index],
                 "–" if members.weights is None else f"{100 * members.weights[index]:.0f}",
                 percent(members.accuracies[index]),
@@ -51,7 +51,8 @@ def inside_part(members: Members | None) -> list[str]:
         table(headings, rows, right=[False, False, True, True, True, True, True]),
         f"On validation. Two members disagree on {percent(mean_over_pairs(members.disagreement))} % of images on "
         f"average, and their errors correlate by {mean_over_pairs(members.error_correlation):.2f}. *Worth* is what the "
-        "cross-fitted loss gains when the member is left out and the others are fitted again.",
+        "cross-fitted loss gains when the member is left out and the others are fitted again."
+        + (f" Runs are those of `{members.part}`." if members.part else ""),
     ]
 
 
@@ -75,9 +76,10 @@ def votes_part(board: Leaderboard) -> list[str]:
     ensembles = [row.entrant for row in board.rows if not row.entrant.is_single]
     if not ensembles:
         return []
+    rows = [[one.name, f"{f'runs of {one.part}: ' if one.part else ''}{votes(one)}"] for one in ensembles]
     return [
         "### Who votes",
-        table(["Ensemble", "Trials, with their share of the vote"], [[e.name, votes(e)] for e in ensembles]),
+        table(["Ensemble", "Trials, with their share of the vote"], rows),
     ]
 
 
@@ -90,13 +92,20 @@ def votes(entrant: Entrant) -> str:
 
 
 def study_part(board: Leaderboard) -> list[str]:
-    """What the trials came to, by family, and why some failed."""
-    summary = board.summary
+    """What the trials came to, by family, and why some failed; then the same of the runs that confirm."""
+    parts = _spent(board.summary, "trials", board.origin.device)
+    if board.confirming is not None:
+        parts += ["### Finalists trained again", *_spent(board.confirming, "runs", board.origin.device)]
+    return parts
+
+
+def _spent(summary: StudySummary, called: str, device: str) -> list[str]:
     total = ("all", summary.trials, summary.states, None, summary.trial_seconds)
     families = [(f.family, f.trials, f.states, f.best_val_accuracy, f.trial_seconds) for f in summary.families]
     parts = [
         table(
-            ["Family", "Trials", *(state.value.capitalize() for state in TrialState), "Best val. acc. %", "Time"],
+            ["Family", called.capitalize(), *(state.value.capitalize() for state in TrialState),
+             "Best val. acc. %", "Time"],
             [
                 [name, str(trials), *(str(states[state]) for state in TrialState),
                  percent(best), duration(seconds)]
@@ -104,13 +113,13 @@ def study_part(board: Leaderboard) -> list[str]:
             ],
             right=[False] + [True] * (len(TrialState) + 3),
         ),
-        f"Time is wall-clock time of trials, added up over workers; of it {duration(summary.train_seconds)} were "
+        f"Time is wall-clock time of {called}, added up over workers; of it {duration(summary.train_seconds)} were "
         f"training steps and {duration(summary.evaluation_seconds)} evaluation. "
-        f"Device: {cell(', '.join(summary.devices) or board.origin.device)}.",
+        f"Device: {cell(', '.join(summary.devices) or device)}.",
     ]  # fmt: skip
     if summary.failures:
         rows = [[reason, str(number)] for reason, number in summary.failures]
-        parts.append(table(["Why trials failed", "Trials"], rows, right=[False, True]))
+        parts.append(table([f"Why {called} failed", called.capitalize()], rows, right=[False, True]))
     return parts
 
 

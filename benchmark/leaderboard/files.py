@@ -22,9 +22,15 @@ _CALLED = "the leaderboard"
 
 
 def to_csv(board: Leaderboard) -> str:
-    """One line per row under the columns' keys, numbers unrounded, shares in [0, 1], members as `3 7 12`."""
+    """One line per row under the columns' keys, numbers unrounded, shares in [0, 1], members as `3 7 12`.
+
+    Members are trials of the search, or where `part` is not empty runs of that part.
+    """
     text = io.StringIO()
-    lines = [{**cells, "trials": " ".join(map(str, row.entrant.members))} for row, cells in _ranked(board)]
+    lines = [
+        {**cells, "part": row.entrant.part, "trials": " ".join(map(str, row.entrant.members))}
+        for row, cells in _ranked(board)
+    ]
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(lines)
@@ -47,7 +53,12 @@ def to_json(board: Leaderboard) -> str:
             for column in COLUMNS
         ],
         "rows": [
-            {**cells, "trials": list(row.entrant.members), "weights": as_jsonable(row.entrant.weights)}
+            {
+                **cells,
+                "part": row.entrant.part,
+                "trials": list(row.entrant.members),
+                "weights": as_jsonable(row.entrant.weights),
+            }
             for row, cells in _ranked(board)
         ],
         "winner": {
@@ -70,6 +81,7 @@ def to_json(board: Leaderboard) -> str:
             for one in board.importances
         },
         "study": as_jsonable(summary),
+        "confirmation": as_jsonable(board.confirming),
     }
     return json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from benchmark.columns import Column, Section, columns_of
 from benchmark.errors import BenchError
-from benchmark.leaderboard.board import Leaderboard
+from benchmark.leaderboard.board import Leaderboard, spent_in_words
 from benchmark.leaderboard.details import (
     classes_part,
     figures_part,
@@ -19,13 +19,19 @@ from benchmark.leaderboard.details import (
 )
 from benchmark.leaderboard.pieces import cell, signed, table
 from benchmark.metrics import Estimate
-from benchmark.wording import duration, percent, points, points_with_interval
+from benchmark.wording import percent, points, points_with_interval
 
 _RETRAINED = (
     "- Entrants *trained on train+val* have no validation rows left. What stands for them under validation, and gave "
     "their members their votes and their temperature, are the predictions of the trials that they train again, made "
     "when those rows were held out. So they rank beside those trials, and only test can tell them from these."
 )
+
+_RECOMMENDED_BY = {
+    "log_loss": " What is recommended has the least log loss there, which tells methods apart better than accuracy "
+    "does.",
+    "accuracy": " What is recommended errs least there, since accuracy was asked for.",
+}
 
 
 def to_markdown(board: Leaderboard, columns: Sequence[Column] = ()) -> str:
@@ -91,7 +97,7 @@ def _headline(board: Leaderboard) -> str:
         f"**{cell(board.winner.name)}** {why}; on test it is right on "
         f"{percent(accuracy.value)} % of {origin.test_rows:,} images of {cell(origin.dataset)} "
         f"(95 % interval {percent(accuracy.low)}–{percent(accuracy.high)}). "
-        f"{board.summary.trials:,} trials, {duration(board.summary.trial_seconds)} of trial time "
+        f"{spent_in_words(board)} "
         f"on {cell(', '.join(board.summary.devices) or origin.device)}."
     )
 
@@ -118,14 +124,17 @@ def _findings(board: Leaderboard) -> str:
     lines = ["### What it says", ""]
     if (found := board.recommendation) is not None:
         unit = "nats of cross-fitted log loss" if found.metric == "log_loss" else "share of errors"
-        lines.append(f"- Recommended: **{cell(found.name)}**, the least on validation: {found.loss:.4f} {unit}.")
+        of = f" of what has {found.limits}" if found.limits else ""
+        lines.append(f"- Recommended: **{cell(found.name)}**, the least on validation{of}: {found.loss:.4f} {unit}.")
         if found.smallest != found.name:
             lines.append(
                 f"- The smallest that validation does not tell from it: **{cell(found.smallest)}** "
                 f"({_signed_with_interval(found.difference)} {unit}, paired 95 % interval)."
             )
         elif len(board.recommended.entrant.members) > 1:
-            lines.append("- Every smaller entrant is worse on validation, by more than noise (paired 95 % interval).")
+            lines.append(
+                f"- Every smaller entrant{of} is worse on validation, by more than noise (paired 95 % interval)."
+            )
         against = board.recommended.versus_single
         if against.difference != Estimate(0, 0, 0):
             lines.append(
@@ -135,14 +144,14 @@ def _findings(board: Leaderboard) -> str:
     if board.peer is not None:
         lines.append(
             f"- A single model of about the same cost, to train or to predict with: **{cell(board.peer)}** "
-            "(half to twice; the best of them by validation)."
+            "(two thirds to one and a half times; the best of them by validation, and none of its members)."
         )
     if (chosen := board.chosen) is not None:
         instead = "" if chosen.successor is None else f", most often {cell(chosen.successor)}"
         lines.append(
-            f"- {cell(chosen.name)} is the first of {chosen.among:,} single models. Had validation held other images "
-            f"of the same kind, another would have been first in {100 * chosen.displaced:.0f} % of cases{instead}; "
-            f"being chosen raises its validation accuracy by about {points(chosen.optimism)} points."
+            f"- {cell(chosen.name)} is the first of the search's {chosen.among:,} single models. Had validation held "
+            f"other images of the same kind, another would have been first in {100 * chosen.displaced:.0f} % of "
+            f"cases{instead}; being chosen raises its validation accuracy by about {points(chosen.optimism)} points."
         )
     if board.scored:
         lines.append(
@@ -153,14 +162,15 @@ def _findings(board: Leaderboard) -> str:
 
 def _reading(board: Leaderboard) -> str:
     origin = board.origin
+    metric = "" if board.recommendation is None else board.recommendation.metric
     retrained = any(row.entrant.trained_on != "train" for row in board.rows)
     return "\n".join(
         (
             "### How to read this",
             "",
             f"- Rows are in the order of *validation* accuracy ({origin.val_rows:,} images held out of training). "
-            "Every choice (search, early stopping, members, weights, the recommendation) saw validation only. What is "
-            "recommended has the least log loss there, which tells methods apart better than accuracy does.",
+            "Every choice (search, early stopping, members, weights, the recommendation) saw validation only."
+            f"{_RECOMMENDED_BY.get(metric, '')}",
             f"- *Test* ({origin.test_rows:,} images) is scored once per row, chooses nothing, and so may disagree "
             "with the order.",
             f"- The interval is the {board.interval}, over test images. It does not hold the variation between "

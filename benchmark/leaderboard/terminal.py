@@ -14,9 +14,8 @@ from rich.text import Text
 
 from benchmark.columns import Column, Section, columns_of
 from benchmark.leaderboard.across import Across
-from benchmark.leaderboard.board import Leaderboard
-from benchmark.records import TrialState
-from benchmark.wording import duration, percent
+from benchmark.leaderboard.board import Leaderboard, spent_in_words
+from benchmark.wording import percent
 
 GIVEN_UP = ("kind", "members", "inference_ms", "parameters", "log_loss_calibrated", "difference", "group")
 """Columns that a narrow terminal does without, the first to go first; a file has them all."""
@@ -59,8 +58,6 @@ class TerminalBoard:
 
     def _notes(self) -> list[Text]:
         summary, origin = self.board.summary, self.board.origin
-        states = ", ".join(f"{summary.states[state]} {state}" for state in TrialState if summary.states[state])
-        spent = f"{summary.trials} trials ({states}), {duration(summary.trial_seconds)} of trial time, "
         return [
             Text(
                 f"Rows are in the order of validation ({origin.val_rows:,} images); test ({origin.test_rows:,} images) "
@@ -68,8 +65,16 @@ class TerminalBoard:
                 style="dim",
             ),
             *self._advice(),
-            Text(f"{spent}on {', '.join(summary.devices) or origin.device}.", style="dim"),
-            *(Text(f"{number} failed: {reason}", style="yellow") for reason, number in summary.failures),
+            Text(
+                f"{spent_in_words(self.board, states=True)}, on {', '.join(summary.devices) or origin.device}.",
+                style="dim",
+            ),
+            *(
+                Text(f"{number} failed: {reason}", style="yellow")
+                for one in (summary, self.board.confirming)
+                if one is not None
+                for reason, number in one.failures
+            ),
         ]
 
     def _advice(self) -> list[Text]:
@@ -79,7 +84,8 @@ class TerminalBoard:
         smallest = "none smaller is as good"
         if found.smallest != found.name:
             smallest = f"the smallest that is as good: {found.smallest}"
-        return [Text(f"Recommended: {found.name}; {smallest}.", style="bold")]
+        within = f" of what has {found.limits}" if found.limits else ""
+        return [Text(f"Recommended{within}: {found.name}; {smallest}.", style="bold")]
 
 
 def to_rich(board: Leaderboard, columns: Sequence[Column] = ()) -> TerminalBoard:

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from candidates import CANDIDATES, LABELS, LABELS_VAL, MIXED, TEST, VAL, K, members_of
 
-from benchmark.ensemble import EnsembleSpec, Limits, build_ensembles, default_methods, methods_named, top_candidates
+from benchmark.ensemble import (
+    EnsembleSpec,
+    Limits,
+    build_ensembles,
+    combine,
+    default_methods,
+    methods_named,
+    top_candidates,
+)
 from benchmark.ensemble.building import bearable_members, warnings_of
 from benchmark.ensemblers import ENSEMBLERS
 from benchmark.errors import SealedTestError, UnknownNameError
@@ -109,6 +117,32 @@ def test_every_ensemble_is_within_the_limits(limits: Limits) -> None:
     for name, one in entrants.items():
         assert str(limits) in name
         assert limits.allow([by_number[number] for number in one.members]), name
+
+
+def test_all_that_are_within_the_limits_are_given_to_methods_that_select_though_the_best_fill_them() -> None:
+    # Of the five that are asked for the limits leave the best three; each alone is within them.
+    limits = Limits(latency_ms=7.0)
+    assert members_of(top_candidates(CANDIDATES, LABELS_VAL, 5, limits)) == [1, 3, 0]
+    names = built(top=5, limits=limits, methods=("greedy_selection",))
+    assert f"greedy selection, all, {limits}" in names
+
+
+def test_models_of_one_kind_are_combined_within_the_limits() -> None:
+    free, bound = EnsembleSpec(), EnsembleSpec(limits=Limits(members=2))
+    voting = combine("seeds", "soft_voting", CANDIDATES, LABELS_VAL, bound, "cnn")
+    assert voting is not None
+    assert (voting.name, voting.family) == ("seeds, at most 2 members", "cnn")
+    assert voting.members == tuple(members_of(top_candidates(CANDIDATES, LABELS_VAL, 2)))
+    for name in ("greedy_selection", "log_linear_pooling"):
+        selected, all_of_them = (combine("runs", name, CANDIDATES, LABELS_VAL, spec) for spec in (bound, free))
+        assert selected is not None
+        assert all_of_them is not None
+        assert len(selected.members) == 2
+        assert selected.recipe is not None
+        assert len(selected.recipe["pool"]) == len(CANDIDATES), "it chose among all"
+        assert all_of_them.name == "runs"
+    assert combine("one", "soft_voting", CANDIDATES, LABELS_VAL, EnsembleSpec(limits=Limits(members=1))) is None
+    assert combine("one", "soft_voting", CANDIDATES[:1], LABELS_VAL, free) is None
 
 
 def test_without_limits_more_members_are_taken() -> None:
