@@ -5,6 +5,7 @@ Knows Optuna's distributions; knows no trial, no storage and no training.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -49,6 +50,9 @@ TRAINING_DEFAULTS: Parameters = {
 }
 """What an expert starts from where the family's recipe says nothing; other augmentations are off."""
 
+OFF_AT_ZERO = frozenset({"clip_norm"})
+"""Limits of which 0 is none, so that it is nearest to the largest."""
+
 
 class Space:
     """Every parameter of a study by full name, narrowed as the study says.
@@ -58,6 +62,7 @@ class Space:
 
     def __init__(self, spec: StudySpec) -> None:
         self.spec = spec
+        is_mirrored = "flip" in spec.augmentations
         self._registries: dict[str, Registry[..., Any]] = {
             "families": ARCHITECTURES,
             "optimizers": OPTIMIZERS,
@@ -80,6 +85,11 @@ class Space:
         for name in spec.augmentations:
             self._distributions[name] = CategoricalDistribution((True, False))
             self._defaults.setdefault(name, False)
+        if not is_mirrored:
+            # What is never mirrored in training, as written words, is not asked about in a mirror, unless that is said.
+            self._defaults["views"] = "one"
+            if "views" not in spec.space:
+                self._distributions["views"] = CategoricalDistribution(("one",))
         for name, narrowing in spec.space.items():
             self._known(name, "parameter in [space]")
             self._distributions[name] = narrowed(name, self._distributions[name], narrowing, name in open_names)
@@ -102,7 +112,7 @@ class Space:
 
     def expert_value(self, family: str, name: str) -> ParameterValue:
         """What the family's expert takes for a parameter, active by default or not: the nearest that the study has."""
-        return nearest(self._distributions[name], self._recipes[family][name])
+        return nearest(self._distributions[name], self._recipes[family][name], zero_is_off=name in OFF_AT_ZERO)
 
     def distributions(self, names: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         """The distributions of the given parameters."""
@@ -188,14 +198,19 @@ def narrowed(name: str, full: BaseDistribution, narrowing: Any, is_open: bool = 
     raise BenchError(f"[space] {name}: give a list of values, or for a number a table of low and high")
 
 
-def nearest(distribution: BaseDistribution, value: ParameterValue) -> ParameterValue:
-    """The value itself where the distribution has it, else the nearest that it has (the first for words)."""
+def nearest(distribution: BaseDistribution, value: ParameterValue, *, zero_is_off: bool = False) -> ParameterValue:
+    """The value itself where the distribution has it, else the nearest that it has (the first for words).
+
+    With `zero_is_off` a 0 among choices lies beyond the largest of the others, see OFF_AT_ZERO.
+    """
     if contains(distribution, value):
         return value
     if isinstance(distribution, CategoricalDistribution):
         numbers = [item for item in distribution.choices if isinstance(item, int | float)]
         if isinstance(value, int | float) and len(numbers) == len(distribution.choices):
-            return min(numbers, key=lambda number: abs(number - value))
+            if zero_is_off and value == 0:
+                return max(numbers)
+            return min(numbers, key=lambda number: math.inf if zero_is_off and number == 0 else abs(number - value))
         return distribution.choices[0]
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     assert isinstance(value, int | float)

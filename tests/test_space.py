@@ -92,7 +92,7 @@ def test_the_expert_is_the_registered_default_where_nothing_is_narrowed() -> Non
 def test_the_expert_of_a_narrowed_space() -> None:
     expert = space_of(NARROW).expert("cnn")
     assert (expert["batch_size"], expert["optimizer"], expert["crop"]) == (512, "adamw", False)
-    assert (expert["averaging"], expert["start_size"], expert["views"]) == ("lookahead", 1.0, "two")
+    assert (expert["averaging"], expert["start_size"], expert["views"]) == ("lookahead", 1.0, "one")
     assert "lookahead.decay" in expert
     assert "ema.decay" not in expert
     assert expert["cnn.width"] == 48
@@ -231,3 +231,22 @@ def test_nearest(distribution: BaseDistribution, value: ParameterValue, expected
     assert found == expected
     assert type(found) is type(expected)
     assert contains(distribution, found)
+
+
+def test_a_limit_that_is_off_is_nearest_to_the_loosest() -> None:
+    limits = CategoricalDistribution((0.0, 5.0))
+    assert nearest(limits, 1.0) == 0.0
+    assert nearest(limits, 1.0, zero_is_off=True) == 5.0
+    assert nearest(limits, 0.0, zero_is_off=True) == 0.0
+    assert nearest(CategoricalDistribution((1.0, 5.0)), 0.0, zero_is_off=True) == 5.0
+
+
+def test_what_is_not_mirrored_in_training_is_not_asked_about_in_a_mirror() -> None:
+    text = 'dataset = "digits"\nfamilies = ["cnn"]\naugmentations = {}\n[budget]\nepochs = 1\n'
+    mirrored = Space(parse_study("mine", text.format('["flip", "crop"]'), "mine.toml"))
+    plain = Space(parse_study("mine", text.format('["crop"]'), "mine.toml"))
+    told = Space(parse_study("mine", text.format('["crop"]') + '[space]\nviews = ["two"]\n', "mine.toml"))
+    assert mirrored.expert("cnn")["views"] == "two"
+    assert plain.expert("cnn")["views"] == "one"
+    assert plain.distributions(["views"])["views"].single()
+    assert told.expert("cnn")["views"] == "two"

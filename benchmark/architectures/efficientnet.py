@@ -6,6 +6,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from torch import nn
 
 from benchmark.architectures import ARCHITECTURES
+from benchmark.architectures._timm_heads import reset_head
 from benchmark.records import ImageShape
 
 
@@ -54,4 +55,5 @@ def efficientnet(
     stem = network.get_submodule("conv_stem")
     assert isinstance(stem, nn.Conv2d)
     stem.stride = (stem_stride, stem_stride)
+    reset_head(network)
     return network

@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from torch import Tensor, nn
 
 from benchmark.architectures import ARCHITECTURES
+from benchmark.architectures._timm_heads import reset_head
 from benchmark.errors import UnknownNameError
 from benchmark.records import ImageShape
 
@@ -54,6 +55,8 @@ def timm_zoo(image_shape: ImageShape, num_classes: int, *, model: str = "resnet1
     if published is not None and published.fixed_input_size:
         arguments["img_size"] = _enlarged(image_shape, min_side)
     network: nn.Module = timm.create_model(model, pretrained=False, **arguments)
+    if isinstance(network, timm.models.EfficientNet | timm.models.MobileNetV3):
+        reset_head(network)
     return Enlarged(network, min_side)
 
 

@@ -21,15 +21,17 @@ from benchmark.augmentations import AUGMENTATIONS, Augmentation, Batch
 def cutout(*, pixels: int = 8) -> Augmentation:
     """Fill a square of `pixels` x `pixels` with the training set's mean colour.
 
-    Its centre is uniform over the image, so that it may reach over the border and then hides less, as in the paper.
+    Its centre is uniform over the image, so that it may reach over the border and then hides less, as in the paper. A
+    side is at most half of the image's shorter one, so that something of a small image is left.
     """
 
     def apply(batch: Batch) -> Batch:
         images = batch.images
         count, _, height, width = images.shape
+        side = min(pixels, min(height, width) // 2)
         places = torch.rand(2, count, 1, generator=batch.generator, device=images.device)
-        rows = _hidden(places[0], height, pixels)[:, None, :, None]
-        columns = _hidden(places[1], width, pixels)[:, None, None, :]
+        rows = _hidden(places[0], height, side)[:, None, :, None]
+        columns = _hidden(places[1], width, side)[:, None, None, :]
         fill = batch.fill if images.is_floating_point() else (batch.fill * 255).round()
         filled = torch.where(rows & columns, fill.to(images.dtype)[None, :, None, None], images)
         return dataclasses.replace(batch, images=filled.contiguous(memory_format=torch.channels_last))

@@ -95,9 +95,11 @@ class DeviceData:
         return ImageShape(channels, height, width)
 
     def statistics(self, of: Callable[[Tensor], Tensor]) -> Tensor:
-        """What a function says of the first 2,000 training images, normalised; it is asked once."""
+        """What a function says of 2,000 training images, of all classes alike, normalised; it is asked once."""
         if of not in self._statistics:
-            self._statistics[of] = of(self.normalise(self.train.pixels[:_STATISTICS_IMAGES]))
+            # Evenly spread: the rows of a folder's images are sorted by class.
+            images = self.train.spread(min(1.0, _STATISTICS_IMAGES / len(self.train))).pixels
+            self._statistics[of] = of(self.normalise(images))
         return self._statistics[of]
 
     def normalise(self, images: Tensor) -> Tensor:

@@ -74,7 +74,9 @@ def choose_device(name: str = "auto") -> DeviceChoice:
             # Graphs are captured on the current device.
             torch.cuda.set_device(device)
         _open_for_autograd(device)
-        return DeviceChoice(device, torch.cuda.get_device_name(device), True)
+        # Cards before Ampere would emulate it.
+        is_fast = torch.cuda.is_bf16_supported(including_emulation=False)
+        return DeviceChoice(device, torch.cuda.get_device_name(device), is_fast)
     # Matrix units (AMX), or at least dot products of bfloat16 in vectors.
     is_fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return DeviceChoice(device, _cpu_name(), is_fast)

@@ -243,6 +243,17 @@ def test_efficientnet_stem_stride(stride: int) -> None:
     assert stem(images(CIFAR)).shape[2] == 32 // stride
 
 
+@pytest.mark.parametrize(
+    ("family", "parameters"),
+    [("efficientnet", {"stem_stride": 2}), ("timm_zoo", {"model": "mobilenetv3_small_100", "min_side": 32})],
+)
+def test_no_class_is_preferred_before_training(family: str, parameters: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    network = ARCHITECTURES[family].build(CIFAR, 2, **parameters).train()
+    logits = network(torch.randn(32, 3, 32, 32))
+    assert logits.std() < 1, "timm's own, meant for a thousand classes, gives 4 to 9"
+
+
 @pytest.mark.parametrize("model", ARCHITECTURES["timm_zoo"].space["model"].choices)
 def test_timm_zoo_lists_networks_that_take_tiny_images(model: str) -> None:
     shape = ImageShape(1, 8, 8)

@@ -211,6 +211,14 @@ def test_cutout_fills_a_square_that_may_reach_over_the_border(dtype: torch.dtype
         assert (side.int().diff(dim=1).abs().sum(1) <= 2).all(), "not one run of positions"
 
 
+def test_cutout_leaves_half_of_a_side_of_small_images() -> None:
+    images = torch.zeros(400, 3, 8, 12)
+    after = AUGMENTATIONS["cutout"].build(pixels=16)(batch_of(images)).images
+    hidden = (after != 0).any(1)
+    assert int(hidden.any(2).sum(1).max()) == 4
+    assert int(hidden.any(1).sum(1).max()) == 4
+
+
 def test_mixup_mixes_images_and_targets_alike_with_beta_weights() -> None:
     count = 4000
     levels = torch.linspace(0, 1, count)

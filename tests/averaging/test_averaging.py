@@ -133,19 +133,22 @@ def test_without_averaging_the_network_itself_answers() -> None:
 
 
 def test_the_moving_average_is_the_one_written_by_hand() -> None:
-    """The first update copies; buffers are averaged like weights, and the network is left alone."""
+    """The first update copies, the next keep less than `decay`; buffers are averaged like weights."""
     model = network()
-    averaging = AVERAGINGS["ema"].build(model, decay=0.9)
+    averaging = AVERAGINGS["ema"].build(model, decay=0.6)
     assert averaging.answering is not model
     expected: State = {}
-    for step in range(12):
+    # From the 13th step on 0.6 is the smaller of the two.
+    for step in range(20):
         move(model, step)
         before = state_of(model)
-        averaging.update(step / 12)
+        averaging.update(step / 20)
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-        if not expected:
-            expected = floats(before)
-        expected = {name: 0.9 * value + 0.1 * before[name] for name, value in expected.items()}
+        kept = min(0.6, (1 + step) / (10 + step))
+        expected = {
+            name: value if step == 0 else kept * expected[name] + (1 - kept) * value
+            for name, value in floats(before).items()
+        }
     found = floats(state_of(averaging.answering))
     assert set(found) == set(expected)
     for name, value in expected.items():
@@ -155,8 +158,9 @@ def test_the_moving_average_is_the_one_written_by_hand() -> None:
 def test_the_moving_average_is_torchs() -> None:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
-    ours = AVERAGINGS["ema"].build(model, decay=0.9)
-    reference = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.9), use_buffers=True)
+    # So small that it is what a step keeps from the beginning.
+    ours = AVERAGINGS["ema"].build(model, decay=0.1)
+    reference = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.1), use_buffers=True)
     for _ in range(4):
         model(torch.randn(2, 3, 5, 5))
         with torch.no_grad():

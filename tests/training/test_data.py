@@ -10,6 +10,7 @@ import torch
 
 from benchmark.records import Choice, Dataset, Images, SplitRows
 from benchmark.training import DeviceData, choose_device
+from benchmark.training import data as loading
 from benchmark.training.data import BatchStream
 
 
@@ -51,6 +52,16 @@ def test_a_constant_channel_stays_finite() -> None:
     dataset = Dataset("grey", ("a", "b"), images, images, "0")
     data = DeviceData.load(dataset, SplitRows(np.arange(4), np.array([4, 5])), choose_device("cpu"))
     assert data.normalise(data.train.pixels).abs().max().item() < 1e-3
+
+
+def test_a_statistic_is_of_all_classes_though_the_rows_are_sorted_by_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "_STATISTICS_IMAGES", 4)
+    pixels = np.repeat(np.array([0, 200], np.uint8), 10)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
+    images = Images(pixels, np.repeat(np.arange(2), 10))
+    dataset = Dataset("sorted", ("dark", "bright"), images, images, "0")
+    data = DeviceData.load(dataset, SplitRows(np.arange(19), np.array([19])), choose_device("cpu"))
+    seen = data.statistics(lambda some: some.mean(dim=(1, 2, 3)))
+    assert (seen < 0).tolist() == [True, True, False, False]
 
 
 def test_a_statistic_of_the_training_images_is_asked_for_once_per_set_of_them() -> None:

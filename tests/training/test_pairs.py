@@ -119,7 +119,7 @@ class PlainRun:
         params = self.config.averaging.params
         keep = 0.0
         if self.config.averaging.name == "ema":
-            keep = float(params["decay"] or 0) if self.done > 1 else 0.0
+            keep = min(float(params["decay"] or 0), self.done / (9 + self.done)) if self.done > 1 else 0.0
         if self.config.averaging.name == "lookahead":
             keep = 1.0 if self.done % 5 else float(params["decay"] or 0) ** 5 * share**3
         for name, value in self.weights.items():
