@@ -15,6 +15,8 @@ from benchmark.records import ImageShape
 
 _MODES = {1: "L", 3: "RGB"}
 """Pillow's name for the colours of so many channels."""
+_SIXTEEN_BITS = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
+"""Pillow's names for grey of 16 bits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,14 +55,30 @@ def read_picture(path: Path, shape: ImageShape) -> PictureFile:
         raise BenchError(f"the study's images have {shape.channels} channels: picture files have 1 or 3")
     try:
         with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert(_MODES[shape.channels])
-    # Pillow's decoders raise these for what is broken; a file that unpacks to gigabytes is an error of its own.
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            picture = as_seen(opened, shape.channels)
+    except Exception as error:  # a file is foreign bytes: decoders raise whatever goes wrong
         reason = "no such file" if isinstance(error, FileNotFoundError) else "it is no picture that can be read"
         raise BenchError(f"cannot read {path}: {reason}; name PNG or JPEG files, or a folder of them") from error
     fitted = ImageOps.fit(picture, (shape.width, shape.height), Image.Resampling.LANCZOS)
     pixels = np.array(fitted).reshape(shape.height, shape.width, shape.channels)
     return PictureFile(path, pixels, _in_words(picture, shape))
+
+
+def as_seen(image: Image.Image, channels: int) -> Image.Image:
+    """An opened image as a viewer shows it, of 8 bits: upright, and what is transparent on white.
+
+    `channels` 1 is grey, 3 are red, green and blue. Raises what Pillow raises for broken files, and ValueError for
+    pixels of 32 bits.
+    """
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode in _SIXTEEN_BITS:
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    if upright.mode in ("I", "F"):
+        raise ValueError("pixels of 32 bits, of which it is not known what is black and white")
+    if upright.has_transparency_data:
+        coloured = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
+    return upright.convert(_MODES[channels])
 
 
 def _in_words(picture: Image.Image, shape: ImageShape) -> str:

@@ -100,3 +100,19 @@ def test_a_file_that_would_fill_the_memory_is_refused(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
     with pytest.raises(BenchError, match=r"cannot read .*bomb\.png"):
         read_picture(path, RGB)
+
+
+def test_what_is_transparent_is_white_and_sixteen_bits_are_scaled_as_in_a_data_set(tmp_path: Path) -> None:
+    clear = np.zeros((8, 8, 4), np.uint8)
+    clear[:4] = (1, 2, 3, 255)
+    shown = read_picture(write(tmp_path / "clear.png", clear), RGB).pixels
+    assert (shown[:4] == (1, 2, 3)).all()
+    assert (shown[4:] == 255).all()
+    deep = write(tmp_path / "deep.png", np.full((8, 8), 0x8040, np.uint16))
+    assert (read_picture(deep, GREY).pixels == 0x80).all()
+
+
+def test_a_picture_that_was_cut_off_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "a.gif").write_bytes(b"GIF89a\x08\x00\x08\x00\x00\x00\x00")
+    with pytest.raises(BenchError, match="no picture that can be read"):
+        read_picture(tmp_path / "a.gif", RGB)

@@ -148,10 +148,31 @@ def _visible(place: Path) -> list[Path]:
 
 
 def _files(root: Path, folder: Path) -> list[str]:
-    """Paths from the root of all files at any depth that are not hidden, in order; a link to nowhere is one of them."""
+    """Paths from the root of all files at any depth that are not hidden, in order.
+
+    A link to nowhere is one of them, and so is a link to a folder, which is not followed. Raises BenchError where a
+    folder cannot be read.
+    """
     found = []
-    for place, folders, files in os.walk(folder):
+    for place, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         inside = Path(place).relative_to(root).as_posix()
-        found += [f"{inside}/{name}" for name in files if not name.startswith(".")]
+        links = [f"{name}/" for name in folders if os.path.islink(f"{place}/{name}")]  # noqa: PTH114 - of 100,000 paths
+        found += [f"{inside}/{name}" for name in (*files, *links) if not name.startswith(".")]
+    for path in found:
+        if not _is_text(path):
+            raise BenchError(f"{root} has a file whose name is no valid text: {path!r}; rename it")
     return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    raise BenchError(f"cannot read the folder {error.filename}: {error.strerror}")
+
+
+def _is_text(path: str) -> bool:
+    """Whether it can be written: names of another encoding than the system's have halves of characters in them."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -12,17 +12,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from benchmark.datasets._folder_listing import ImageFile, Listing
 from benchmark.errors import BenchError
+from benchmark.picture_files import as_seen
 from benchmark.records import Images, ImageShape
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 LONGEST_SIDE = 256
 """Pixels; larger images are shrunk. All are in memory, where those of 1,024 x 1,024 pixels would take 3 MB each."""
 _GRAY = frozenset({"1", "L", "LA", "La", "I;16", "I;16L", "I;16B"})
-_SIXTEEN_BITS = frozenset({"I;16", "I;16L", "I;16B"})
 _TURNED = frozenset({5, 6, 7, 8})
 """Values of EXIF's orientation under which an image lies on its side."""
 
@@ -129,22 +129,10 @@ def _decoded(path: Path, shape: ImageShape) -> tuple[NDArray[np.uint8], Look]:
         look = _look_of(image)
         # Of a photograph many times too large, JPEG decodes a smaller one in a fraction of the time.
         image.draft(None, (2 * max(shape.height, shape.width),) * 2)
-        upright = _of_eight_bits(ImageOps.exif_transpose(image))
-    if upright.has_transparency_data:
-        coloured = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", coloured.size, "white"), coloured)
-    converted = upright.convert("L" if shape.channels == 1 else "RGB")
+        converted = as_seen(image, shape.channels)
     if (converted.height, converted.width) != (shape.height, shape.width):
         converted = converted.resize((shape.width, shape.height), Image.Resampling.BILINEAR)
     return np.asarray(converted).reshape(shape.height, shape.width, shape.channels), look
-
-
-def _of_eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode in _SIXTEEN_BITS:
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode in ("I", "F"):
-        raise ValueError("pixels of 32 bits, of which it is not known what is black and white")
-    return image
 
 
 def _look(path: Path) -> Look | None:
@@ -158,7 +146,8 @@ def _look(path: Path) -> Look | None:
 
 def _look_of(image: Image.Image) -> Look:
     width, height = image.size
-    if image.getexif().get(ExifTags.Base.Orientation) in _TURNED:
+    # Of a TIFF, Pillow tells the size of the upright image.
+    if image.format != "TIFF" and image.getexif().get(ExifTags.Base.Orientation) in _TURNED:
         width, height = height, width
     return Look(height, width, image.mode in _GRAY)
 

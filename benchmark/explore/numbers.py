@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from rich.table import Table
+from rich.text import Text
 
 from benchmark.preflight import parts_of
 from benchmark.records import Dataset, Images, ImageShape, Split, SplitRows
@@ -96,7 +97,8 @@ def to_table(description: Description) -> Table:
     for part in description.parts:
         table.add_column(part.split.value, justify="right")
     for label, name in enumerate(description.classes):
-        table.add_row(name, *(f"{part.class_counts[label]:,}" for part in description.parts))
+        # A class may be called "[small]", which rich would take for markup.
+        table.add_row(Text(name), *(f"{part.class_counts[label]:,}" for part in description.parts))
     table.add_section()
     table.add_row("all", *(f"{part.rows:,}" for part in description.parts), style="bold")
     table.add_section()

@@ -209,6 +209,54 @@ def test_orientation_is_honoured(tmp_path: Path) -> None:
     assert not any("another size" in sentence for sentence in sentences)
 
 
+def test_the_size_of_a_tiff_that_was_taken_sideways_is_the_upright_one(tmp_path: Path) -> None:
+    root = tmp_path / "pets"
+    for part in ("train", "test"):
+        for number, name in enumerate(("cat", "dog")):
+            (root / part / name).mkdir(parents=True)
+            exif = Image.Exif()
+            exif[0x0112] = 6
+            picture(number, (12, 20)).save(root / part / name / "0.tif", exif=exif)
+    dataset, sentences = look(root)
+    assert dataset.image_shape == ImageShape(3, 20, 12)
+    upright = np.rot90(np.asarray(picture(0, (12, 20))), -1)
+    np.testing.assert_array_equal(dataset.train.pixels[0], upright)
+    assert not any("another size" in sentence for sentence in sentences)
+
+
+def test_a_link_to_a_folder_is_not_followed_and_not_passed_over_in_silence(tmp_path: Path) -> None:
+    root = fill(tmp_path / "pets")
+    shutil.copytree(root / "train" / "cat", tmp_path / "more")
+    (root / "train" / "cat" / "batch2").symlink_to(tmp_path / "more", target_is_directory=True)
+    dataset, sentences = look(root)
+    assert len(dataset.train) == 16
+    assert any("train/cat/batch2/" in sentence for sentence in sentences)
+
+
+def test_a_folder_that_cannot_be_read_is_no_empty_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = fill(tmp_path / "pets")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "dog":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(BenchError, match=r"cannot read the folder .*dog: Permission denied"):
+        load(root)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
+def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
+    root = fill(tmp_path / "pets")
+    name = os.fsdecode(b"caf\xe9.png")
+    picture(3).save(tmp_path / "one.png")
+    (tmp_path / "one.png").rename(root / "train" / "cat" / name)
+    with pytest.raises(BenchError, match=r"no valid text: 'train/cat/caf\\udce9.png'; rename it"):
+        load(root)
+
+
 def test_transparent_pixels_are_white_and_sixteen_bits_are_scaled(tmp_path: Path) -> None:
     root = fill(tmp_path / "pets", mode="L")
     Image.fromarray(np.full((16, 20), 0x8040, np.uint16)).save(root / "train" / "cat" / "0.png")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from rich.console import Console
@@ -44,6 +46,15 @@ def test_a_divided_training_part_is_described_in_two() -> None:
     assert [part.split for part in (train, val, test)] == [Split.TRAIN, Split.VAL, Split.TEST]
     assert (train.class_counts, val.class_counts, test.class_counts) == ((16, 16, 16), (4, 4, 4), (11, 10, 10))
     np.testing.assert_allclose(val.channel_means, (dataset.train.pixels[rows.val] / 255).mean(axis=(0, 1, 2)))
+
+
+def test_names_of_classes_are_no_markup() -> None:
+    dataset = replace(_dataset(), classes=("dog [small]", "[cats]", "ship"))
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(to_table(describe(dataset)))
+    assert "dog [small]" in capture.get()
+    assert "[cats]" in capture.get()
 
 
 @pytest.mark.parametrize(("channels", "names"), [(1, ["gray"]), (2, ["channel 0", "channel 1"]), (3, ["red", "blue"])])
