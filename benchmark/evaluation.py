@@ -20,7 +20,7 @@ from rich.text import Text
 from benchmark.comparisons import correct_rows
 from benchmark.corruptions import SEVERITIES, corruption_names
 from benchmark.inference import LoadedEntrant, LoadedModel, StudyData, load_entrant
-from benchmark.metrics import predicted
+from benchmark.metrics import predicted, standing
 from benchmark.origin import running_versions, source_commit
 from benchmark.records import Split
 from benchmark.robustness import CorruptedImages, CorruptionOrigin, CorruptionReport, score_corruptions
@@ -205,9 +205,14 @@ def report_corruptions(
     answers: CorruptedAnswers,
     command: str,
 ) -> CorruptionReport:
-    """Scores of the answers, and where they come from; the best single model has to be among those asked."""
+    """Scores of the answers, and where they come from; the best single model has to be among those asked.
+
+    It is the best of these: another may have become complete since they were asked.
+    """
     names = [one.entrant.name for one in loaded]
-    reference = find_entrant(store, "best").name
+    labels = store.labels(Split.VAL)
+    singles = [one.entrant for one in loaded if one.entrant.is_single]
+    reference = min(singles, key=lambda one: (*standing(one.val, labels), one.name)).name
     return CorruptionReport(
         corruptions=tuple(corruption_names()),
         scores=tuple(score_corruptions(names, answers.clean, answers.right, reference=names.index(reference))),

@@ -331,7 +331,20 @@ def test_json_is_json_also_where_the_study_is_guessed(
     assert not end.value.code
     out, err = capfd.readouterr()
     assert json.loads(out)["origin"]["study"] == "tiny"
-    assert "taking tiny, the one searched last" in err
+    assert "taking tiny, the one used last" in err
+
+
+def test_a_study_without_a_complete_trial_does_not_hide_the_others(bench: Run, root: Path) -> None:
+    store = fill(root, "begun", complete=0)
+    store.study._storage.remove_session()
+    store._db.engine.dispose()
+    code, output = bench("leaderboard", "--all")
+    assert code == 0
+    assert "begun has no complete trial yet and is left out" in output
+    assert (root / "results" / "tiny.md").exists()
+    code, output = bench("leaderboard", "--all", "--storage", "postgresql://host/db")
+    assert code == 2
+    assert "--all is of the studies in this folder" in output
 
 
 def test_a_spent_budget_names_the_next_command_whole(bench: Run, root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -229,6 +230,9 @@ def test_a_read_only_folder_gives_its_leaderboard_and_is_verified(open_root: Pat
     assert "cannot write the leaderboard into results" in refusal(board)
     assert re.search(r"cnn|vgg", board.stdout)
     assert "default" in board.stdout
+    as_json = command("leaderboard", "tiny", "--json")
+    assert "cannot write the leaderboard into results" in refusal(as_json)
+    assert json.loads(as_json.stdout)["winner"]
     whole = command("verify", "tiny")
     assert whole.returncode == 0, whole.stderr
     assert "3 complete trials" in whole.stdout

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from trained_study import train_study
 
-from benchmark import cli
+from benchmark import cli, evaluation
 from benchmark.corruptions import SEVERITIES, corrupted, corruption_names
 from benchmark.evaluation import (
     ask,
@@ -174,6 +174,17 @@ def test_an_ensemble_that_was_replaced_does_not_inherit_the_number(store: StudyS
     store.save_ensembles([replaced])
     assert set(stored_accuracies(store, entrants_of(store))) == {entrants[1].name}
     assert np.isnan({row.entrant.name: row for row in leaderboard_of(store).rows}[ENSEMBLE].corruption_accuracy.value)
+
+
+def test_a_better_model_that_is_complete_meanwhile_costs_no_report(store: StudyStore, data: StudyData) -> None:
+    loaded = load_entrants(store, [ENSEMBLE, "best"], data)
+    images = MadeImages(data.dataset.test, spread_rows(500, 20), 0)
+    answers = predict_corrupted(loaded, data, images, lambda _: None)
+    better = replace(loaded[-1].entrant, name="one that came later")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "find_entrant", lambda *_: better)
+        report = report_corruptions(store, loaded, data, images, answers, "bench evaluate")
+    assert report.reference == loaded[-1].entrant.name
 
 
 def test_numbers_of_other_images_do_not_stand_side_by_side(store: StudyStore, data: StudyData) -> None:

@@ -150,6 +150,18 @@ def test_a_curve_is_a_frame_of_its_reports(trained: benchmark.Study) -> None:
     assert trained.draw_curve(0)._repr_png_().startswith(PNG)
 
 
+def test_a_trial_without_a_curve_has_an_empty_frame_and_no_picture(study: benchmark.Study) -> None:
+    assert len(study.curve(0)) == 0
+    assert "val_accuracy" in study.curve(0)
+    with pytest.raises(BenchError, match="no curve of trial 0"):
+        study.draw_curve(0)
+
+
+def test_ensembles_are_of_as_many_models_as_there_are(study: benchmark.Study) -> None:
+    # Three of the five that are usual.
+    assert any(name.endswith("top 3") for name in study.ensemble(metric="accuracy").frame["name"])
+
+
 def test_predictions_are_those_that_are_stored(trained: benchmark.Study) -> None:
     data = benchmark.load_dataset("digits")
     found = trained.predict(data.dataset.test.pixels[:20], "0", device="cpu")

@@ -46,7 +46,7 @@ StudyToSearch = Annotated[
     str | None, typer.Argument(help="The study; default: cifar10 with a GPU, cifar10-cpu without.", metavar="[STUDY]")
 ]
 StudyToRead = Annotated[
-    str | None, typer.Argument(help="The study; default: the one searched last in this folder.", metavar="[STUDY]")
+    str | None, typer.Argument(help="The study; default: the one used last in this folder.", metavar="[STUDY]")
 ]
 
 

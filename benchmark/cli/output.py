@@ -21,7 +21,7 @@ def teller(console: Console) -> Callable[[str], None]:
     """Prints plain text: a path with brackets in it is no markup, and is not broken over lines."""
 
     def say(text: str) -> None:
-        console.print(text, soft_wrap=True, markup=False, highlight=False)
+        console.print(text, soft_wrap=True, markup=False, emoji=False, highlight=False)
 
     return say
 

@@ -16,6 +16,7 @@ from benchmark.cli.studies import open_named, searched_here
 from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
+    from benchmark.columns import Column
     from benchmark.ensemblers.greedy_selection import Metric
     from benchmark.leaderboard import Leaderboard
     from benchmark.store import StudyStore
@@ -83,7 +84,7 @@ def ensemble(
 def leaderboard(
     studies: Annotated[
         list[str] | None,
-        typer.Argument(help="One study or several; default: the one searched last.", metavar="[STUDY]..."),
+        typer.Argument(help="One study or several; default: the one used last.", metavar="[STUDY]..."),
     ] = None,
     all_studies: Annotated[bool, typer.Option("--all", help="Every study that was searched in this folder.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -102,19 +103,35 @@ def leaderboard(
     from benchmark.leaderboard import across_to_rich, compare_studies, result_of, to_json
 
     console = Console()
-    named = searched_here(root) if all_studies else studies
-    names: list[str | None] = [*named] if named else [None]
     if all_studies and studies:
         raise BenchError("name studies or give --all, not both")
-    texts = []
+    if all_studies and storage is not None:
+        raise BenchError("--all is of the studies in this folder; name those of a database")
+    named = searched_here(root) if all_studies else studies
+    names: list[str | None] = [*named] if named else [None]
+    # What is not JSON goes elsewhere, so that the output can be piped on.
+    beside = Console(stderr=True) if as_json else console
+    texts, unwritten = [], None
     for name in names:
-        # What is not JSON goes elsewhere, so that the output can be piped on.
-        store = open_named(name, root, storage, Console(stderr=True) if as_json else console, to_read=True)
-        texts.append(to_json(write_leaderboard(store, root, console, columns, is_shown=not as_json)))
+        store = open_named(name, root, storage, beside, to_read=True)
+        if all_studies and not complete(store):
+            teller(beside)(f"{name} has no complete trial yet and is left out")
+            continue
+        board = read_leaderboard(store, console, columns, is_shown=not as_json)
+        texts.append(to_json(board))
+        try:
+            write_files(board, root, console, columns, is_shown=not as_json)
+        except BenchError as error:
+            # A folder that may only be read gives its leaderboard nevertheless.
+            unwritten = unwritten or error
+    if not texts:
+        raise BenchError("no study here has a complete trial yet; run: bench search")
     if as_json:
         typer.echo(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
     elif len(texts) > 1:
         console.print(across_to_rich(compare_studies([result_of(json.loads(text)) for text in texts])))
+    if unwritten is not None:
+        raise unwritten
 
 
 @app.command()
@@ -150,21 +167,39 @@ def verify(
     say("everything is whole")
 
 
-def write_leaderboard(
-    store: StudyStore, root: Path, console: Console, columns: str | None = None, *, is_shown: bool = True
-) -> Leaderboard:
+def write_leaderboard(store: StudyStore, root: Path, console: Console) -> None:
     """Print a study's leaderboard, write its files and figures and the index of all."""
-    from benchmark.columns import columns_named
-    from benchmark.leaderboard import draw, to_rich, write, write_index
+    write_files(read_leaderboard(store, console), root, console)
+
+
+def read_leaderboard(
+    store: StudyStore, console: Console, columns: str | None = None, *, is_shown: bool = True
+) -> Leaderboard:
+    """A study's leaderboard, printed unless it is not to be shown."""
+    from benchmark.leaderboard import to_rich
     from benchmark.study import leaderboard_of
 
-    chosen = [] if columns is None else columns_named([key.strip() for key in columns.split(",")])
+    chosen = _columns(columns)
     board = leaderboard_of(store)
     if is_shown:
         console.print(to_rich(board, chosen))
-    paths = write(board, root / "results", chosen)
+    return board
+
+
+def write_files(
+    board: Leaderboard, root: Path, console: Console, columns: str | None = None, *, is_shown: bool = True
+) -> None:
+    """Write a leaderboard's files and figures and the index of all. Raises BenchError where that cannot be done."""
+    from benchmark.leaderboard import draw, write, write_index
+
+    paths = write(board, root / "results", _columns(columns))
     figures = draw(board, root / "results")
     write_index(root / "results")
     if is_shown:
         teller(console)(f"written: {', '.join(map(str, paths))}; {len(figures)} figures in {figures[0].parent}")
-    return board
+
+
+def _columns(keys: str | None) -> list[Column]:
+    from benchmark.columns import columns_named
+
+    return [] if keys is None else columns_named([key.strip() for key in keys.split(",")])

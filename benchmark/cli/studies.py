@@ -43,7 +43,7 @@ def location(name: str, root: Path, storage: str | None) -> StudyLocation:
 def open_named(
     study: str | None, root: Path, storage: str | None, console: Console, *, to_read: bool = False
 ) -> StudyStore:
-    """The study to read; where none is named, the one that was searched last in this folder.
+    """The study to read; where none is named, the one whose database in this folder changed last.
 
     `to_read`: nothing will be written, so that its folder need not be writable.
     """
@@ -56,7 +56,7 @@ def open_named(
             raise BenchError("name a study" if storage is not None else "no study here yet; run: bench search")
         study = databases[-1].stem
         if len(databases) > 1:
-            console.print(f"no study named: taking {study}, the one searched last", soft_wrap=True)
+            console.print(f"no study named: taking {study}, the one used last", soft_wrap=True)
     defined = {path.stem for path in (root / "studies").glob("*.toml")} | set(shipped_studies())
     if storage is None and check_study_name(study) not in defined | {path.stem for path in databases}:
         raise UnknownNameError("study", study, defined | {path.stem for path in databases})

@@ -26,7 +26,7 @@ def trial(
     words: Annotated[
         list[str],
         typer.Argument(
-            help="The study, by default the one searched last in this folder, and the trial's number.",
+            help="The study, by default the one used last in this folder, and the trial's number.",
             metavar="[STUDY] NUMBER",
         ),
     ],
@@ -53,7 +53,9 @@ def trial(
     name = store.location.name
     trial = of.trial(number)
     changes = _changes(store, trial.record)
-    report = TrialReport(name, part or "", trial, store.fact("rows")["train"], tuple(changes))
+    rows = store.fact("rows")
+    trained = rows["train"] + (rows["val"] if of.fact("trained_on") == "train+val" else 0)
+    report = TrialReport(name, part or "", trial, trained, tuple(changes))
     figures = _draw(report, root / "results" / name)
     if as_json:
         typer.echo(to_json(report, [str(path) for path in figures]))

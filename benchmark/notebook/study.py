@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from benchmark.confirmation import ConfirmSpec
 from benchmark.corruptions import SEVERITIES
 from benchmark.definition import check_study_name, load_study
 from benchmark.ensemble import EnsembleSpec
+from benchmark.errors import BenchError
 from benchmark.evaluation import (
     USUAL_ENTRANTS,
     load_entrants,
@@ -33,7 +35,7 @@ from benchmark.local import search_here
 from benchmark.mistakes import mistakes_of, other_of
 from benchmark.notebook.data import Data
 from benchmark.notebook.views import Board, Mistakes, Picture
-from benchmark.records import Split, deciding
+from benchmark.records import ProgressRecord, Split, TrialState, deciding
 from benchmark.report import make_report, write_report
 from benchmark.robustness import MadeImages, note_accuracies
 from benchmark.store import StudyLocation, StudyStore, open_study
@@ -75,7 +77,7 @@ class Study:
     @property
     def store(self) -> StudyStore:
         """The study's database, to read what has no method here. Raises MissingStudyError before the first search."""
-        return open_study(self._location)
+        return open_study(self._location, to_read=True)
 
     def data(self) -> Data:
         """The study's data set, with validation as a part of its own. See bench data show --study."""
@@ -106,7 +108,7 @@ class Study:
         workers: int | None = None,
     ) -> Board:
         """Train the best models again with other seeds; the leaderboard. See bench confirm."""
-        store = self.store
+        store = open_study(self._location)
         asked = ConfirmSpec(top, seeds, epochs=epochs, train_on=train_on)
         spec, part, plan = open_to_confirm(store, asked, self._data, self._say)
         note_command(store, f"Study({self.name!r}).confirm({top}, {seeds})")
@@ -115,8 +117,10 @@ class Study:
 
     def ensemble(self, top: int | None = None, **options: Any) -> Board:
         """Build ensembles of the stored models; the leaderboard with them. `options` are fields of EnsembleSpec."""
-        store = self.store
-        ensembles_of(store, None if top is None and not options else EnsembleSpec(top or EnsembleSpec.top, **options))
+        store = open_study(self._location)
+        most = max(2, sum(trial.state is TrialState.COMPLETE for trial in store.trials()))
+        wanted = EnsembleSpec(top or min(EnsembleSpec.top, most), **options)
+        ensembles_of(store, None if top is None and not options else wanted)
         note_command(store, f"Study({self.name!r}).ensemble({top})")
         return self.leaderboard()
 
@@ -140,12 +144,15 @@ class Study:
     def curve(self, number: int) -> pd.DataFrame:
         """The reports of one trial, one row each, as records.ProgressRecord has them. Raises BenchError."""
         reports = self.store.trial(number).curve
-        return pd.DataFrame([vars(report) for report in reports]).set_index("step")
+        names = [field.name for field in dataclasses.fields(ProgressRecord)]
+        return pd.DataFrame([vars(report) for report in reports], columns=names).set_index("step")
 
     def draw_curve(self, number: int) -> Picture:
         """Losses, accuracy and learning rate of one trial while it trained. Raises BenchError. See bench trial."""
         store = self.store
         report = TrialReport(self.name, "", store.trial(number), store.fact("rows")["train"])
+        if not report.trial.curve:
+            raise BenchError(f"no curve of trial {number} is stored")
         return Picture(trial_curves(report.trial, epoch_images=report.epoch_images, subject=report.subject))
 
     def importances(self) -> pd.DataFrame:
