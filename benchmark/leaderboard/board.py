@@ -326,7 +326,8 @@ def _chosen(singles: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Chosen
     ordered = ranked(singles, labels_val)
     found = selection_optimism(np.stack([correct_rows(deciding(one.val), labels_val) for one in ordered]), seed=0)
     successor = None if found.successor is None else ordered[found.successor].name
-    return Chosen(ordered[found.chosen].name, len(ordered), found.displaced, successor, found.optimism)
+    # Being the maximum lowers nothing: below 0 is noise of the resamples.
+    return Chosen(ordered[found.chosen].name, len(ordered), found.displaced, successor, max(0.0, found.optimism))
 
 
 def select_singles(entrants: Sequence[Entrant], labels_val: NDArray[np.int64]) -> list[Entrant]:

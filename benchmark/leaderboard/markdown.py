@@ -21,6 +21,10 @@ from benchmark.leaderboard.pieces import cell, signed, table
 from benchmark.metrics import Estimate
 from benchmark.wording import percent, points, points_with_interval
 
+_CONFIRMED = (
+    "- *Confirmed* models are trials trained again with other seeds; of their runs the row is the one in the middle by "
+    "validation. *ensembled* after such a name is the mean of the probabilities of these runs."
+)
 _RETRAINED = (
     "- Entrants *trained on train+val* have no validation rows left. What stands for them under validation, and gave "
     "their members their votes and their temperature, are the predictions of the trials that they train again, made "
@@ -181,7 +185,8 @@ def _reading(board: Leaderboard) -> str:
             "- A tuned model's validation accuracy is the best of many and reads too high; an ensemble's is "
             "out-of-fold, but its members were chosen on the same rows. Test has neither flaw.",
             "- Log loss is after a temperature that was fitted on validation, for every row alike; as it is, it stands "
-            "among the other scores. *NAME, ensembled* is a greedy selection of that family's models.",
+            "among the other scores. *FAMILY, ensembled* is a greedy selection of that family's models.",
+            *([_CONFIRMED] if any(row.entrant.kind == "confirmed" for row in board.rows) else ()),
             "- Higher is better unless the heading has ↓. Precision, recall and F1 are unweighted means over classes. "
             "An ensemble's parameters, MACs and times are sums over its members.",
             *([_RETRAINED] if retrained else ()),
