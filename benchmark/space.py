@@ -62,7 +62,6 @@ class Space:
 
     def __init__(self, spec: StudySpec) -> None:
         self.spec = spec
-        is_mirrored = "flip" in spec.augmentations
         self._registries: dict[str, Registry[..., Any]] = {
             "families": ARCHITECTURES,
             "optimizers": OPTIMIZERS,
@@ -85,7 +84,7 @@ class Space:
         for name in spec.augmentations:
             self._distributions[name] = CategoricalDistribution((True, False))
             self._defaults.setdefault(name, False)
-        if not is_mirrored:
+        if "flip" not in spec.augmentations:
             # What is never mirrored in training, as written words, is not asked about in a mirror, unless that is said.
             self._defaults["views"] = "one"
             if "views" not in spec.space:

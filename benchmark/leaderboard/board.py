@@ -228,7 +228,7 @@ def make_board(
         # Origin stays as frozen as it looks: the caller's mapping of versions may change later.
         origin=replace(origin, versions=MappingProxyType(dict(origin.versions))),
         recommendation=recommendation,
-        members=None if recommended is None else _members(recommended, [*singles, *runs], labels_val),
+        members=None if recommended is None else _members(recommended, within, labels_val),
         chosen=_chosen(singles, labels_val),
         sizes=tuple(sizes),
         peer=None if peer is None else peer.name,
@@ -302,9 +302,8 @@ def _rows(
     return tuple(rows)
 
 
-def _members(ensemble: Entrant, singles: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Members | None:
-    members = members_of(ensemble, singles)
-    if members is None or len(members) < 2:
+def _members(ensemble: Entrant, members: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Members | None:
+    if len(members) < 2:
         return None
     log_probs = np.stack([deciding(member.val) for member in members])
     return Members(
