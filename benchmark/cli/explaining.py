@@ -1,4 +1,4 @@
-"""The command that shows what spoke for an answer: explain. It trains nothing and leaves the study as it is."""
+"""The command that shows what spoke for an answer: explain. It trains nothing, and notes what it scores on test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command report: a study as one HTML file. It trains nothing and scores nothing that the leaderboard does not."""
+"""The command report: a study as one HTML file. It trains nothing, and notes what it scores on test."""
 
 from __future__ import annotations
 

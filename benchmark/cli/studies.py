@@ -45,7 +45,7 @@ def open_named(
 ) -> StudyStore:
     """The study to read; where none is named, the one whose database in this folder changed last.
 
-    `to_read`: nothing will be written, so that its folder need not be writable.
+    `to_read`: its folder need not be writable; what would be noted in it is then left out.
     """
     from benchmark.definition import check_study_name, shipped_studies
     from benchmark.store import open_study
