@@ -118,16 +118,33 @@ def to_markdown(runs: Sequence[Mapping[str, Any]], wanted: Sequence[tuple[float,
         parts.append(f"## {study}, {cores} cores, {device}\n")
         parts.append(_table([run["numbers"] for run in group]) + "\n")
         there = {(run["numbers"]["minutes"], run["numbers"]["seed"]) for run in group}
-        missing = [f"{minutes:g} minutes, seed {seed}" for minutes, seed in wanted if (minutes, seed) not in there]
+        missing = [pair for pair in wanted if pair not in there]
         if missing:
-            parts.append(f"Not measured: {'; '.join(missing)}.\n")
-        commits = sorted({run["origin"]["commit"] for run in group})
+            parts.append(f"Not measured: {_named(missing)}.\n")
+        by_commit: dict[str, list[tuple[float, int]]] = {}
+        for run in group:
+            numbers = run["numbers"]
+            by_commit.setdefault(run["origin"]["commit"], []).append((numbers["minutes"], numbers["seed"]))
+        commits = [
+            f"`{commit}`" + (f" ({_named(pairs)})" if len(by_commit) > 1 else "") for commit, pairs in by_commit.items()
+        ]
         versions = {pair for run in group for pair in run["origin"]["versions"].items()}
         parts.append(
-            f"Command: `python -m studies.deadline`. Commit: {', '.join(f'`{commit}`' for commit in commits)}. "
+            f"Command: `python -m studies.deadline`. Commit: {', '.join(commits)}. "
             f"Versions: {', '.join(f'{name} {version}' for name, version in sorted(versions))}.\n"
         )
     return "\n".join(parts)
+
+
+def _named(pairs: Sequence[tuple[float, int]]) -> str:
+    """Runs in words, such as "5, 10 minutes of seed 0; 5 minutes of seed 1"."""
+    by_seed: dict[int, list[float]] = {}
+    for minutes, seed in sorted(pairs):
+        by_seed.setdefault(seed, []).append(minutes)
+    return "; ".join(
+        f"{', '.join(f'{one:g}' for one in minutes)} minutes of seed {seed}"
+        for seed, minutes in sorted(by_seed.items())
+    )
 
 
 def _table(found: Sequence[Mapping[str, Any]]) -> str:

@@ -36,7 +36,7 @@ def test_a_row_is_the_mean_over_seeds() -> None:
     # The mean of 80 and 84, and their deviation: the root of (4 + 4) / 1.
     assert "| 5 | 2 | 82.00 ± 2.83 | 80.00 | 81.00 | 2, 2 | 6–7 | 301 |" in page
     assert "| 10 | 1 | 90.00 ± – | 90.00 | 89.00 | 2 | 6–6 | 600 |" in page
-    assert "Not measured: 10 minutes, seed 1." in page
+    assert "Not measured: 10 minutes of seed 1." in page
     assert "## pets, 2 cores, a machine" in page
 
 
@@ -51,6 +51,14 @@ def test_machines_of_other_numbers_of_cores_stand_apart() -> None:
 
 def test_nothing_is_missing_where_all_was_measured() -> None:
     assert "Not measured" not in to_markdown([run(5, 0, 0.8)], [(5, 0)])
+
+
+def test_runs_of_several_commits_are_told_apart() -> None:
+    later = run(10, 0, 0.9)
+    later["origin"] = ORIGIN | {"commit": "def"}
+    page = to_markdown([later, run(5, 0, 0.8), run(5, 1, 0.8)], [(5, 0)])
+    assert "Commit: `def` (10 minutes of seed 0), `abc` (5 minutes of seed 0; 5 minutes of seed 1)." in page
+    assert "Commit: `abc`. " in to_markdown([run(5, 0, 0.8), run(10, 0, 0.8)], [(5, 0)])
 
 
 def test_runs_without_a_long_one_have_no_confirmed_model() -> None:
