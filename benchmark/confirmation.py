@@ -122,10 +122,9 @@ def runs_by_part(store: StudyStore) -> RunsByPart:
     """All confirming runs with their predictions, in the order of parts and trials. Reads them all."""
     searched = {trial.number: trial.parameters for trial in store.trials()}
     found = {}
-    for location in store.parts():
-        part = store.part(location)
+    for name, part in store.parts().items():
         trained = {trial.number: trial for trial in part.trials()}
-        found[location.part] = {
+        found[name] = {
             _title(trial, runs, searched[trial], trained[runs[0].members[0]].parameters): runs
             for trial, runs in sorted(_by_trial(part, trained).items())
         }

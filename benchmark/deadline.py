@@ -1,4 +1,4 @@
-"""One deadline for everything: short trials first, then long runs of the best; trains and stores nothing itself.
+"""One deadline for everything: short trials first, then long runs of the best; trains nothing itself.
 
 Short trials tell configurations apart at a small part of the cost of a long run (Li et al. 2018, arXiv:1603.06560), and
 what is trained last is trained longest, as in successive halving with a single cut. The long runs are of the best
@@ -28,8 +28,17 @@ from benchmark.ensemble import cheapest_first, ranked
 from benchmark.ensemblers.greedy_selection import select
 from benchmark.fidelity import cost_ratio, for_long_run
 from benchmark.parameters import differences
-from benchmark.records import Parameters, ParameterValue, RunPlan, Split, TrialRecord, TrialState, as_jsonable, deciding
-from benchmark.search import Search, SearchLimits, SearchObserver
+from benchmark.records import (
+    Parameters,
+    ParameterValue,
+    RunPlan,
+    Split,
+    TrialRecord,
+    as_jsonable,
+    count_complete,
+    deciding,
+)
+from benchmark.search import Ending, Search, SearchLimits, SearchObserver
 from benchmark.space import Space
 from benchmark.store import StudyLocation, StudyStore
 from benchmark.study import note_command, open_for_search, open_to_confirm, place_of_files, set_total
@@ -99,7 +108,7 @@ def run_until(
     observed: Observed,
     say: Say,
     command: str,
-) -> tuple[StudyStore, str]:
+) -> tuple[StudyStore, Ending]:
     """Search, then train the best longer, until `seconds` from now; the study, and why it ended.
 
     `spec` is what `within_deadline` gave, and `command` the one that the study notes. Long runs that an earlier call
@@ -119,9 +128,8 @@ def run_until(
     with observed(store, spec.search.trials, left) as observer:
         search = Search(store, space, setups, place_of_files(store), observer)
         # A slow machine has no complete trial by then, and without one there is nothing to show.
-        has_one = any(trial.state is TrialState.COMPLETE for trial in store.trials())
-        first_within = 0.0 if has_one else plan.train_until - (time.monotonic() - began)
-        why = search.run(SearchLimits(spec.search.trials, left, first_within)).why
+        first_within = 0.0 if count_complete(store.trials()) else plan.train_until - (time.monotonic() - began)
+        why = search.run(SearchLimits(spec.search.trials, left, first_within))
     finalists = finalists_of(store, len(setups))
     left = plan.train_until - (time.monotonic() - began)
     searched = {trial.number: trial for trial in store.trials()}
@@ -148,7 +156,7 @@ def _train_longer(
     data: Path | None,
     observed: Observed,
     say: Say,
-) -> str:
+) -> Ending:
     """Train what was planned until the deadline, by the monotonic clock; why it ended."""
     longer, part, runs = open_to_confirm(store, asked, data, say)
     searched = {trial.number: trial for trial in store.trials()}
@@ -166,13 +174,11 @@ def _unfinished(store: StudyStore) -> ConfirmSpec | None:
         return None
     changes = {int(number): changed for number, changed in stored["changes"].items()}
     asked = ConfirmSpec(**stored | {"trials": tuple(stored["trials"]), "changes": changes})
-    location = replace(store.location, part=asked.part)
-    if location not in store.parts():
+    part = store.parts().get(asked.part)
+    if part is None:
         return None
-    part = store.part(location)
     trials = part.trials()
-    complete = sum(trial.state is TrialState.COMPLETE for trial in trials)
-    is_open = any(trial.interrupted for trial in trials) and complete < len(part.fact("plan") or ())
+    is_open = any(trial.interrupted for trial in trials) and count_complete(trials) < len(part.fact("plan") or ())
     return asked if is_open else None
 
 

@@ -15,17 +15,11 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from benchmark.records import ProgressRecord, TrialRecord, TrialState
+from benchmark.records import ProgressRecord, TrialRecord, TrialState, count_done
 from benchmark.wording import duration
 
-_DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 _RECENT = 6
 """Ended trials that the live display shows."""
-
-
-def done(trials: Sequence[TrialRecord]) -> int:
-    """Trials that count towards the budget and have ended."""
-    return sum(trial.state in _DONE for trial in trials)
 
 
 @dataclass(eq=False)
@@ -49,7 +43,7 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
         self._began = time.monotonic()
         self._timeout = timeout
         self._trials: Sequence[TrialRecord] = before
-        self._done_before = done(before)
+        self._done_before = count_done(before)
         self._told_ends = sum(trial.state is not TrialState.RUNNING for trial in before)
         self._ended_here = 0
         self._is_waiting = False
@@ -131,7 +125,7 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
 
     def _summary(self) -> str:
         states = Counter(trial.state for trial in self._trials)
-        done = states[TrialState.COMPLETE] + states[TrialState.PRUNED]
+        done = count_done(self._trials)
         text = (
             f"{done}/{self._total} trials ({states[TrialState.COMPLETE]} complete, "
             f"{states[TrialState.PRUNED]} pruned, {states[TrialState.FAILED]} failed)"

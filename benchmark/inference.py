@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def load_entrant(store: StudyStore, entrant: Entrant, data: DeviceData) -> Loade
 
     Raises BenchError where weights were not kept or are damaged.
     """
-    part = store.part(replace(store.location, part=entrant.part)) if entrant.part else store
+    part = store.parts()[entrant.part] if entrant.part else store
     if entrant.trained_on != "train":
         # Its inputs were normalised by the statistics of all rows.
         data = data.with_val_in_train()

@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmark.definition import StudySpec
-from benchmark.display import SearchDisplay, done
-from benchmark.records import RunPlan
-from benchmark.search import Search, SearchLimits
+from benchmark.display import SearchDisplay
+from benchmark.records import RunPlan, count_done
+from benchmark.search import Ending, Search, SearchLimits
 from benchmark.space import Space
 from benchmark.store import StudyStore
 from benchmark.study import place_of_files
@@ -29,7 +29,7 @@ def search_here(
     timeout: float | None = None,
     data: Path | None = None,
     plan: RunPlan | None = None,
-) -> str:
+) -> Ending:
     """Search, or train what was planned, until `total` trials are done or `timeout` seconds are over; why it ended.
 
     `workers` None is one per GPU or core, `total` None the study's own number. Raises BenchError.
@@ -38,7 +38,7 @@ def search_here(
     before, wanted = store.trials(), total or int(store.fact("trials"))
     names = f"{plural(len(setups), 'worker')} on {', '.join(devices)}"
     told = store.location.key
-    console.print(f"study {told}: {done(before)} of {wanted} trials done; {names}", soft_wrap=True)
+    console.print(f"study {told}: {count_done(before)} of {wanted} trials done; {names}", soft_wrap=True)
     with SearchDisplay(console, told, before, wanted, timeout) as display:
         search = Search(store, Space(spec), setups, place_of_files(store), display, plan)
-        return search.run(SearchLimits(total, timeout)).why
+        return search.run(SearchLimits(total, timeout))

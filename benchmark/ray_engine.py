@@ -17,10 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.display import done
 from benchmark.errors import BenchError
-from benchmark.records import ProgressRecord, TrialRecord, TrialState
-from benchmark.search import Search, SearchLimits, SearchObserver
+from benchmark.records import ProgressRecord, TrialRecord, TrialState, count_done
+from benchmark.search import Ending, Search, SearchLimits, SearchObserver
 from benchmark.space import Space
 from benchmark.store import StudyLocation, StudyStore
 from benchmark.study import open_to_join, place_of_files
@@ -63,8 +62,8 @@ def search_on_ray(
     data: Path | None,
     observer: SearchObserver,
     say: Callable[[str], None],
-) -> str:
-    """Run workers on a Ray cluster until `total` trials are done; why it ended: spent, timeout or interrupted.
+) -> Ending:
+    """Run workers on a Ray cluster until `total` trials are done; why it ended.
 
     The cluster is the one that RAY_ADDRESS names ("auto" is the one that this machine belongs to), else one of this
     machine's own. `workers` None is one per GPU of the cluster, or one per core where it has none. Raises BenchError
@@ -125,7 +124,7 @@ def _watch(ray: Any, running: list[Any], store: StudyStore, total: int, observer
                 ray.cancel(task)
             ray.wait(running, num_returns=len(running), timeout=_ENDING_SECONDS)
             return "interrupted"
-    if done(store.trials()) >= total:
+    if count_done(store.trials()) >= total:
         return "spent"
     if failures:
         raise BenchError(f"{len(failures)} workers failed, the last with: {failures[-1]}")

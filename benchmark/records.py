@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
@@ -260,7 +260,7 @@ class ProgressRecord:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model costs. For an ensemble each figure but the last is the sum over its members.
+    """What a model costs. For an ensemble each figure but `peak_memory_bytes` is the sum over its members.
 
     `parameters`: all of them, fixed filters included. `macs`: multiply-accumulates to predict one image, all views
     included. `inference_ms` and `latency_ms`: milliseconds per image when predicting 256 at a time, and one alone,
@@ -361,9 +361,9 @@ class TrialRecord:
     """Wall-clock seconds from start to end, 0 while it runs."""
     device: str
     train_seconds: float = 0.0
-    """Of these, seconds inside training steps, as far as it told."""
+    """Seconds inside training steps, as far as it told, those of the trial that it went on with included."""
     evaluation_seconds: float = 0.0
-    """Of these, seconds of evaluating reports and of predicting, as far as it told."""
+    """Seconds of evaluating reports and of predicting, likewise."""
     interrupted: bool = False
     """Whether it failed for no reason of its own, so that it takes no place and may be continued."""
     continues: int | None = None
@@ -376,6 +376,16 @@ class TrialRecord:
     """When it began, by the clock of the machine that ran it, without a zone; None where it has not yet."""
     reports: tuple[tuple[int, float], ...] = ()
     """Step and validation accuracy in [0, 1] of each of its reports, in order."""
+
+
+def count_complete(trials: Iterable[TrialRecord]) -> int:
+    """Trials that ended with predictions."""
+    return sum(trial.state is TrialState.COMPLETE for trial in trials)
+
+
+def count_done(trials: Iterable[TrialRecord]) -> int:
+    """Trials that count towards the budget and have ended: complete and pruned ones."""
+    return sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
 
 
 def seconds_of_their_own(trials: Sequence[TrialRecord]) -> list[tuple[float, float]]:

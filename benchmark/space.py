@@ -5,7 +5,6 @@ Knows Optuna's distributions; knows no trial, no storage and no training.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -52,6 +51,8 @@ TRAINING_DEFAULTS: Parameters = {
 
 OFF_AT_ZERO = frozenset({"clip_norm"})
 """Limits of which 0 is none, so that it is nearest to the largest."""
+_BEYOND = 1e9
+"""How large none is: finite, so that it has a distance from itself."""
 
 
 class Space:
@@ -111,7 +112,7 @@ class Space:
 
     def expert_value(self, family: str, name: str) -> ParameterValue:
         """What the family's expert takes for a parameter, active by default or not: the nearest that the study has."""
-        return nearest(self._distributions[name], self._recipes[family][name], zero_is_off=name in OFF_AT_ZERO)
+        return nearest(name, self._distributions[name], self._recipes[family][name])
 
     def distributions(self, names: Mapping[str, Any]) -> dict[str, BaseDistribution]:
         """The distributions of the given parameters."""
@@ -197,19 +198,20 @@ def narrowed(name: str, full: BaseDistribution, narrowing: Any, is_open: bool = 
     raise BenchError(f"[space] {name}: give a list of values, or for a number a table of low and high")
 
 
-def nearest(distribution: BaseDistribution, value: ParameterValue, *, zero_is_off: bool = False) -> ParameterValue:
-    """The value itself where the distribution has it, else the nearest that it has (the first for words).
+def magnitude(name: str, value: float) -> float:
+    """How large a parameter's value is: a 0 that means "off" lies beyond all others, see OFF_AT_ZERO."""
+    return _BEYOND if name in OFF_AT_ZERO and value == 0 else value
 
-    With `zero_is_off` a 0 among choices lies beyond the largest of the others, see OFF_AT_ZERO.
-    """
+
+def nearest(name: str, distribution: BaseDistribution, value: ParameterValue) -> ParameterValue:
+    """The value itself where its distribution has it, else the nearest that it has (the first for words)."""
     if contains(distribution, value):
         return value
     if isinstance(distribution, CategoricalDistribution):
         numbers = [item for item in distribution.choices if isinstance(item, int | float)]
         if isinstance(value, int | float) and len(numbers) == len(distribution.choices):
-            if zero_is_off and value == 0:
-                return max(numbers)
-            return min(numbers, key=lambda number: math.inf if zero_is_off and number == 0 else abs(number - value))
+            wanted = magnitude(name, value)
+            return min(numbers, key=lambda number: abs(magnitude(name, number) - wanted))
         return distribution.choices[0]
     assert isinstance(distribution, IntDistribution | FloatDistribution)
     assert isinstance(value, int | float)

@@ -297,7 +297,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
         _origin(store),
         singles=singles,
         runs=all_runs(runs),
-        confirming=[trial for part in map(store.part, store.parts()) for trial in part.trials()],
+        confirming=[trial for part in store.parts().values() for trial in part.trials()],
         recommendation=replace(recommend(eligible, val_labels, **how), limits=limits),
         sizes=_stored_sizes(store, len(singles)),
         importances=tuple(importances(store).values()),

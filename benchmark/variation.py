@@ -14,7 +14,7 @@ import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from benchmark.records import ParameterValue
-from benchmark.space import OFF_AT_ZERO, Space, nearest
+from benchmark.space import Space, magnitude, nearest
 
 _CHANCE = 0.2
 """Of a parameter, to be moved: of a family's twenty or so, four on average."""
@@ -38,7 +38,7 @@ def varied(
     def take(name: str, distribution: BaseDistribution) -> ParameterValue:
         value = values[name] if name in values else space.expert_value(family, name)
         if not distribution.single() and generator.random() < _CHANCE:
-            value = _moved(distribution, value, generator, zero_is_off=name in OFF_AT_ZERO)
+            value = _moved(name, distribution, value, generator)
         found[name] = value
         return value
 
@@ -51,16 +51,14 @@ def varied(
 
 
 def _moved(
-    distribution: BaseDistribution, value: ParameterValue, generator: np.random.Generator, *, zero_is_off: bool = False
+    name: str, distribution: BaseDistribution, value: ParameterValue, generator: np.random.Generator
 ) -> ParameterValue:
-    """Another value of the distribution near the given one; a number with a step may stay where it is."""
+    """Another value of the parameter's distribution near the given one; a number with a step may stay where it is."""
     if isinstance(distribution, CategoricalDistribution):
         choices = distribution.choices
         others = [choice for choice in choices if choice != value]
         if all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in choices):
-            ordered = sorted(
-                choices, key=lambda choice: math.inf if zero_is_off and choice == 0 else float(choice or 0)
-            )
+            ordered = sorted(choices, key=lambda choice: magnitude(name, float(choice or 0)))
             place = ordered.index(value)
             others = [ordered[i] for i in (place - 1, place + 1) if 0 <= i < len(ordered)]
         return others[generator.integers(len(others))]
@@ -73,4 +71,4 @@ def _moved(
     target = math.inf
     while not low <= target <= high:
         target = generator.normal(at, _DEVIATION * (high - low))
-    return nearest(distribution, math.exp(target) if distribution.log else target)
+    return nearest(name, distribution, math.exp(target) if distribution.log else target)

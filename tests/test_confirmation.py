@@ -81,7 +81,7 @@ def test_a_plan_grows_and_forgets_nothing(store: StudyStore) -> None:
 def test_runs_of_another_budget_are_kept_apart(store: StudyStore) -> None:
     opened(store, ConfirmSpec(top=1, seeds=1))
     longer = opened(store, ConfirmSpec(top=1, seeds=2, epochs=20))
-    assert [location.part for location in store.parts()] == ["confirm", "confirm-20-epochs"]
+    assert list(store.parts()) == ["confirm", "confirm-20-epochs"]
     assert longer.fact("definition")["budget.epochs"] == 20
     assert longer.fact("definition")["search.pruner"] == "none"
 
@@ -112,7 +112,7 @@ def test_runs_on_all_rows_are_kept_apart_and_have_what_their_trials_predicted(st
         store, ConfirmSpec(top=2, seeds=2, train_on="train+val"), None, lambda _: None
     )
     assert part.location.part == "confirm-train+val"
-    assert [location.part for location in store.parts()] == ["confirm-train+val"]
+    assert list(store.parts()) == ["confirm-train+val"]
     assert ConfirmSpec(epochs=20, train_on="train+val").part == "confirm-train+val-20-epochs"
     assert plan.trains_on_val
     assert {number: one.digest for number, one in plan.val.items()} == {

@@ -141,8 +141,8 @@ def test_the_best_is_trained_longer_however_slow_the_machine(tmp_path: Path, mon
     where = StudyLocation(given.name, tmp_path)
     store, why = run_until(given, where, setups, 600, None, quietly, lambda _: None, "bench run")
     assert why == "spent"
-    (part,) = store.parts()
-    (long_run,) = store.part(part).trials()
+    (part,) = store.parts().values()
+    (long_run,) = part.trials()
     assert long_run.state is TrialState.COMPLETE
     assert long_run.family == ranked(store.single_models(), store.labels(Split.VAL))[0].family
 
@@ -172,8 +172,8 @@ def test_long_runs_that_were_interrupted_are_finished_and_no_others_begun(
     assert why == "spent"
     assert "going on with long runs that were interrupted" in said
     assert store.trials() == searched
-    (part,) = store.parts()
-    assert [trial.state for trial in store.part(part).trials()] == [TrialState.FAILED, TrialState.COMPLETE]
+    (part,) = store.parts().values()
+    assert [trial.state for trial in part.trials()] == [TrialState.FAILED, TrialState.COMPLETE]
     assert deadline._unfinished(store) is None
     assert store.fact("commands") == ["bench run"]
 

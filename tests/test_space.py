@@ -227,7 +227,7 @@ def test_narrowed() -> None:
     ],
 )
 def test_nearest(distribution: BaseDistribution, value: ParameterValue, expected: ParameterValue) -> None:
-    found = nearest(distribution, value)
+    found = nearest("a", distribution, value)
     assert found == expected
     assert type(found) is type(expected)
     assert contains(distribution, found)
@@ -235,10 +235,10 @@ def test_nearest(distribution: BaseDistribution, value: ParameterValue, expected
 
 def test_a_limit_that_is_off_is_nearest_to_the_loosest() -> None:
     limits = CategoricalDistribution((0.0, 5.0))
-    assert nearest(limits, 1.0) == 0.0
-    assert nearest(limits, 1.0, zero_is_off=True) == 5.0
-    assert nearest(limits, 0.0, zero_is_off=True) == 0.0
-    assert nearest(CategoricalDistribution((1.0, 5.0)), 0.0, zero_is_off=True) == 5.0
+    assert nearest("a", limits, 1.0) == 0.0
+    assert nearest("clip_norm", limits, 1.0) == 5.0
+    assert nearest("clip_norm", limits, 0.0) == 0.0
+    assert nearest("clip_norm", CategoricalDistribution((1.0, 5.0)), 0.0) == 5.0
 
 
 def test_what_is_not_mirrored_in_training_is_not_asked_about_in_a_mirror() -> None:

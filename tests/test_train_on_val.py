@@ -37,8 +37,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> StudyStore:
 
 def test_a_run_keeps_its_trials_validation_predictions_and_has_its_own_for_test(store: StudyStore) -> None:
     runs = all_runs(runs_by_part(store))
-    (location,) = store.parts()
-    confirms = [trial.confirms for trial in store.part(location).trials()]
+    (part,) = store.parts().values()
+    confirms = [trial.confirms for trial in part.trials()]
     assert len(runs) == len(confirms) == 4
     assert {run.trained_on for run in runs} == {"train+val"}
     for run, trial in zip(sorted(runs, key=lambda one: one.members), confirms, strict=True):
@@ -49,16 +49,15 @@ def test_a_run_keeps_its_trials_validation_predictions_and_has_its_own_for_test(
 
 
 def test_all_rows_were_trained_on(store: StudyStore) -> None:
-    (location,) = store.parts()
-    part = store.part(location)
+    (part,) = store.parts().values()
     # One epoch, in whole batches of 64.
     assert {trial.images for trial in part.trials()} == {part.fact("rows")["train"] + part.fact("rows")["val"]}
 
 
 def test_members_take_the_votes_that_were_fitted_before(store: StudyStore) -> None:
     labels = store.labels(Split.VAL)
-    (location,) = store.parts()
-    trials = {trial.number: trial.confirms for trial in store.part(location).trials()}
+    (part,) = store.parts().values()
+    trials = {trial.number: trial.confirms for trial in part.trials()}
     singles = {one.members[0]: one for one in store.single_models()}
     ensemble = next(one for one in store.ensembles() if one.name == "log linear pooling, confirm-train+val runs")
     before = combine("", "log_linear_pooling", [singles[n] for n in set(trials.values()) if n is not None], labels)

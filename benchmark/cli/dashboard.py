@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmark.cli.app import app
 from benchmark.cli.options import Root, Storage, StudyToRead
-from benchmark.cli.output import complete, teller
+from benchmark.cli.output import teller
 from benchmark.cli.studies import open_named
 
 
@@ -31,11 +31,12 @@ def dashboard(
     Example: bench dashboard cifar10-cpu --port 8080
     """
     from benchmark.dashboard import attach_figures, dashboard_server
+    from benchmark.records import count_complete
 
     store = open_named(study, root, storage, console := Console())
     say = teller(console)
     server = dashboard_server(store, host, port)
-    if complete(store):
+    if count_complete(store.trials()):
         from benchmark.leaderboard import draw
         from benchmark.study import leaderboard_of
 

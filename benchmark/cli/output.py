@@ -55,14 +55,11 @@ def progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
     yield tell
 
 
-def complete(store: StudyStore) -> int:
-    """Trials of a study that ended with predictions."""
-    return sum(trial.state == "complete" for trial in store.trials())
-
-
 def say_what_next(console: Console, store: StudyStore) -> None:
     """The next command, whole: it names the folder and the database where they are not the usual ones."""
-    models = complete(store)
+    from benchmark.records import count_complete
+
+    models = count_complete(store.trials())
     if models < 2:
         return
     at = store.location

@@ -11,11 +11,13 @@ from rich.console import Console
 
 from benchmark.cli.app import app
 from benchmark.cli.options import Root, Storage, StudyToRead, sizes_of
-from benchmark.cli.output import command, complete, teller
+from benchmark.cli.output import command, teller
 from benchmark.cli.studies import open_named, searched_here
 from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from benchmark.columns import Column
     from benchmark.ensemblers.greedy_selection import Metric
     from benchmark.leaderboard import Leaderboard
@@ -29,7 +31,7 @@ def ensemble(
         str | None,
         typer.Option(
             help="How many of the best models to combine; default: 5, or all there are. 1..20 combines 20, and draws "
-            "accuracy against size from 1 to 20."
+            "accuracy against size from 2 to 20."
         ),
     ] = None,
     method: Annotated[
@@ -61,11 +63,12 @@ def ensemble(
     Example: bench ensemble cifar10-cpu --top 5
     """
     from benchmark.ensemble import EnsembleSpec, Limits
+    from benchmark.records import count_complete
     from benchmark.study import ensembles_of, note_command
 
     console = Console()
     store = open_named(study, root, storage, console)
-    most = max(complete(store), 2)
+    most = max(count_complete(store.trials()), 2)
     sizes = sizes_of(top) or [min(EnsembleSpec.top, most)]
     spec = EnsembleSpec(
         # The end of a range may lie beyond what there is; a single number means what it says.
@@ -96,17 +99,20 @@ def leaderboard(
 ) -> None:
     """Rank single models and ensembles; prints, and writes results/NAME.md, .csv and .json with figures.
 
-    Several studies are compared as well: by mean rank and by who wins how often. results/README.md lists them all.
+    Several studies are compared as well: by mean rank. results/README.md lists all there are, with who wins how often.
 
     Example: bench leaderboard cifar10-cpu --json
     """
+    from benchmark.columns import columns_named
     from benchmark.leaderboard import across_to_rich, compare_studies, result_of, to_json
+    from benchmark.records import count_complete
 
     console = Console()
     if all_studies and studies:
         raise BenchError("name studies or give --all, not both")
     if all_studies and storage is not None:
         raise BenchError("--all is of the studies in this folder; name those of a database")
+    chosen = [] if columns is None else columns_named([key.strip() for key in columns.split(",")])
     named = searched_here(root) if all_studies else studies
     names: list[str | None] = [*named] if named else [None]
     # What is not JSON goes elsewhere, so that the output can be piped on.
@@ -114,13 +120,13 @@ def leaderboard(
     texts, unwritten = [], None
     for name in names:
         store = open_named(name, root, storage, beside, to_read=True)
-        if all_studies and not complete(store):
+        if all_studies and not count_complete(store.trials()):
             teller(beside)(f"{name} has no complete trial yet and is left out")
             continue
-        board = read_leaderboard(store, console, columns, is_shown=not as_json)
+        board = _read_leaderboard(store, console, chosen, is_shown=not as_json)
         texts.append(to_json(board))
         try:
-            write_files(board, root, console, columns, is_shown=not as_json)
+            _write_files(board, root, console, chosen, is_shown=not as_json)
         except BenchError as error:
             # A folder that may only be read gives its leaderboard nevertheless.
             unwritten = unwritten or error
@@ -150,7 +156,7 @@ def verify(
     store = open_named(study, root, storage, console := Console(), to_read=True)
     say = teller(console)
     damage = []
-    for part in (store, *map(store.part, store.parts())):
+    for part in (store, *store.parts().values()):
         place = place_of_files(part)
         found = verify_study(part, place, weights_kept(part))
         of_part = f"{part.location.part}: " if part.location.part else ""
@@ -169,37 +175,30 @@ def verify(
 
 def write_leaderboard(store: StudyStore, root: Path, console: Console) -> None:
     """Print a study's leaderboard, write its files and figures and the index of all."""
-    write_files(read_leaderboard(store, console), root, console)
+    _write_files(_read_leaderboard(store, console), root, console)
 
 
-def read_leaderboard(
-    store: StudyStore, console: Console, columns: str | None = None, *, is_shown: bool = True
+def _read_leaderboard(
+    store: StudyStore, console: Console, columns: Sequence[Column] = (), *, is_shown: bool = True
 ) -> Leaderboard:
     """A study's leaderboard, printed unless it is not to be shown."""
     from benchmark.leaderboard import to_rich
     from benchmark.study import leaderboard_of
 
-    chosen = _columns(columns)
     board = leaderboard_of(store)
     if is_shown:
-        console.print(to_rich(board, chosen))
+        console.print(to_rich(board, columns))
     return board
 
 
-def write_files(
-    board: Leaderboard, root: Path, console: Console, columns: str | None = None, *, is_shown: bool = True
+def _write_files(
+    board: Leaderboard, root: Path, console: Console, columns: Sequence[Column] = (), *, is_shown: bool = True
 ) -> None:
     """Write a leaderboard's files and figures and the index of all. Raises BenchError where that cannot be done."""
     from benchmark.leaderboard import draw, write, write_index
 
-    paths = write(board, root / "results", _columns(columns))
+    paths = write(board, root / "results", columns)
     figures = draw(board, root / "results")
     write_index(root / "results")
     if is_shown:
         teller(console)(f"written: {', '.join(map(str, paths))}; {len(figures)} figures in {figures[0].parent}")
-
-
-def _columns(keys: str | None) -> list[Column]:
-    from benchmark.columns import columns_named
-
-    return [] if keys is None else columns_named([key.strip() for key in keys.split(",")])

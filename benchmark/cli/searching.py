@@ -1,4 +1,4 @@
-"""Commands that run trials: search, worker; and init, which comes before."""
+"""Commands that run trials: search, worker, confirm, run; and init, which comes before."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmark.cli.options import (
     Workers,
     seconds_of,
 )
-from benchmark.cli.output import command, complete, say_what_next, teller, where
+from benchmark.cli.output import command, say_what_next, teller, where
 from benchmark.cli.studies import default_study, location, open_named, read_definition
 from benchmark.errors import BenchError, UnknownNameError
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from benchmark.definition import StudySpec
     from benchmark.records import RunPlan
+    from benchmark.search import Ending
     from benchmark.store import StudyStore
 
 _INTERRUPTED = 130
@@ -62,7 +63,7 @@ def search(
     from dataclasses import replace
 
     from benchmark.definition import load_study
-    from benchmark.display import done
+    from benchmark.records import count_done
     from benchmark.space import Space
     from benchmark.study import note_command, open_for_search, place_of_files, set_total
 
@@ -79,7 +80,7 @@ def search(
     seconds = None if timeout is None else seconds_of(timeout)
     Space(spec)
     store = open_for_search(spec, location(spec.name, root, storage), data, teller(console))
-    if done(store.trials()) >= total:
+    if count_done(store.trials()) >= total:
         console.print(f"The budget of {total} trials is spent. Raise it with --trials.")
         say_what_next(console, store)
         return
@@ -182,6 +183,7 @@ def run(
     from benchmark.cli.reading import write_leaderboard
     from benchmark.deadline import run_until, within_deadline
     from benchmark.display import SearchDisplay
+    from benchmark.records import count_complete
     from benchmark.study import ensembles_of
     from benchmark.workers import worker_setups
 
@@ -199,9 +201,9 @@ def run(
     if why == "interrupted":
         say("interrupted; the same command again goes on")
         raise typer.Exit(_INTERRUPTED)
-    if not complete(store):
+    if not (searched := count_complete(store.trials())):
         raise BenchError(f"no trial was complete within {seconds:g} s; give it longer: --timeout")
-    if complete(store) > 1 or any(complete(store.part(part)) for part in store.parts()):
+    if searched > 1 or any(count_complete(part.trials()) for part in store.parts().values()):
         ensembles_of(store, say=say)
     write_leaderboard(store, root, console)
 
@@ -253,8 +255,6 @@ def _search_here(
 
     why = search_here(spec, store, found, console, workers=workers, total=total, timeout=timeout, data=data, plan=plan)
     _say_how_it_ended(console, why, store)
-    if why == "interrupted":
-        raise typer.Exit(_INTERRUPTED)
 
 
 def _search_on_ray(
@@ -269,11 +269,10 @@ def _search_on_ray(
     with SearchDisplay(console, store.location.name, store.trials(), total, timeout) as display:
         why = search_on_ray(store, total, workers, timeout, data, display, teller(console))
     _say_how_it_ended(console, why, store)
-    if why == "interrupted":
-        raise typer.Exit(_INTERRUPTED)
 
 
-def _say_how_it_ended(console: Console, why: str, store: StudyStore) -> None:
+def _say_how_it_ended(console: Console, why: Ending, store: StudyStore) -> None:
+    """Tell it, and what to do next. Raises typer.Exit where it was interrupted."""
     say = teller(console)
     trials = store.trials()
     counts = Counter(str(trial.state) for trial in trials)
@@ -285,3 +284,5 @@ def _say_how_it_ended(console: Console, why: str, store: StudyStore) -> None:
     if why != "spent":
         say("to go on: the same command again")
     say_what_next(console, store)
+    if why == "interrupted":
+        raise typer.Exit(_INTERRUPTED)

@@ -49,7 +49,10 @@ def trial(
     # What is not JSON goes elsewhere, so that the output can be piped on.
     console = Console(stderr=as_json)
     store = open_named(study, root, storage, console, to_read=True)
-    of = store if part is None else _part_named(store, part)
+    parts = store.parts()
+    if part is not None and part not in parts:
+        raise UnknownNameError(f"part of study {store.location.name!r}", part, parts)
+    of = store if part is None else parts[part]
     name = store.location.name
     trial = of.trial(number)
     changes = _changes(store, trial.record)
@@ -74,13 +77,6 @@ def study_and_number(words: list[str]) -> tuple[str | None, int]:
     if len(study) > 1 or not (number.isascii() and number.isdigit()):
         raise BenchError(f"{' '.join(words)!r} names no trial; write: bench trial [STUDY] NUMBER")
     return (study[0] if study else None), int(number)
-
-
-def _part_named(store: StudyStore, name: str) -> StudyStore:
-    parts = {location.part: location for location in store.parts()}
-    if name not in parts:
-        raise UnknownNameError(f"part of study {store.location.name!r}", name, parts)
-    return store.part(parts[name])
 
 
 def _changes(store: StudyStore, run: TrialRecord) -> list[str]:

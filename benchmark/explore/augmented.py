@@ -59,19 +59,19 @@ def _of_many_classes(images: Images, count: int, seed: int) -> NDArray[np.int64]
 def _settings(entry: Entry[..., Augmentation]) -> Iterator[tuple[str, Parameters]]:
     """The parameters to show, each with what they are called."""
     yield "default", entry.defaults
-    middle = {key: _middle(distribution, entry.defaults[key]) for key, distribution in entry.space.items()}
+    middle = {key: _middle(key, distribution, entry.defaults[key]) for key, distribution in entry.space.items()}
     if middle != dict(entry.defaults):
         yield "mid-range", middle
 
 
-def _middle(distribution: BaseDistribution, default: ParameterValue) -> ParameterValue:
+def _middle(name: str, distribution: BaseDistribution, default: ParameterValue) -> ParameterValue:
     """The value halfway between the ends of a range, by ratio where it is logarithmic; for words the default."""
     from benchmark.space import nearest
 
     if not isinstance(distribution, IntDistribution | FloatDistribution):
         return default
     low, high = distribution.low, distribution.high
-    return nearest(distribution, (low * high) ** 0.5 if distribution.log else (low + high) / 2)
+    return nearest(name, distribution, (low * high) ** 0.5 if distribution.log else (low + high) / 2)
 
 
 def _plain(value: ParameterValue) -> str:

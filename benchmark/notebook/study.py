@@ -35,7 +35,7 @@ from benchmark.local import search_here
 from benchmark.mistakes import mistakes_of, other_of
 from benchmark.notebook.data import Data
 from benchmark.notebook.views import Board, Mistakes, Picture
-from benchmark.records import ProgressRecord, Split, TrialState, deciding
+from benchmark.records import ProgressRecord, Split, count_complete, deciding
 from benchmark.report import make_report, write_report
 from benchmark.robustness import MadeImages, note_accuracies
 from benchmark.store import StudyLocation, StudyStore, open_study
@@ -118,7 +118,7 @@ class Study:
     def ensemble(self, top: int | None = None, **options: Any) -> Board:
         """Build ensembles of the stored models; the leaderboard with them. `options` are fields of EnsembleSpec."""
         store = open_study(self._location)
-        most = max(2, sum(trial.state is TrialState.COMPLETE for trial in store.trials()))
+        most = max(2, count_complete(store.trials()))
         wanted = EnsembleSpec(top or min(EnsembleSpec.top, most), **options)
         ensembles_of(store, None if top is None and not options else wanted)
         note_command(store, f"Study({self.name!r}).ensemble({top})")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from benchmark.records import ProgressRecord, TrialRecord, TrialState
+
+Ending = Literal["spent", "timeout", "interrupted"]
+"""Why a search ended: all its trials are done, its time is over, or Ctrl-C or SIGTERM came."""
 
 
 class SearchObserver(Protocol):
@@ -43,10 +46,3 @@ class SearchLimits:
     timeout: float | None = None
     first_within: float = 0.0
     """Seconds from now that it goes on for, past `timeout`, while this process has completed no trial."""
-
-
-@dataclass(frozen=True)
-class SearchEnd:
-    """Why a search ended: spent, timeout or interrupted."""
-
-    why: str

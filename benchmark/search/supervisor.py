@@ -28,7 +28,7 @@ from benchmark.records import (
 )
 from benchmark.sampling import PerFamilyPruner, PerFamilySampler
 from benchmark.search.keeping import FileKeeper
-from benchmark.search.observer import SearchEnd, SearchLimits, SearchObserver
+from benchmark.search.observer import Ending, SearchLimits, SearchObserver
 from benchmark.search.suggesting import configure
 from benchmark.space import Space
 from benchmark.store import Checkpoint, Claim, NoTrial, StudyStore
@@ -131,7 +131,7 @@ class Search:
         self._spare: float | None = None
         """Seconds between the end of a planned run's training and that: known from the first one."""
 
-    def run(self, limits: SearchLimits) -> SearchEnd:
+    def run(self, limits: SearchLimits) -> Ending:
         """Run trials until a limit is reached or Ctrl-C or SIGTERM comes; running trials are then ended at once.
 
         Raises BenchError where a worker cannot start, the disk is full, or trial after trial fails.
@@ -151,9 +151,9 @@ class Search:
             self._end_children()
             self._give_back()
             # A signal may come when the last trial has ended: who sent it wants nothing to follow.
-            return SearchEnd("interrupted") if self._stop_requested else end
+            return "interrupted" if self._stop_requested else end
 
-    def _loop(self, limits: SearchLimits, began: float) -> SearchEnd:
+    def _loop(self, limits: SearchLimits, began: float) -> Ending:
         self._renewed = time.monotonic()
         self._tell_standing(limits, self._known)
         while (why := self._reason_to_end(deadline := self._deadline(limits, began))) is None:
@@ -170,7 +170,7 @@ class Search:
                 self._tell_standing(limits, self._known)
             self._observer.tick()
         self._tell_standing(limits, self._store.trials())
-        return SearchEnd(why)
+        return why
 
     def _deadline(self, limits: SearchLimits, began: float) -> float | None:
         """When it ends; later while no trial of this process is complete, where the limits say so."""
@@ -178,7 +178,7 @@ class Search:
             return None
         return began + (limits.timeout if self._durations else max(limits.timeout, limits.first_within))
 
-    def _reason_to_end(self, deadline: float | None) -> str | None:
+    def _reason_to_end(self, deadline: float | None) -> Ending | None:
         running = any(slot.work is not None for slot in self._slots)
         if self._stop_requested:
             return "interrupted"

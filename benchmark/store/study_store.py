@@ -76,7 +76,7 @@ def create_study(location: StudyLocation) -> StudyStore:
 def open_study(location: StudyLocation, *, to_read: bool = False) -> StudyStore:
     """Open a study that exists. Raises BenchError where it does not.
 
-    `to_read`: nothing will be written. Then the folder need not be writable either.
+    `to_read`: the folder need not be writable. Then nothing is, and what would be noted is left out.
     """
     database = location.database
     missing = f"study {location.name!r} has no trials yet; run: bench search {location.name}"
@@ -166,15 +166,15 @@ class StudyStore:
                 connection.execute(insert(LABELS).values(row))
 
     @retried
-    def parts(self) -> list[StudyLocation]:
-        """What else was trained for this study and is kept beside it, by name."""
-        name = f"{self.location.name}+"
+    def parts(self) -> dict[str, StudyStore]:
+        """What else was trained for this study and is kept beside it, by name and in its order, on one connection."""
+        prefix = f"{self.location.name}+"
         keys = optuna.get_all_study_names(storage=self.study._storage)
-        found = sorted(key.removeprefix(name) for key in keys if key.startswith(name))
-        return [replace(self.location, part=part) for part in found]
+        names = sorted(key.removeprefix(prefix) for key in keys if key.startswith(prefix))
+        return {name: self._part(name) for name in names}
 
-    def part(self, location: StudyLocation) -> StudyStore:
-        """A part that `parts` lists, on the same connection."""
+    def _part(self, name: str) -> StudyStore:
+        location = replace(self.location, part=name)
         study = optuna.load_study(study_name=location.key, storage=self.study._storage)
         return StudyStore(Database(location, study, self._db.engine))
 

@@ -17,7 +17,6 @@ from pathlib import Path
 
 from joblib import cpu_count
 
-from benchmark.artifacts import Place
 from benchmark.definition import StudySpec
 from benchmark.workers.child import serve
 from benchmark.workers.messages import WorkerSetup
@@ -104,7 +103,6 @@ def worker_setups(
     workers: int | None,
     spec: StudySpec,
     data_folder: Path | None,
-    place: Place | None = None,
     *,
     trains_on_val: bool = False,
 ) -> list[WorkerSetup]:
@@ -124,7 +122,6 @@ def worker_setups(
             split_seed=spec.split.seed,
             device=devices[number % len(devices)],
             threads=threads,
-            place=place,
             trains_on_val=trains_on_val,
         )
         for number in range(workers)

@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.definition import shipped_studies
-from benchmark.display import done
 from benchmark.errors import BenchError
-from benchmark.records import TrialRecord, TrialState, seconds_of_their_own
+from benchmark.records import TrialRecord, TrialState, count_done, seconds_of_their_own
 from benchmark.store import StudyLocation, open_study
 from studies.speed.plan import Plan
 from studies.speed.recipes import study_of
@@ -167,7 +166,7 @@ def _is_searched(root: Path, name: str, trials: int) -> bool:
     location = StudyLocation(name, root)
     if location.database is None or not location.database.exists():
         return False
-    return done(open_study(location).trials()) >= trials
+    return count_done(open_study(location).trials()) >= trials
 
 
 def _define(root: Path, study: str, name: str, pruner: str) -> None:

@@ -39,12 +39,12 @@ from benchmark.workers import Child, Job, WorkerSetup
 
 def test_a_budget_is_a_total(store: StudyStore, scripts: list[Script]) -> None:
     scripts.append(succeed)
-    assert searching(store, Observer(), workers=2).run(SearchLimits(5)).why == "spent"
+    assert searching(store, Observer(), workers=2).run(SearchLimits(5)) == "spent"
     assert states(store) == {"complete": 5}
     observer = Observer()
-    assert searching(store, observer).run(SearchLimits(5)).why == "spent"
+    assert searching(store, observer).run(SearchLimits(5)) == "spent"
     assert observer.running == []
-    assert searching(store, observer).run(SearchLimits(7)).why == "spent"
+    assert searching(store, observer).run(SearchLimits(7)) == "spent"
     assert observer.running == [5, 6]
     facts = store.study.trials[6].user_attrs
     assert (facts["device"], facts["images"], len(facts["curve"]), facts["images_seen"]) == ("abacus", 400, 4, 400)
@@ -132,7 +132,7 @@ def test_a_signal_ends_the_search_and_gives_the_trial_back(
     observer.on_report = lambda trial, step: os.kill(os.getpid(), number) if (trial, step) == (1, 2) else None
     scripts.append(succeed)
     before = signal.getsignal(number)
-    assert searching(store, observer).run(SearchLimits(9)).why == "interrupted"
+    assert searching(store, observer).run(SearchLimits(9)) == "interrupted"
     assert signal.getsignal(number) is before
     assert states(store) == {"complete": 1, "failed": 1}
     assert store.trials()[1].reason == "interrupted: the search was stopped"
@@ -155,7 +155,7 @@ def test_a_signal_that_comes_when_the_last_trial_has_ended_is_not_lost(
         give_back()
 
     monkeypatch.setattr(search, "_give_back", signalled)
-    assert search.run(SearchLimits(1)).why == "interrupted"
+    assert search.run(SearchLimits(1)) == "interrupted"
     assert states(store) == {"complete": 1}
 
 
@@ -165,7 +165,7 @@ def test_a_timeout_ends_the_search(store: StudyStore, scripts: list[Script]) -> 
 
     scripts += [succeed, slow]
     started = time.monotonic()
-    assert searching(store, Observer()).run(SearchLimits(9, timeout=1.0)).why == "timeout"
+    assert searching(store, Observer()).run(SearchLimits(9, timeout=1.0)) == "timeout"
     assert time.monotonic() - started < 8
     assert states(store) == {"complete": 1, "failed": 1}
 
@@ -177,7 +177,7 @@ def test_a_timeout_waits_for_the_first_complete_trial_where_asked(store: StudySt
 
     scripts += [fail, late, late]
     limits = SearchLimits(9, timeout=0.5, first_within=60)
-    assert searching(store, Observer()).run(limits).why == "timeout"
+    assert searching(store, Observer()).run(limits) == "timeout"
     assert states(store) == {"complete": 1, "failed": 1}
 
 
@@ -222,7 +222,7 @@ def test_real_children_train_store_die_and_are_replaced(store: StudyStore) -> No
             os.kill(slot.child.process.pid, signal.SIGKILL)
 
     observer.on_report = kill
-    assert search.run(SearchLimits(4)).why == "spent"
+    assert search.run(SearchLimits(4)) == "spent"
     trials = open_study(store.location).trials()
     assert states(store) == {"complete": 4, "failed": 1}
     assert trials[2].reason == "killed: the worker process ended with signal 9"
@@ -249,7 +249,7 @@ def test_no_trial_fails_where_the_server_dies_that_workers_were_forked_from(stor
             psutil.Process(psutil.Process(search._slots[0].child.process.pid).ppid()).kill()
 
     observer.on_report = kill
-    assert search.run(SearchLimits(4)).why == "spent"
+    assert search.run(SearchLimits(4)) == "spent"
     assert states(store) == {"complete": 4}
 
 

@@ -61,7 +61,7 @@ def test_a_trial_out_of_memory_begins_again_in_parts_in_a_fresh_child(store: Stu
     scripts += [seen(jobs, out_of_memory), seen(jobs, out_of_memory), seen(jobs)]
     observer = Observer()
     search = searching(store, observer)
-    assert search.run(SearchLimits(1)).why == "spent"
+    assert search.run(SearchLimits(1)) == "spent"
     assert [job.config.accumulation for job in jobs] == [1, 2, 4]
     assert {job.config.batch_size for job in jobs} == {128}, "the batch itself stays"
     assert [job.images for job in jobs] == [None, 400, 400], "and so do the images"
@@ -129,7 +129,7 @@ def test_a_hung_trial_is_ended_at_its_time_limit(
 
     monkeypatch.setattr(ScriptedProcess, "kill", end)
     search = searching(store, Observer(), more="trial_timeout = 4")
-    assert search.run(SearchLimits(2)).why == "spent"
+    assert search.run(SearchLimits(2)) == "spent"
     assert time.monotonic() - started < 25
     assert states(store) == {"complete": 2, "failed": 1}
     assert store.trials()[1].reason == "timed out after 4 s"
@@ -184,7 +184,7 @@ def test_a_trial_that_finished_is_stored_though_its_weights_could_not_be_kept(
 
     scripts += [without_weights, succeed]
     observer = Observer()
-    assert searching(store, observer).run(SearchLimits(2)).why == "spent"
+    assert searching(store, observer).run(SearchLimits(2)) == "spent"
     assert states(store) == {"complete": 2}
     assert observer.notes == [(0, "its weights were not kept: cannot write in s3://shelf")]
     assert [row.name for row in store.files.rows()] == ["trial-00001.safetensors"]
@@ -222,12 +222,12 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint(store: StudyStore, scr
     scripts += [seen(jobs, checkpointing), seen(jobs, going_on), seen(jobs)]
     observer = Observer()
     observer.on_report = lambda number, step: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None
-    assert searching(store, observer).run(SearchLimits(2)).why == "interrupted"
+    assert searching(store, observer).run(SearchLimits(2)) == "interrupted"
     assert states(store) == {"failed": 1}
     assert [path.name for path in weights_of(store).iterdir()] == ["trial-00000.0.checkpoint"]
 
     observer = Observer()
-    assert searching(store, observer).run(SearchLimits(2)).why == "spent"
+    assert searching(store, observer).run(SearchLimits(2)) == "spent"
     assert observer.continued == {1: 0}
     assert states(store) == {"complete": 2, "failed": 1}
     assert (jobs[1].config, jobs[1].images) == (jobs[0].config, 400), "the same trial: its seed, too"
@@ -313,7 +313,7 @@ def test_a_place_that_another_process_holds_is_waited_for(
     observer = Observer()
     observer.on_waiting = end_theirs
     scripts.append(succeed)
-    assert searching(store, observer).run(SearchLimits(2)).why == "spent"
+    assert searching(store, observer).run(SearchLimits(2)) == "spent"
     assert len(waited) >= 3
     expected = {"complete": 2, "failed": 1} if ends == "fails" else {"complete": 1, "pruned": 1}
     assert states(store) == expected
@@ -345,7 +345,7 @@ def test_a_lost_trial_is_given_up_when_the_lease_is_renewed(
     observer.on_report = take_it_away
     scripts += [endless, succeed]
     observer.on_waiting = lambda: end_all(other_process(store))
-    assert searching(store, observer).run(SearchLimits(2)).why == "spent"
+    assert searching(store, observer).run(SearchLimits(2)) == "spent"
     assert observer.ends[0] == (TrialState.FAILED, "lost: its lease had ended")
     assert store.trials()[0].reason == "lost: worker vanished"
     assert not (weights_of(store) / "trial-00000.1.checkpoint").exists()
@@ -373,7 +373,7 @@ def test_a_checkpoint_that_comes_after_its_trial_was_lost_is_removed(store: Stud
     observer, other = Observer(), other_process(store)
     observer.on_report = take_it_away
     scripts += [too_late, succeed]
-    assert searching(store, observer).run(SearchLimits(1)).why == "spent"
+    assert searching(store, observer).run(SearchLimits(1)) == "spent"
     assert observer.ends[0] == (TrialState.FAILED, "lost: its lease had ended")
     assert observer.continued == {}
     assert [path.name for path in weights_of(store).iterdir()] == ["trial-00001.safetensors"]
@@ -416,7 +416,7 @@ def test_the_total_may_be_the_databases_and_change(store: StudyStore, scripts: l
     observer = Observer()
     observer.on_report = lambda number, step: store.set_fact("trials", 4) if (number, step) == (1, 4) else None
     scripts.append(succeed)
-    assert searching(store, observer).run(SearchLimits(None)).why == "spent"
+    assert searching(store, observer).run(SearchLimits(None)) == "spent"
     assert states(store) == {"complete": 4}
     assert store.queue.claim(4, lambda claim: None) is NoTrial.SPENT
 
@@ -454,7 +454,7 @@ def test_a_child_that_is_killed_while_it_starts_is_started_again(
     monkeypatch.setattr(ScriptedProcess, "_serve", patient(ScriptedProcess._serve))
     scripts.append(succeed)
     if times < 5:
-        assert searching(store, Observer()).run(SearchLimits(1)).why == "spent"
+        assert searching(store, Observer()).run(SearchLimits(1)) == "spent"
     else:
         with pytest.raises(BenchError, match=r"a worker could not start \(signal 9\)"):
             searching(store, Observer()).run(SearchLimits(1))
