@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import bdtr
 
-from benchmark.metrics import CONFIDENCE, Estimate, FloatArray, predicted
+from benchmark.metrics import CONFIDENCE, Estimate, FloatArray, correct_rows
 
 RESAMPLES = 10_000
 _FEW_VALUES = 16
@@ -49,14 +49,6 @@ class SelectionOptimism:
     """Number of the trial that took its place most often, the first of equals; None where none did."""
     optimism: float
     """By how much being chosen raises the winner's accuracy; a share of rows, to subtract from the accuracy."""
-
-
-def correct_rows(log_probs: FloatArray, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the predicted class is the label, by row (N,). Raises ValueError where the shapes do not fit."""
-    if log_probs.ndim != 2 or labels.shape != log_probs.shape[:1]:
-        raise ValueError(f"predictions need (N, K) and (N,), not {log_probs.shape} and {labels.shape}")
-    right: NDArray[np.bool_] = predicted(log_probs) == labels
-    return right
 
 
 def compare(first: FloatArray, second: FloatArray, labels: NDArray[np.int64], *, seed: int = 0) -> Comparison:

@@ -16,8 +16,8 @@ from benchmark.metrics import (
     FloatArray,
     confidence,
     confidence_bin,
+    correct_rows,
     estimated_share,
-    predicted,
 )
 
 
@@ -42,7 +42,7 @@ class Confidences:
     @classmethod
     def of(cls, name: str, log_probs: FloatArray, labels: NDArray[np.int64]) -> Confidences:
         """From natural log-probabilities (N, K) and labels (N,)."""
-        return cls(name, confidence(log_probs), predicted(log_probs) == labels)
+        return cls(name, confidence(log_probs), correct_rows(log_probs, labels))
 
     @property
     def accuracy(self) -> Estimate:

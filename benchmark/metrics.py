@@ -13,7 +13,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.records import Predictions, deciding
+from benchmark.records import Entrant, Predictions, deciding
 
 LOG_FLOOR = -100.0
 """Log-probabilities below this count as this, so that one impossible class does not make a mean infinite.
@@ -56,6 +56,7 @@ class Scores:
     rows: int
     accuracy: Estimate
     macro_precision: float
+    """Unweighted mean over classes, as the two that follow."""
     macro_recall: float
     macro_f1: float
     log_loss: float
@@ -75,10 +76,18 @@ def confidence(log_probs: FloatArray) -> NDArray[np.float64]:
     return highest
 
 
+def correct_rows(log_probs: FloatArray, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether the predicted class is the label, by row (N,). Raises ValueError where the shapes do not fit."""
+    if log_probs.ndim != 2 or labels.shape != log_probs.shape[:1]:
+        raise ValueError(f"predictions need (N, K) and (N,), not {log_probs.shape} and {labels.shape}")
+    right: NDArray[np.bool_] = predicted(log_probs) == labels
+    return right
+
+
 def accuracy(log_probs: FloatArray, labels: NDArray[np.int64]) -> float:
     """Share of rows whose predicted class is the label; [0, 1], higher is better."""
     _check(log_probs, labels)
-    return float(np.mean(predicted(log_probs) == labels))
+    return float(correct_rows(log_probs, labels).mean())
 
 
 def log_loss(log_probs: FloatArray, labels: NDArray[np.int64]) -> float:
@@ -108,7 +117,7 @@ def expected_calibration_error(log_probs: FloatArray, labels: NDArray[np.int64],
     """
     _check(log_probs, labels)
     claimed = confidence(log_probs)
-    correct = (predicted(log_probs) == labels).astype(np.float64)
+    correct = correct_rows(log_probs, labels).astype(np.float64)
     which = confidence_bin(claimed, bins)
     # n_b / N * |acc_b - conf_b| is |sum of correct - sum of confidence| / N: empty bins need no special case.
     gaps = np.bincount(which, weights=correct - claimed, minlength=bins)
@@ -148,24 +157,6 @@ def class_scores(confusion: NDArray[np.int64]) -> ClassScores:
     )
 
 
-def macro_precision(log_probs: FloatArray, labels: NDArray[np.int64]) -> float:
-    """Unweighted mean of precision over all K classes (zeros as in `class_scores`); [0, 1], higher is better."""
-    return float(class_scores(confusion_matrix(log_probs, labels)).precision.mean())
-
-
-def macro_recall(log_probs: FloatArray, labels: NDArray[np.int64]) -> float:
-    """Unweighted mean of recall over all K classes (zeros as in `class_scores`); [0, 1], higher is better."""
-    return float(class_scores(confusion_matrix(log_probs, labels)).recall.mean())
-
-
-def macro_f1(log_probs: FloatArray, labels: NDArray[np.int64]) -> float:
-    """Unweighted mean of F1 over all K classes (zeros as in `class_scores`); [0, 1], higher is better.
-
-    The mean of the classes' F1, not the F1 of the mean precision and recall (Opitz & Burst 2019, arXiv:1911.03347).
-    """
-    return float(class_scores(confusion_matrix(log_probs, labels)).f1.mean())
-
-
 def wilson_interval(hits: int, rows: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Score interval (low, high) of a share of `hits` in `rows`, within [0, 1].
 
@@ -198,6 +189,7 @@ def score(log_probs: FloatArray, labels: NDArray[np.int64]) -> Scores:
         accuracy=estimated_share(hits, rows),
         macro_precision=float(by_class.precision.mean()),
         macro_recall=float(by_class.recall.mean()),
+        # Not the F1 of the mean precision and recall (Opitz & Burst 2019, arXiv:1911.03347).
         macro_f1=float(by_class.f1.mean()),
         log_loss=log_loss(log_probs, labels),
         brier=brier(log_probs, labels),
@@ -212,6 +204,14 @@ def standing(predictions: Predictions, labels: NDArray[np.int64]) -> tuple[float
     """
     log_probs = deciding(predictions)
     return -accuracy(log_probs, labels), log_loss(log_probs, labels)
+
+
+def entrant_standing(entrant: Entrant, labels: NDArray[np.int64]) -> tuple[float, float, bool, str]:
+    """Sort key of entrants that puts the best first: `standing`, and of equals who was trained on more rows, by name.
+
+    Equal are a trial and one that trains it again on all rows: what stands for this one are the trial's predictions.
+    """
+    return *standing(entrant.val, labels), entrant.trained_on == "train", entrant.name
 
 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmark.artifacts import Artifacts, Place, SpoiltFileError
 from benchmark.errors import BenchError
+from benchmark.metrics import correct_rows
 from benchmark.records import FileKind, Split, TrialRecord, TrialState, digest_of_labels
 from benchmark.search import best_trials
 from benchmark.store import FileRow, StudyStore, storage_trouble
@@ -92,10 +93,10 @@ def _predictions(store: StudyStore, trial: TrialRecord) -> Iterator[str]:
         if len(predictions.log_probs) != len(labels):
             yield f"trial {trial.number}: {len(predictions.log_probs)} {split} predictions for {len(labels)} labels"
         elif split is Split.VAL and trial.val_accuracy is not None:
-            accuracy = float((predictions.log_probs.argmax(axis=1) == labels).mean())
-            if abs(accuracy - trial.val_accuracy) > _ROUNDING:
+            found = float(correct_rows(predictions.log_probs, labels).mean())
+            if abs(found - trial.val_accuracy) > _ROUNDING:
                 yield (
-                    f"trial {trial.number}: its predictions make a validation accuracy of {accuracy:.4f}, and"
+                    f"trial {trial.number}: its predictions make a validation accuracy of {found:.4f}, and"
                     f" {trial.val_accuracy:.4f} is stored"
                 )
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmark.comparisons import correct_rows
 from benchmark.diversity import disagreement, error_correlation, mean_over_pairs
+from benchmark.metrics import correct_rows
 
 # Four rows, three classes, three members: the second differs from the first on row 3, the third on rows 0, 2 and 3.
 LABELS = np.array([0, 1, 2, 0])

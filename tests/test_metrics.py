@@ -64,13 +64,6 @@ def test_class_never_predicted_and_class_without_rows_score_zero() -> None:
     assert scores.f1 == pytest.approx([4 / 5, 0, 0])
 
 
-def test_macro_functions_agree_with_score() -> None:
-    scores = metrics.score(LOG_PROBS, LABELS)
-    assert metrics.macro_precision(LOG_PROBS, LABELS) == scores.macro_precision
-    assert metrics.macro_recall(LOG_PROBS, LABELS) == scores.macro_recall
-    assert metrics.macro_f1(LOG_PROBS, LABELS) == scores.macro_f1
-
-
 def test_equal_scikit_learn() -> None:
     log_probs, labels = random_case()
     probs, classes = np.exp(log_probs.astype(np.float64)), range(log_probs.shape[1])

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.metrics import correct_rows
 from benchmark.picture_files import PictureFile
 from benchmark.records import Images, Split
 
@@ -42,7 +43,7 @@ def telling_rows(log_probs: NDArray[np.float32], labels: NDArray[np.int64], coun
     classes that the mistakes were of come first, to be compared. Where there are too few of one kind, more of the
     other are taken.
     """
-    right = log_probs.argmax(axis=1) == labels
+    right = correct_rows(log_probs, labels)
     by_confidence = np.argsort(-log_probs.max(axis=1), kind="stable")
     wrong_rows, right_rows = by_confidence[~right[by_confidence]], by_confidence[right[by_confidence]]
     mistakes = wrong_rows[: max(-(-count // 2), count - len(right_rows))]

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.comparisons import Comparison, compare, correct_rows
-from benchmark.metrics import confidence, confusion_matrix, predicted
+from benchmark.comparisons import Comparison, compare
+from benchmark.metrics import confidence, confusion_matrix, correct_rows, predicted
 from benchmark.temperature import apply_temperature
 
 

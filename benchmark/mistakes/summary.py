@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from benchmark.confidences import Confidences
 from benchmark.errors import BenchError
-from benchmark.metrics import ClassScores, class_scores, confidence, confusion_matrix, predicted
+from benchmark.metrics import ClassScores, class_scores, confidence, confusion_matrix, correct_rows
 from benchmark.mistakes.finding import (
     ConfusedPair,
     Mistake,
@@ -38,7 +38,7 @@ class Said:
     def answers(self, labels: NDArray[np.int64]) -> Confidences:
         """How sure it is of each row, and how it came out; labels are (N,)."""
         stated = confidence(apply_temperature(self.log_probs, self.temperature))
-        return Confidences(self.name, stated, predicted(self.log_probs) == labels)
+        return Confidences(self.name, stated, correct_rows(self.log_probs, labels))
 
 
 @dataclass(frozen=True, eq=False)
