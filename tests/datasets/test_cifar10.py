@@ -398,7 +398,7 @@ def test_a_silent_server_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) ->
         started = time.monotonic()
         with pytest.raises(SourceError, match=r"did not answer|timed out"):
             probe(f"http://127.0.0.1:{silent.getsockname()[1]}/", seconds=0.2)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 10
 
 
 def test_the_hub_needs_pyarrow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

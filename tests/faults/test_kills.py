@@ -176,8 +176,8 @@ def test_an_interrupted_search_ends_within_seconds_and_goes_on_exactly(
             os.killpg(interrupted.pid, number)
         else:
             interrupted.send_signal(number)
-        output, _ = interrupted.communicate(timeout=20)
-        assert time.monotonic() - started < 5
+        output, _ = interrupted.communicate(timeout=60)
+        assert time.monotonic() - started < 15
         assert interrupted.returncode == 130, output
         assert "Traceback" not in output
         assert "to go on: the same command again" in output
@@ -211,7 +211,7 @@ def test_a_child_ends_with_its_worker(tmp_path: Path) -> None:
         (child,) = found.children()
         kill(worker)
         worker.wait()
-        assert psutil.wait_procs([child], timeout=10)[1] == []
+        assert psutil.wait_procs([child], timeout=60)[1] == []
 
 
 def test_random_faults(tmp_path: Path, storage: str | None, request: pytest.FixtureRequest) -> None:
