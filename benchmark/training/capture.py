@@ -95,4 +95,5 @@ def captured_on_cuda(passes: nn.Module, images: Tensor) -> Forward:
     """Forward and backward of `passes` as graphs for images of this shape, by torch.cuda.make_graphed_callables."""
     # Gradients come from the capture's stream to parameters of the usual one, in order: autograd waits on the device.
     torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
-    return cast(Forward, torch.cuda.make_graphed_callables(passes, (images,)))
+    # A parameter that the output does not depend on has no gradient, as without a graph.
+    return cast(Forward, torch.cuda.make_graphed_callables(passes, (images,), allow_unused_input=True))

@@ -31,8 +31,9 @@ _WARMUP_STEPS = 2
 _TIMED_BLOCKS = 3
 _SECONDS_PER_BLOCK = 100.0
 """Of a budget, for each timed block more: what three steps tell of half an hour was wrong by a sixth."""
-_BLOCK_STEPS = {"cpu": 1, "cuda": 10}
-"""Steps between two looks at the clock while a budget in seconds is planned: a GPU is not to be waited for often."""
+_BLOCK_STEPS = {"cpu": 1, "cuda": 4}
+"""Steps between two looks at the clock while a budget in seconds is planned: a GPU is not to be waited for after every
+one, and on a crowded one more of them would be most of a short budget, all at the opening's rate."""
 _CLOCK_TICK = 1e-9
 """Seconds that pass at least, on a clock too coarse to notice."""
 _OPENING_SHARE = 0.02
@@ -366,7 +367,8 @@ class TrainingRun:
         self._prepared = self._done
 
     def _seconds_per_step(self, size: Size) -> float:
-        self._open_with(_WARMUP_STEPS, size)
+        if not self._prepared:
+            self._open_with(_WARMUP_STEPS, size)
         block = _BLOCK_STEPS[self._data.where.device.type]
         # By the budget and not by the clock: a repeated run has as many.
         blocks = _TIMED_BLOCKS + int((self._config.budget.seconds or 0.0) / _SECONDS_PER_BLOCK)

@@ -37,6 +37,8 @@ def start_peak_memory(where: DeviceChoice) -> None:
     """Forget the peak of what was done before, and free what it left."""
     gc.collect()
     if where.device.type == "cuda":
+        # What the trial before has freed, another worker of this GPU may need.
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(where.device)
         return
     libc = _glibc()
@@ -50,8 +52,9 @@ def start_peak_memory(where: DeviceChoice) -> None:
 def peak_memory_bytes(where: DeviceChoice) -> int | None:
     """The most memory since `start_peak_memory`: allocated by tensors on a GPU, else resident in this process.
 
-    Both hold what the worker keeps as well: data set, captured networks, libraries. None where the system does not
-    tell.
+    Both hold what the worker keeps as well: data set, captured networks, libraries. Activations inside of graphs count
+    in the run that captured them, and not in later ones of the same shapes, which allocate none. None where the system
+    does not tell.
     """
     if where.device.type == "cuda":
         return torch.cuda.max_memory_allocated(where.device)

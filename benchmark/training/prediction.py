@@ -15,6 +15,8 @@ from benchmark.training.growth import Size, resized
 
 _BATCH = {"cpu": 125, "cuda": 2000}
 """Images at a time: few enough on a CPU that activations stay in its caches, and freed blocks are used again."""
+_PIXELS_ON_GPU = 2000 * 32 * 32
+"""A GPU has fewer at a time where they are larger, so that prediction takes less memory than training."""
 _TIMED_SECONDS = 0.1
 _SHIFTS = ((1, 1), (-1, -1))
 """Rows and columns by which the third and the fifth view are moved."""
@@ -42,7 +44,7 @@ def predict(
     was_training = model.training
     answering = _for_prediction(model.eval(), data)
     outputs = []
-    batch = min(_BATCH[data.where.device.type], largest_batch or len(part))
+    batch = min(_largest_batch(data), largest_batch or len(part))
     with data.where.autocast(precision, model):
         for start in range(0, len(part), batch):
             images = resized(data.normalise(part.pixels[start : start + batch]), size)
@@ -76,6 +78,14 @@ def seconds_to_predict(
         taken.append(once())
     model.train(was_training)
     return statistics.median(taken)
+
+
+def _largest_batch(data: DeviceData) -> int:
+    """How many images are predicted at a time on this device where memory is not short."""
+    most = _BATCH[data.where.device.type]
+    if data.where.device.type == "cpu":
+        return most
+    return max(1, min(most, _PIXELS_ON_GPU // (data.image_shape.height * data.image_shape.width)))
 
 
 def _for_prediction(model: nn.Module, data: DeviceData) -> nn.Module:

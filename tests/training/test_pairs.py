@@ -7,6 +7,7 @@ memory, float32, and optimizers written out. Fast are channels_last, autocast, b
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from benchmark.architectures import ARCHITECTURES
 from benchmark.architectures.cnn import _patch_matrices
 from benchmark.augmentations import AUGMENTATIONS, Batch
 from benchmark.records import Choice, ImageShape, TrialConfig
-from benchmark.training import BatchStream, DeviceData, TrainingRun, predict
+from benchmark.training import BatchStream, DeviceData, TrainingRun, predict, prediction
 from benchmark.training.growth import resized
 
 STEPS = 10
@@ -420,3 +421,11 @@ def test_growth(size: tuple[int, int]) -> None:
     fast = resized(images.contiguous(memory_format=torch.channels_last), size)
     plain = torch.stack([resize(image, list(size), antialias=True) for image in images])
     torch.testing.assert_close(fast, plain, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("device", "side", "expected"), [("cpu", 256, 125), ("cuda", 32, 2000), ("cuda", 8, 2000), ("cuda", 256, 31)]
+)
+def test_a_gpu_predicts_fewer_of_larger_images_at_a_time(device: str, side: int, expected: int) -> None:
+    data = SimpleNamespace(where=SimpleNamespace(device=torch.device(device)), image_shape=ImageShape(3, side, side))
+    assert prediction._largest_batch(data) == expected  # type: ignore[arg-type]
