@@ -85,7 +85,9 @@ def search_on_ray(
         say(f"study {location.name}: {count} workers on a Ray cluster of {len(ray.nodes())} nodes with {gpus} GPUs")
         # A node's death is not the worker's fault: as often as it happens.
         task = ray.remote(num_cpus=1, num_gpus=1 if gpus else 0, max_retries=-1)(_work)
-        asked = _Task(location.name, location.root.absolute(), location.url, deadline, data)
+        # A task's folder is another one.
+        there = location.absolute
+        asked = _Task(there.name, there.root, there.url, deadline, None if data is None else data.absolute())
         return _watch(ray, [task.remote(asked) for _ in range(count)], store, total, observer)
     finally:
         ray.shutdown()
@@ -110,7 +112,7 @@ def _see_that_it_answers(address: str) -> None:
         raise BenchError(f"no Ray cluster answers at RAY_ADDRESS={address}: {error.strerror or error}") from error
 
 
-def _watch(ray: Any, running: list[Any], store: StudyStore, total: int, observer: SearchObserver) -> str:
+def _watch(ray: Any, running: list[Any], store: StudyStore, total: int, observer: SearchObserver) -> Ending:
     """Show the study while tasks run, and end them where the user does."""
     failures: list[str] = []
     with _stopping_on_signals():

@@ -26,9 +26,11 @@ from PIL import Image
 from benchmark.architectures import ARCHITECTURES
 from benchmark.artifacts import Artifacts, beside_database
 from benchmark.cache import VARIABLE
+from benchmark.datasets import DATASETS
 from benchmark.definition import parse_study
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice, ProgressRecord, Split, TrialConfig
+from benchmark.splits import stratified_split
 from benchmark.training import Captures, DeviceData, DivergedError, TrainedModel, predict, train
 from benchmark.workers import (
     CheckpointPlan,
@@ -434,3 +436,25 @@ def test_the_split_is_the_setups(data: DeviceData) -> None:
     other = load_data(replace(SETUP, split_seed=1))
     assert len(data.val) == len(other.val) == math.floor(0.1 * (len(data.train) + len(data.val)) + 0.5)
     assert not torch.equal(data.val.pixels, other.val.pixels)
+
+
+def test_other_images_than_the_studys_are_refused(data: DeviceData) -> None:
+    dataset = DATASETS["digits"].build(None, lambda _: None)
+    digests = (dataset.fingerprint, stratified_split(dataset.train.labels, SETUP.val, SETUP.split_seed).digest)
+    assert len(load_data(replace(SETUP, digests=digests)).val) == len(data.val)
+    for other in (("0" * 64, digests[1]), (digests[0], "0" * 16)):
+        with pytest.raises(BenchError, match="the images of digits are others than when the study was opened"):
+            load_data(replace(SETUP, digests=other))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "GET was unable to find an engine to execute this computation",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "CUDA error: out of memory",
+    ],
+)
+def test_what_cudnn_says_where_memory_is_short_is_out_of_memory(words: str) -> None:
+    assert child._kind(RuntimeError(words)) is FailureKind.OUT_OF_MEMORY
+    assert child._kind(RuntimeError("an illegal memory access")) is FailureKind.ERROR

@@ -81,13 +81,19 @@ class FileKeeper:
         return trials
 
     def _remove(self, names: Sequence[str]) -> list[str]:
-        """Remove files; which are gone. While S3 does not answer, the rest is left to the next time."""
+        """Remove files; which are gone.
+
+        What cannot be removed, as another user's file, is left there. While S3 does not answer, the rest is left to
+        the next time.
+        """
         gone = []
         for name in names:
             try:
                 self._artifacts.remove(name)
             except BenchError:
                 break
+            except OSError:
+                continue
             gone.append(name)
         return gone
 

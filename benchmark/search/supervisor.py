@@ -16,6 +16,7 @@ import optuna
 
 from benchmark.artifacts import Place
 from benchmark.errors import BenchError
+from benchmark.metrics import accuracy
 from benchmark.records import (
     PlannedRun,
     ProgressRecord,
@@ -57,7 +58,7 @@ _STOPPED = "interrupted: the search was stopped"
 _FAILURES_IN_A_ROW = 10
 """So many failed trials with no other between them mean that the study itself is wrong, not a configuration."""
 _STARTS = 5
-"""Attempts to start a child that is killed each time, as where memory is short."""
+"""Attempts to start a child that ends each time, as where memory is short."""
 _SMALLEST_PART = 8
 """Images that pass the network at a time when memory is short: below that, a batch is not divided further."""
 
@@ -74,6 +75,8 @@ class _Work:
     facts: dict[str, Any]
     planned: PlannedRun | None
     started: float = field(default_factory=time.monotonic)
+    had_fresh_child: bool = False
+    """Whether it was tried in a process that had done nothing before."""
 
 
 @dataclass(eq=False)
@@ -85,9 +88,13 @@ class _Slot:
     device: str = ""
     is_ready: bool = False
     """Whether the child waits for a job."""
+    is_fresh: bool = True
+    """Whether the child has had none so far."""
     work: _Work | None = None
     failed_starts: int = 0
-    """Children in a row that were killed before they were ready."""
+    """Children in a row that ended before they were ready."""
+    has_started: bool = False
+    """Whether any child of it ever was ready."""
 
 
 class Search:
@@ -113,7 +120,9 @@ class Search:
         store.study.sampler = self._sampler
         store.study.pruner = PerFamilyPruner(spec.search.pruner, spec.budget.reports, spec.search.prune_after)
         self._keeper = FileKeeper(store, place, spec.search)
-        self._setups = [replace(setup, place=place) for setup in setups]
+        fingerprint, division = store.fact("fingerprint"), store.fact("split_digest")
+        digests = None if fingerprint is None or division is None else (fingerprint, division)
+        self._setups = [replace(setup, place=place, digests=digests) for setup in setups]
         self._time_limit = spec.trial_timeout
         self._memory_limit = memory_limit(spec.search.worker_memory, len(setups))
         self._slots: list[_Slot] = []
@@ -190,7 +199,21 @@ class Search:
 
     def _may_start(self, deadline: float | None) -> bool:
         """Whether a trial that starts now can be expected to end in time."""
+        if self._is_too_late():
+            return False
         return deadline is None or deadline - time.monotonic() > self._usual_duration()
+
+    def _is_too_late(self) -> bool:
+        """Whether a planned run that begins now would have less than half of its seconds: it would be another run.
+
+        Not so where one may go on from a checkpoint.
+        """
+        budget = self._space.spec.budget
+        if self._plan is None or not budget.adapts or self._until is None or self._spare is None:
+            return False
+        assert budget.seconds is not None
+        left = self._until - time.monotonic() - self._spare
+        return left < budget.seconds / 2 and not any(trial.interrupted for trial in self._known)
 
     def _pause(self) -> None:
         """Ctrl-Z: stop here, where no lock is held that others wait for, until the shell continues the process."""
@@ -264,14 +287,15 @@ class Search:
         return None
 
     def _send_job(self, slot: _Slot, work: _Work) -> None:
-        slot.is_ready = False
+        work.had_fresh_child = work.had_fresh_child or slot.is_fresh
+        slot.is_ready = slot.is_fresh = False
         _tell(slot.child, self._in_time(work.job))
 
     def _in_time(self, job: Job) -> Job:
         """The job, or where a planned run begins so late that it could not end in time, one with the seconds left.
 
-        So begins again what was killed or ran out of memory. With less than half of its seconds it would be another
-        run: that is left to be cut off.
+        So begins again what was killed or ran out of memory. With less than half of its seconds it is left as it is,
+        to be cut off.
         """
         budget = job.config.budget
         if self._plan is None or self._until is None or not budget.adapts or job.resume_from is not None:
@@ -296,6 +320,8 @@ class Search:
             return self._replace_dead(slot)
         if isinstance(answer, Ready):
             self._take_ready(slot, answer)
+        elif isinstance(answer, Failed) and answer.kind is FailureKind.NO_START:
+            raise BenchError(f"a worker cannot start: {answer.reason}")
         elif slot.work is None:
             # Said before it heard that its trial is over.
             return False
@@ -315,7 +341,7 @@ class Search:
 
     def _take_ready(self, slot: _Slot, answer: Ready) -> None:
         has_worked = bool(slot.device)
-        slot.device, slot.failed_starts = answer.device, 0
+        slot.device, slot.failed_starts, slot.has_started = answer.device, 0, True
         if has_worked and answer.resident_bytes is not None and answer.resident_bytes > self._memory_limit:
             # It holds on to memory from trial to trial.
             self._replace_child(slot)
@@ -364,16 +390,16 @@ class Search:
         }
         if answer.weights is not None:
             self._keeper.note(work.trial.number, answer.weights)
-        accuracy, predictions = answer.val_accuracy, answer.predictions
+        val_accuracy, predictions = answer.val_accuracy, answer.predictions
         if self._plan is not None and self._plan.trains_on_val:
             # Of rows that it has trained on, what it says means nothing, and nothing may be decided by it.
             assert work.planned is not None
             before = self._plan.val[work.planned.trial]
-            accuracy = float((before.log_probs.argmax(axis=1) == self._store.labels(Split.VAL)).mean())
+            val_accuracy = accuracy(before.log_probs, self._store.labels(Split.VAL))
             predictions = (before, predictions[1])
-        if self._queue.complete(work.trial, accuracy, predictions, facts):
+        if self._queue.complete(work.trial, val_accuracy, predictions, facts):
             self._durations.append(time.monotonic() - work.started)
-            self._end(slot, TrialState.COMPLETE, accuracy)
+            self._end(slot, TrialState.COMPLETE, val_accuracy)
         else:
             self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
         return True
@@ -383,6 +409,11 @@ class Search:
             raise BenchError(f"{answer.reason}; make room, and the same command goes on")
         if answer.spoilt:
             self._replace_child(slot)
+        if answer.kind is FailureKind.OUT_OF_MEMORY and not work.had_fresh_child:
+            # What earlier trials left in the process may have been in its way, and divided it would be another trial.
+            work.job = replace(work.job, resume_from=None)
+            self._observer.noted(work.trial.number, "out of memory: again in a fresh process")
+            return False
         if answer.kind is FailureKind.OUT_OF_MEMORY and self._divide(work):
             self._observer.noted(work.trial.number, f"out of memory: again with batches in {work.config.accumulation}")
             return False
@@ -443,7 +474,7 @@ class Search:
 
     def _replace_child(self, slot: _Slot) -> None:
         slot.child.end()
-        slot.child, slot.device, slot.is_ready = start_child(slot.setup), "", False
+        slot.child, slot.device, slot.is_ready, slot.is_fresh = start_child(slot.setup), "", False, True
 
     def _replace_dead(self, slot: _Slot) -> bool:
         """The child is gone: fail its trial, and start another in its place."""
@@ -459,7 +490,8 @@ class Search:
         ended = f"signal {-code}" if code is not None and is_killed else f"exit code {code}"
         if not slot.device:
             slot.failed_starts += 1
-            if not is_killed or slot.failed_starts >= _STARTS:
+            # In the place of one that could start, another can: where memory is short, perhaps only later.
+            if not (is_killed or slot.has_started) or slot.failed_starts >= _STARTS:
                 raise BenchError(f"a worker could not start ({ended}); its messages are above")
         has_begun = bool(slot.device)
         self._replace_child(slot)

@@ -10,7 +10,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -91,10 +91,20 @@ class StudyLocation:
         PostgreSQL without a driver's name means the one of our extra, whatever SQLAlchemy's own default is.
         """
         if self.storage is None:
-            return f"sqlite:///{self.database}"
+            # Not put together by hand: a path may have characters that mean something in a URL.
+            plain = sqlalchemy.URL.create("sqlite", database=str(self.database))
+            return plain.render_as_string(hide_password=False)
         url = _parsed(self.storage)
         url = url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
         return url.render_as_string(hide_password=False)
+
+    @property
+    def absolute(self) -> StudyLocation:
+        """The same place for a process in any folder."""
+        storage = self.storage
+        if storage is not None and self.database is not None:
+            storage = _parsed(storage).set(database=str(self.database.absolute())).render_as_string(hide_password=False)
+        return replace(self, root=self.root.absolute(), storage=storage)
 
     @property
     def folder(self) -> Path:

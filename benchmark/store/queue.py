@@ -93,7 +93,11 @@ class TrialQueue:
                 return NoTrial.SPENT
             if ended + states.count(OptunaState.RUNNING) >= total:
                 return NoTrial.TAKEN
-            if not self._enqueue_interrupted(trials) and plan is not None and not self._enqueue_planned(plan, trials):
+            if (
+                not self._enqueue_interrupted(trials, plan)
+                and plan is not None
+                and not self._enqueue_planned(plan, trials)
+            ):
                 return NoTrial.TAKEN if OptunaState.RUNNING in states else NoTrial.SPENT
             trial = self._db.study.ask()
             expires_at = self._db.now() + LEASE_SECONDS
@@ -209,13 +213,19 @@ class TrialQueue:
         with self._db.begin() as connection:
             connection.execute(delete(table).where(table.c.study == self._db.name, table.c.trial.in_(trials)))
 
-    def _enqueue_interrupted(self, trials: Sequence[FrozenTrial]) -> bool:
-        """Let the next trial be one that goes on from a checkpoint; whether there was one that none went on with."""
+    def _enqueue_interrupted(self, trials: Sequence[FrozenTrial], plan: Sequence[PlannedRun] | None) -> bool:
+        """Let the next trial be one that goes on from a checkpoint; whether there was one that none went on with.
+
+        Of planned runs, only those of this plan: another process may have planned more.
+        """
         left = {number for number, found in self._files.checkpoints().items() if found.stalls < _STALLS}
         if not left:
             return False
         left -= {trial.user_attrs.get(CONTINUES) for trial in trials if trial.state is not OptunaState.FAIL}
+        known = None if plan is None else {(run.trial, run.replicate) for run in plan}
         for trial in trials:
+            if known is not None and _planned_as(trial) not in known:
+                continue
             if trial.number in left and trial.state is OptunaState.FAIL and trial.user_attrs.get(INTERRUPTED):
                 attributes = {key: trial.user_attrs[key] for key in ("default", PLANNED) if key in trial.user_attrs}
                 self._db.study.enqueue_trial(trial.params, user_attrs=attributes | {CONTINUES: trial.number})
@@ -227,9 +237,8 @@ class TrialQueue:
         taken: set[tuple[int, int]] = set()
         failures: Counter[tuple[int, int]] = Counter()
         for trial in trials:
-            if (facts := trial.user_attrs.get(PLANNED)) is None:
+            if (key := _planned_as(trial)) is None:
                 continue
-            key = (facts["trial"], facts["replicate"])
             if trial.state is OptunaState.WAITING:
                 # Its process was cut off between planning it and taking it.
                 return True
@@ -281,3 +290,9 @@ class TrialQueue:
     def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
         """The trial as the database has it now."""
         return self._db.study._storage.get_trial(trial._trial_id)
+
+
+def _planned_as(trial: FrozenTrial) -> tuple[int, int] | None:
+    """The trial that a planned run confirms, and which run of it; None for a trial of a search."""
+    facts = trial.user_attrs.get(PLANNED)
+    return None if facts is None else (facts["trial"], facts["replicate"])

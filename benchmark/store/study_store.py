@@ -278,7 +278,8 @@ class StudyStore:
             connection.execute(insert(ENTRANTS), rows)
 
     def __str__(self) -> str:
-        return visible_url(self.location.url)
+        location = self.location
+        return f"sqlite:///{location.database}" if location.storage is None else visible_url(location.url)
 
 
 def _is_foreign(study: optuna.Study, engine: sqlalchemy.Engine) -> bool:

@@ -26,13 +26,23 @@ if TYPE_CHECKING:
 
 _PREDICTED_TOGETHER = 256
 """Images in a batch when the time to predict one of them is measured."""
-_OUT_OF_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
-"""What a plain RuntimeError says: of torch's allocator on a CPU, of CUDA outside of its allocator, and of cuBLAS."""
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute this computation",
+)
+"""What a plain RuntimeError says: of torch's allocator on a CPU, of CUDA outside of its allocator, of cuBLAS and cuDNN,
+and of a convolution for none of whose ways there was room (ATen/native/cudnn/Conv_v8.cpp, try_configs)."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def load_data(setup: WorkerSetup) -> DeviceData:
-    """The setup's data set, divided and on its device; sets the number of threads of this process."""
+    """The setup's data set, divided and on its device; sets the number of threads of this process.
+
+    Raises BenchError where it is not the one that the setup names by its digests.
+    """
     import torch
 
     from benchmark.datasets import DATASETS
@@ -42,6 +52,8 @@ def load_data(setup: WorkerSetup) -> DeviceData:
     torch.set_num_threads(setup.threads)
     dataset = DATASETS[setup.dataset].build(setup.data_folder, lambda _: None)
     rows = stratified_split(dataset.train.labels, setup.val, setup.split_seed)
+    if setup.digests not in (None, (dataset.fingerprint, rows.digest)):
+        raise BenchError(f"the images of {dataset.name} are others than when the study was opened; restore them")
     data = DeviceData.load(dataset, rows, choose_device(setup.device))
     return data.with_val_in_train() if setup.trains_on_val else data
 
@@ -73,7 +85,11 @@ def serve(connection: Connection, setup: WorkerSetup, environment: Mapping[str, 
 
     keep_freed_memory()
     try:
-        data, captures = load_data(replace(setup, device=device)), Captures()
+        try:
+            data, captures = load_data(replace(setup, device=device)), Captures()
+        except BenchError as error:
+            connection.send(Failed(_reason(error), traceback.format_exc(), FailureKind.NO_START, spoilt=True))
+            return
         artifacts = None if setup.place is None else Artifacts(setup.place)
         # What is there by now stays: looking through it before every trial takes a sixth of a second.
         gc.collect()

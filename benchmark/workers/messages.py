@@ -25,6 +25,8 @@ class WorkerSetup:
     """None where nothing is kept."""
     trains_on_val: bool = False
     """Whether validation rows are among those that train."""
+    digests: tuple[str, str] | None = None
+    """What the data set and its division must have (Dataset.fingerprint, SplitRows.digest); None where any will do."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,7 @@ class FailureKind(enum.Enum):
     ERROR = "the trial failed"
     OUT_OF_MEMORY = "the trial may do with less memory"
     NO_ROOM = "the disk is full: no trial can be stored"
+    NO_START = "no worker can start"
 
 
 @dataclass(frozen=True)

@@ -334,3 +334,17 @@ def test_the_accuracy_from_which_weights_are_worth_keeping(
     failed.report(0.99, 1)
     shelf.store.queue.fail(failed, "diverged at step 3", {})
     assert shelf.keeper.keep_from(shelf.store.trials()) == threshold
+
+
+def test_a_file_that_may_not_be_removed_stays_and_the_others_go(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    numbers = [shelf.complete(accuracy) for accuracy in (0.1, 0.2, 0.8, 0.9)]
+    remove = Artifacts.remove
+
+    def forbidding(artifacts: Artifacts, name: str) -> None:
+        if name in weights(numbers[0]):
+            raise PermissionError(13, "Permission denied", name)
+        remove(artifacts, name)
+
+    monkeypatch.setattr(Artifacts, "remove", forbidding)
+    shelf.keeper.tidy()
+    assert shelf.files == shelf.known == weights(numbers[0], *numbers[2:])

@@ -34,7 +34,7 @@ from benchmark.records import Cost, Split, TrialRecord, TrialState
 from benchmark.search import SearchLimits, best_trials, supervisor
 from benchmark.store import StudyLocation, StudyStore, open_study
 from benchmark.store.tables import LEASES
-from benchmark.workers import Child, Job, WorkerSetup
+from benchmark.workers import Child, Failed, FailureKind, Job, WorkerSetup
 
 
 def test_a_budget_is_a_total(store: StudyStore, scripts: list[Script]) -> None:
@@ -196,6 +196,55 @@ def test_a_worker_that_cannot_start_is_an_error(store: StudyStore, monkeypatch: 
     assert store.trials() == []
 
 
+def test_a_worker_in_the_place_of_one_that_could_start_is_tried_again(
+    store: StudyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def die(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        raise EOFError
+
+    def start(setup: WorkerSetup) -> Child:
+        started.append(setup)
+        if len(started) not in (2, 3):
+            return ScriptedProcess(die if len(started) == 1 else succeed, setup).child
+        process = ScriptedProcess(fail, setup)
+        process.child.connection.recv()
+        process.exitcode = 1
+        process.child.connection.close()
+        ours, theirs = Pipe()
+        theirs.close()
+        return Child(process, ours)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(supervisor, "start_child", start)
+    assert searching(store, Observer()).run(SearchLimits(1)) == "spent"
+    assert len(started) == 4
+    assert states(store) == {"complete": 1, "failed": 1}
+
+
+def test_a_worker_that_finds_other_images_ends_the_search_with_its_sentence(
+    store: StudyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[WorkerSetup] = []
+
+    def refusing(setup: WorkerSetup) -> Child:
+        asked.append(setup)
+        process = ScriptedProcess(fail, setup)
+        process.child.connection.recv()
+        process.child.connection.close()
+        ours, theirs = Pipe()
+        theirs.send(Failed("the images of mine are others", "Traceback", FailureKind.NO_START, spoilt=True))
+        return Child(process, ours)  # type: ignore[arg-type]
+
+    store.set_fact("fingerprint", "a" * 64)
+    store.set_fact("split_digest", "b" * 16)
+    monkeypatch.setattr(supervisor, "start_child", refusing)
+    with pytest.raises(BenchError, match="a worker cannot start: the images of mine are others"):
+        searching(store, Observer()).run(SearchLimits(1))
+    assert asked[0].digests == ("a" * 64, "b" * 16)
+    assert store.trials() == []
+
+
 def test_best_trials() -> None:
     def record(number: int, accuracy: float | None) -> TrialRecord:
         state = TrialState.FAILED if accuracy is None else TrialState.COMPLETE
@@ -262,13 +311,13 @@ def test_ctrl_c_ends_the_command_and_the_same_command_goes_on(tmp_path: Path) ->
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     location = StudyLocation("mine", tmp_path)
     running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 180
     while not has_reported(location):
         assert running.poll() is None, running.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
-    output, _ = running.communicate(timeout=20)
+    output, _ = running.communicate(timeout=60)
     assert running.returncode == 130, output
     assert "interrupted" in output
     assert "to go on: the same command again" in output

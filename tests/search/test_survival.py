@@ -29,8 +29,9 @@ from scripted_search import (
 
 from benchmark.artifacts import Artifacts
 from benchmark.errors import BenchError
-from benchmark.records import Budget, Choice, FileKind, RunPlan, TrialConfig, TrialState
+from benchmark.records import Budget, Choice, FileKind, RunPlan, TrialConfig, TrialRecord, TrialState
 from benchmark.search import SearchLimits, supervisor
+from benchmark.space import Space
 from benchmark.store import Claim, NoTrial, StudyStore, open_study
 from benchmark.store.tables import LEASES
 from benchmark.workers import Failed, FailureKind, Job, Noted, Planned, Saved
@@ -72,6 +73,21 @@ def test_a_trial_out_of_memory_begins_again_in_parts_in_a_fresh_child(store: Stu
     assert [what for _, what in observer.notes] == [
         "out of memory: again with batches in 2",
         "out of memory: again with batches in 4",
+    ]
+
+
+def test_a_trial_out_of_memory_beside_what_others_left_is_tried_whole_in_a_fresh_child(
+    store: StudyStore, scripts: list[Script]
+) -> None:
+    jobs: list[Job] = []
+    scripts += [succeed, seen(jobs, out_of_memory), seen(jobs, out_of_memory), seen(jobs)]
+    # One child does two trials: the first script is of its first.
+    observer = Observer()
+    assert searching(store, observer).run(SearchLimits(2)) == "spent"
+    assert [job.config.accumulation for job in jobs] == [1, 1, 2]
+    assert [what for _, what in observer.notes] == [
+        "out of memory: again in a fresh process",
+        "out of memory: again with batches in 2",
     ]
 
 
@@ -155,6 +171,28 @@ def test_a_planned_run_that_begins_again_has_the_seconds_that_are_left(store: St
     assert given(90, fixed) == 100
     search._plan = None
     assert given(90) == 100, "trials of a search are to be compared"
+
+
+def test_a_planned_run_that_could_have_no_half_of_its_seconds_is_not_begun(store: StudyStore) -> None:
+    search = searching(store, Observer())
+    budget = replace(search._space.spec.budget, epochs=None, seconds=100.0, adapts=True)
+    search._space = Space(replace(search._space.spec, budget=budget))
+    search._plan, search._spare = RunPlan((), {}), 20.0
+
+    def may_start(left: float) -> bool:
+        search._until = time.monotonic() + left
+        return search._may_start(search._until)
+
+    assert may_start(75)
+    assert not may_start(65)
+    search._known = [replace(store_record(), interrupted=True)]
+    assert may_start(65), "it may go on from a checkpoint"
+    search._plan = None
+    assert may_start(65)
+
+
+def store_record() -> TrialRecord:
+    return TrialRecord(0, TrialState.FAILED, "cnn", False, {}, None, None, "stopped", 1.0, "abacus")
 
 
 # A full disk ----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ import sqlalchemy
 from small_study import BOTH, FACTS, again, claimed, count, expire, prepare
 
 from benchmark.errors import BenchError
-from benchmark.records import FileKind, StoredFile, TrialState
+from benchmark.records import FileKind, PlannedRun, StoredFile, TrialState
 from benchmark.store import Claim, NoTrial, StudyLocation, StudyStore, create_study, open_study
 from benchmark.store.tables import FILES, LEASES, PREDICTIONS
 
@@ -359,3 +359,19 @@ def test_a_trial_that_breaks_every_machine_is_not_continued_for_ever(store: Stud
     assert isinstance(claim, Claim)
     assert claim.checkpoint is None
     assert count(store, FILES) == 1
+
+
+def test_a_run_that_another_process_planned_is_not_continued(store: StudyStore) -> None:
+    mine, others = (PlannedRun(trial, 0, 7, {"family": "cnn"}) for trial in (1, 2))
+    left = store.queue.claim(9, prepare, [others])
+    assert isinstance(left, Claim)
+    leave_checkpoint(store, left.trial.number)
+    store.queue.interrupt(left.trial, "Ctrl-C", FACTS)
+    claim = store.queue.claim(9, prepare, [mine])
+    assert isinstance(claim, Claim)
+    assert claim.planned == mine
+    assert claim.checkpoint is None
+    went_on = store.queue.claim(9, prepare, [mine, others])
+    assert isinstance(went_on, Claim)
+    assert went_on.planned == others
+    assert went_on.trial.user_attrs["continues"] == left.trial.number

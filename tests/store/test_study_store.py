@@ -175,3 +175,25 @@ def test_studies_share_a_database_without_seeing_each_other(tmp_path: Path) -> N
 
 def test_the_store_names_itself_without_a_password(tmp_path: Path, store: StudyStore) -> None:
     assert str(store) == f"sqlite:///{tmp_path}/studies/mine.db"
+
+
+@pytest.mark.parametrize("name", ["what?", "my%20data", "a#b", "ä b"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for root in (tmp_path / name, Path(name)):
+        location = StudyLocation("tiny", root)
+        create_study(location)
+        assert location.database is not None
+        assert location.database.exists()
+        assert str(open_study(location)) == f"sqlite:///{root}/studies/tiny.db"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_place_is_the_same_for_a_process_in_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plain = StudyLocation("tiny", Path("here")).absolute
+    assert (plain.root, plain.storage) == (tmp_path / "here", None)
+    named = StudyLocation("tiny", Path(), "sqlite:///here.db").absolute
+    assert (named.root, named.database) == (tmp_path, tmp_path / "here.db")
+    elsewhere = StudyLocation("tiny", Path(), "postgresql://host/db")
+    assert elsewhere.absolute == replace(elsewhere, root=tmp_path)
