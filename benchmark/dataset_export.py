@@ -61,8 +61,11 @@ def export(dataset: Dataset, form: str, folder: Path, *, overwrite: bool = False
 def _refuse_other_files(folder: Path, overwrite: bool) -> None:
     if folder.exists() and not folder.is_dir():
         raise BenchError(f"{folder} is not a folder; choose another with --to")
-    if not folder.exists() or not any(folder.iterdir()):
-        return
+    try:
+        if not folder.exists() or not any(folder.iterdir()):
+            return
+    except OSError as error:
+        raise BenchError(f"cannot read {folder}: {error.strerror}; choose another folder with --to") from error
     if not overwrite:
         raise BenchError(f"{folder} has files in it; choose another folder, or replace an earlier export: --overwrite")
     try:

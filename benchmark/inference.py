@@ -127,11 +127,15 @@ def _load_models(part: StudyStore, entrant: Entrant, data: DeviceData) -> tuple[
     files = {row.trial: row for row in part.files.rows() if row.kind is FileKind.WEIGHTS and row.file is not None}
     missing = [number for number in entrant.members if number not in files or files[number].place != place.label]
     if missing:
+        elsewhere = sorted({files[number].place for number in missing if number in files})
         kept = space.spec.search.keep_weights
-        raise BenchError(
-            f"{entrant.name}: no weights of trial{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))} here;"
-            f" the study keeps those of its {kept} best trials (search.keep_weights)"
+        why = (
+            f"they are kept at {', '.join(elsewhere)}, and the study's files are looked for at {place.label}"
+            if elsewhere
+            else f"the study keeps those of its {kept} best trials (search.keep_weights)"
         )
+        trials_told = f"trial{'s' if len(missing) > 1 else ''} {', '.join(map(str, missing))}"
+        raise BenchError(f"{entrant.name}: no weights of {trials_told} here; {why}")
     trials = {trial.number: trial for trial in part.trials()}
     artifacts = Artifacts(place)
     loaded = []
@@ -140,7 +144,11 @@ def _load_models(part: StudyStore, entrant: Entrant, data: DeviceData) -> tuple[
         assert row.file is not None
         config = space.configure(trial.family, partial(_stored_value, trial.parameters), seed=0)
         network = build_network(config, data)
-        load_weights(network, artifacts.read(row.file))
+        try:
+            content = artifacts.read(row.file)
+        except OSError as error:
+            raise BenchError(f"cannot read {row.file.name} in {place.label}: {error.strerror or error}") from error
+        load_weights(network, content)
         loaded.append(LoadedModel(number, part.location.part, config, network.eval(), data))
     return tuple(loaded)
 

@@ -38,7 +38,10 @@ def find_pictures(places: Sequence[Path]) -> list[Path]:
         if not place.is_dir():
             found.append(place)
             continue
-        inside = sorted(path for path in place.iterdir() if path.suffix.lower() in known and path.is_file())
+        try:
+            inside = sorted(path for path in place.iterdir() if path.suffix.lower() in known and path.is_file())
+        except OSError as error:
+            raise BenchError(f"cannot read the folder {place}: {error.strerror}") from error
         if not inside:
             raise BenchError(f"{place} has no picture files; name a folder of PNG or JPEG files, or the files")
         found += inside

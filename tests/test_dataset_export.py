@@ -177,3 +177,13 @@ def test_the_command_says_where_the_files_are(
     digits = DATASETS["digits"].build(None, lambda line: None)
     with np.load("digits-npz/images.npz") as arrays:
         np.testing.assert_array_equal(arrays["x_train"], digits.train.pixels)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    dataset = DATASETS["digits"].build(None, lambda _: None)
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(BenchError, match=r"cannot read .*: Permission denied; choose another folder with --to"):
+        export(dataset, "npz", tmp_path)

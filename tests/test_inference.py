@@ -12,7 +12,7 @@ from benchmark.errors import BenchError, UnknownNameError
 from benchmark.inference import StudyData, load_entrant, load_study_data
 from benchmark.records import Split
 from benchmark.store import StudyLocation, StudyStore, open_study
-from benchmark.study import ensembles_of, entrants_of, find_entrant
+from benchmark.study import ensembles_of, find_entrant, leaderboard_of
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def data(store: StudyStore) -> StudyData:
 
 
 def test_every_entrant_predicts_again_what_is_stored(store: StudyStore, data: StudyData) -> None:
-    entrants = entrants_of(store)
+    entrants = [row.entrant for row in leaderboard_of(store).rows]
     assert {one.kind for one in entrants} == {"default", "tuned", "ensemble"}
     for entrant in entrants:
         again = load_entrant(store, entrant, data.on_device).log_probs(data.images(Split.TEST).pixels)
@@ -53,7 +53,7 @@ def test_a_member_is_normalised_as_in_training(store: StudyStore, data: StudyDat
 
 
 def test_votes_are_the_entrants_own(store: StudyStore, data: StudyData) -> None:
-    ensemble = next(one for one in entrants_of(store) if one.method == "soft_voting")
+    ensemble = next(one for one in [row.entrant for row in leaderboard_of(store).rows] if one.method == "soft_voting")
     loaded = load_entrant(store, ensemble, data.on_device)
     assert loaded.votes == ensemble.weights
     assert [member.number for member in loaded.members] == list(ensemble.members)
@@ -66,7 +66,9 @@ def test_images_of_another_size_are_refused(store: StudyStore, data: StudyData) 
 
 
 def test_entrants_are_found_by_name_and_number(store: StudyStore) -> None:
-    assert find_entrant(store, "recommended").name in {one.name for one in entrants_of(store)}
+    assert find_entrant(store, "recommended").name in {
+        one.name for one in [row.entrant for row in leaderboard_of(store).rows]
+    }
     assert find_entrant(store, "1").members == find_entrant(store, "trial 1").members == (1,)
     assert len(find_entrant(store, "best").members) == 1
     with pytest.raises(UnknownNameError, match="did you mean 'recommended'"):

@@ -116,3 +116,12 @@ def test_a_picture_that_was_cut_off_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"GIF89a\x08\x00\x08\x00\x00\x00\x00")
     with pytest.raises(BenchError, match="no picture that can be read"):
         read_picture(tmp_path / "a.gif", RGB)
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(BenchError, match=f"cannot read the folder {tmp_path}: Permission denied"):
+        find_pictures([tmp_path])

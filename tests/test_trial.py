@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -230,3 +231,18 @@ def test_what_is_said_only_where_it_is_so(changes: dict[str, Any], line: str) ->
 def test_json_of_a_trial_that_says_nothing_of_itself() -> None:
     whole = json.loads(to_json(report(cost=None, val_accuracy=None), []))
     assert (whole["started"], whole["curve"], whole["cost"], whole["figures"]) == (None, [], None, [])
+
+
+def test_results_that_cannot_be_written(bench: Run, root: Path) -> None:
+    shutil.rmtree(root / "results", ignore_errors=True)
+    (root / "results").write_text("in the place of a folder")
+    try:
+        code, output, errors = bench("tiny", "4")
+        assert code == 2
+        assert "trial 4" in output
+        assert "cannot write the figure into results/tiny" in errors
+        code, output, errors = bench("tiny", "4", "--json")
+        assert code == 2
+        assert json.loads(output)["figures"] == []
+    finally:
+        (root / "results").unlink()

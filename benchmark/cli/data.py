@@ -86,9 +86,9 @@ def data_show(
         from benchmark.explore import augmented_grid
 
         _save(augmented_grid(found), folder / f"{found.name}-augmented.png", "augmentations", say)
+    _show_duplicates(found, rows, folder, say)
     if store is not None:
         _show_suspects(found, store, folder, say)
-    _show_duplicates(found, rows, folder, say)
 
 
 @data_app.command("export")

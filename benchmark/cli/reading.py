@@ -162,7 +162,7 @@ def verify(
         of_part = f"{part.location.part}: " if part.location.part else ""
         say(f"{of_part}{found.complete} complete trials and their predictions, {found.files} files in {place.label}")
         if found.elsewhere:
-            say(f"{of_part}{found.elsewhere} files at places that this machine does not see were not read")
+            say(f"{of_part}{found.elsewhere} files at other places were not read")
         if found.stray:
             say(f"{of_part}unknown to the database, of no use: {', '.join(found.stray)}")
         damage += [f"{of_part}{sentence}" for sentence in found.damage]

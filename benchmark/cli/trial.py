@@ -43,7 +43,7 @@ def trial(
 
     Example: bench trial cifar10-cpu 12
     """
-    from benchmark.trial_report import TrialReport, to_json, to_lines, to_table
+    from benchmark.trial_report import TrialReport, to_json
 
     study, number = study_and_number(words)
     # What is not JSON goes elsewhere, so that the output can be piped on.
@@ -59,16 +59,23 @@ def trial(
     rows = store.fact("rows")
     trained = rows["train"] + (rows["val"] if of.fact("trained_on") == "train+val" else 0)
     report = TrialReport(name, part or "", trial, trained, tuple(changes))
-    figures = _draw(report, root / "results" / name)
+    # A folder that may only be read shows its trial nevertheless.
+    unwritten, figures = None, list[Path]()
+    try:
+        figures = _draw(report, root / "results" / name)
+    except BenchError as error:
+        unwritten = error
     if as_json:
         typer.echo(to_json(report, [str(path) for path in figures]))
-        return
-    say = teller(console)
-    for line in to_lines(report):
-        say(line)
-    if report.trial.curve or report.trial.record.reports:
-        console.print(to_table(report.trial))
-    say(f"curves: {', '.join(map(str, figures))}" if figures else "no curve of it is stored, so none is drawn")
+    else:
+        _print(report, console)
+        if unwritten is None:
+            drawn = (
+                f"curves: {', '.join(map(str, figures))}" if figures else "no curve of it is stored, so none is drawn"
+            )
+            teller(console)(drawn)
+    if unwritten is not None:
+        raise unwritten
 
 
 def study_and_number(words: list[str]) -> tuple[str | None, int]:
@@ -77,6 +84,15 @@ def study_and_number(words: list[str]) -> tuple[str | None, int]:
     if len(study) > 1 or not (number.isascii() and number.isdigit()):
         raise BenchError(f"{' '.join(words)!r} names no trial; write: bench trial [STUDY] NUMBER")
     return (study[0] if study else None), int(number)
+
+
+def _print(report: TrialReport, console: Console) -> None:
+    from benchmark.trial_report import to_lines, to_table
+
+    for line in to_lines(report):
+        teller(console)(line)
+    if report.trial.curve or report.trial.record.reports:
+        console.print(to_table(report.trial))
 
 
 def _changes(store: StudyStore, run: TrialRecord) -> list[str]:

@@ -144,7 +144,11 @@ def _folders(place: Path) -> list[Path]:
 
 
 def _visible(place: Path) -> list[Path]:
-    return sorted(path for path in place.iterdir() if not path.name.startswith(".")) if place.is_dir() else []
+    try:
+        return sorted(path for path in place.iterdir() if not path.name.startswith(".")) if place.is_dir() else []
+    except OSError as error:
+        _refuse(error)
+        raise
 
 
 def _files(root: Path, folder: Path) -> list[str]:

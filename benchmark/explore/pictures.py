@@ -20,8 +20,10 @@ SUSPECTS_A_ROW = 8
 MOST_SUSPECTS = 40
 
 
-def sample_grid(dataset: Dataset, per_class: int = 10, seed: int = 0) -> Image.Image:
+def sample_grid(dataset: Dataset, per_class: int = 10, seed: int = 0, most_classes: int | None = None) -> Image.Image:
     """A picture with `per_class` training images of each class, one class a row, its name and size at the left.
+
+    Of more than `most_classes` it shows the first so many, and says so.
 
     The images are drawn without replacement by `seed`; a class that has fewer leaves the rest of its row empty. Images
     of other than 3 channels are shown by their first, in gray. Raises BenchError where `per_class` is less than 1.
@@ -31,11 +33,13 @@ def sample_grid(dataset: Dataset, per_class: int = 10, seed: int = 0) -> Image.I
     shape, labels = dataset.image_shape, dataset.train.labels
     generator = np.random.default_rng(seed)
     rows = []
-    for label, name in enumerate(dataset.classes):
+    for label, name in enumerate(dataset.classes[:most_classes]):
         of_class = np.flatnonzero(labels == label)
         shown = generator.permutation(of_class)[:per_class]
         rows.append(Row(name, plural(len(of_class), "image"), [dataset.train.pixels[row] for row in shown]))
     title = f"{dataset.name}: training images, {shape.height} x {shape.width} pixels"
+    if len(rows) < len(dataset.classes):
+        title += f", of the first {len(rows)} of {len(dataset.classes):,} classes"
     return draw_rows(title, rows, shape, columns=per_class)
 
 

@@ -36,7 +36,9 @@ LARGER = 160
 """Pixels that an explained image has at most on a side."""
 MOST_SHEET_BYTES = 900_000
 """Of a picture with many images, as PNG; a larger one, of photographs, becomes a JPEG."""
-_SHEET_SIDE = 1400
+_SHEET_WIDTH = 1400
+_MOST_CLASSES = 30
+"""Of which sample images are shown: the page can bear no sheet of a thousand rows."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ def data_view(store: StudyStore, images: StudyImages, say: Say) -> DataView:
     labels = check_labels(store, dataset)
     return DataView(
         to_sentences(findings, dataset.classes),
-        _sheet(sample_grid(dataset)),
+        _sheet(sample_grid(dataset, most_classes=_MOST_CLASSES)),
         _sheet(pair_grid(dataset, exhibits)) if exhibits else None,
         in_words(labels, dataset.classes),
         _sheet(suspect_grid(dataset, labels.suspects)) if labels.suspects else None,
@@ -173,7 +175,7 @@ def _sheet(picture: Image.Image) -> str:
     png = to_png(picture)
     if len(png) <= MOST_SHEET_BYTES:
         return data_uri(png)
-    picture.thumbnail((_SHEET_SIDE, _SHEET_SIDE))
+    picture.thumbnail((_SHEET_WIDTH, picture.height))
     content = io.BytesIO()
     picture.save(content, format="JPEG", quality=80, optimize=True)
     return data_uri(content.getvalue(), "jpeg")

@@ -159,3 +159,10 @@ def test_large_images_are_shrunk() -> None:
     ys, xs = np.nonzero((picture == (9, 99, 199)).all(axis=-1))
     assert (np.bincount(ys) > 0).sum() == 3 * MOST_TILE
     assert xs.max() - xs.min() + 1 == round(200 * MOST_TILE / 300)
+
+
+def test_of_many_classes_the_first_are_shown_and_the_title_says_so() -> None:
+    whole, part = (np.asarray(sample_grid(_plain(2), per_class=2, most_classes=most)) for most in (None, 1))
+    assert part.shape[0] < whole.shape[0]
+    assert (part == (200, 0, 0)).all(axis=-1).any()
+    assert not (part == (0, 200, 0)).all(axis=-1).any()

@@ -173,8 +173,13 @@ def test_wrong_words(bench: Run, root: Path, words: str, message: str) -> None:
 
 def test_results_that_cannot_be_written(bench: Run, root: Path) -> None:
     (root / "results").write_text("in the place of a folder")
-    code, _, errors = bench("tiny")
+    code, output, errors = bench("tiny")
     assert code == 2
+    assert "Most confused pairs" in output, "it is shown nevertheless"
+    assert "cannot write the figure into results/tiny" in errors
+    code, output, errors = bench("tiny", "--json")
+    assert code == 2
+    assert json.loads(output)["files"] == []
     assert "cannot write the figure into results/tiny" in errors
 
 
