@@ -134,8 +134,9 @@ COLUMNS: tuple[Column, ...] = (
            lambda row: row.test.macro_f1, percent, "%", True, Section.SCORES),
     Column("state", "State", "complete, or how many of its configuration's planned runs are so far",
            lambda row: row.entrant.state, section=Section.SCORES),
-    Column("seeds", "Seeds", "training runs of this configuration with different seeds; the row is the median one by "
-           "validation", lambda row: max(1, len(row.over_seeds)), count, section=Section.SCORES),
+    Column("seeds", "Seeds", "training runs of this configuration with different seeds; the row is the one in the "
+           "middle by validation, of an even number the better one there", lambda row: max(1, len(row.over_seeds)),
+           count, section=Section.SCORES),
     Column("seeds_mean", "Mean over seeds", "test accuracy, mean over these runs",
            lambda row: statistics.fmean(row.over_seeds) if row.over_seeds else None, percent, "%", True,
            Section.SCORES),

@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.artifacts import Artifacts, Place, beside_database, on_this_machine, place_at
-from benchmark.comparisons import correct_rows
 from benchmark.confirmation import (
     ConfirmSpec,
     RunsByPart,
@@ -44,15 +43,26 @@ from benchmark.ensemble import (
 from benchmark.errors import BenchError, MissingStudyError, UnknownNameError
 from benchmark.importance import importances
 from benchmark.leaderboard import Leaderboard, SizeScore, make_board, select_singles
-from benchmark.metrics import Estimate, estimated_share, standing
+from benchmark.metrics import Estimate, correct_rows, entrant_standing, estimated_share
 from benchmark.origin import running_versions, source_commit
-from benchmark.records import Entrant, Origin, Predictions, RunPlan, Split, as_jsonable, digest_of_labels
+from benchmark.records import (
+    Entrant,
+    Origin,
+    Predictions,
+    RunPlan,
+    Split,
+    as_jsonable,
+    count_complete,
+    digest_of_labels,
+)
 from benchmark.robustness import stored_accuracies
 from benchmark.splits import stratified_split
 from benchmark.store import StudyLocation, StudyStore, create_study, open_study, retried
 
 _OVER_RUNS = ("soft_voting", "greedy_selection", "log_linear_pooling")
 """Methods that combine confirming runs of several configurations."""
+_BUILDS = 3
+"""Times that ensembles are built at most, until no other model was completed meanwhile."""
 _COMPARED_VERSIONS = ("ensemble-bench", "torch", "torchvision", "timm", "optuna")
 """Versions that have to stay the same within a study; the others are noted only."""
 
@@ -60,8 +70,14 @@ _COMPARED_VERSIONS = ("ensemble-bench", "torch", "torchvision", "timm", "optuna"
 def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path | None, say: Say) -> StudyStore:
     """Load the data, make or open the study, and see that it asks what it asked before.
 
-    Raises BenchError where the data cannot be had, or the definition, the data or a library's version has changed.
+    Raises BenchError where the definition names what does not exist, the data cannot be had, or the definition, the
+    data or a library's version has changed.
     """
+    # Loads torch, which reading a study need not.
+    from benchmark.space import Space
+
+    # Before it is stored, and can no longer be mended.
+    Space(spec)
     dataset = DATASETS[spec.dataset].build(data_folder, say)
     rows = stratified_split(dataset.train.labels, spec.split.val, spec.split.seed)
     store = create_study(location)
@@ -220,13 +236,32 @@ def ensembles_of(
     `spec` None asks for every method over the best 5, or as many as there are. `sizes` are numbers of members for which
     accuracy is told besides.
     """
-    singles = _single_models(store)
-    labels = store.labels(Split.VAL)
     if spec is None:
-        spec = EnsembleSpec(top=min(EnsembleSpec.top, len(singles)))
+        spec = EnsembleSpec(top=min(EnsembleSpec.top, len(_single_models(store))))
     spec = replace(spec, seed=store.fact("definition")["seed"])
-    for sentence in warnings_of(spec, len(labels), len(store.fact("classes"))):
+    for sentence in warnings_of(spec, len(store.labels(Split.VAL)), len(store.fact("classes"))):
         say(f"note: {sentence}")
+    for _ in range(_BUILDS):
+        models = _complete_models(store)
+        built, points = _built(store, spec, sizes)
+        with store.exclusive():
+            # Beside a search, what was built meanwhile may lack the best of all.
+            is_whole = _complete_models(store) == models
+            if is_whole:
+                store.save_ensembles(built)
+        if is_whole:
+            asked = {"metric": spec.metric, "folds": spec.folds, "seed": spec.seed, "limits": as_jsonable(spec.limits)}
+            store.set_fact("ensembles", asked)
+            if points:
+                _store_sizes(store, points, models[0])
+            return built
+        say("other models were completed meanwhile; building again")
+    raise BenchError("models are completed faster than ensembles are built; try again when fewer trials run")
+
+
+def _built(store: StudyStore, spec: EnsembleSpec, sizes: Sequence[int]) -> tuple[list[Entrant], Sequence[SizePoint]]:
+    """Ensembles of the models that there are, and accuracy over size. Raises BenchError."""
+    singles, labels = _single_models(store), store.labels(Split.VAL)
     runs = runs_by_part(store)
     # A single model that was trained again with other seeds makes ensembles of these.
     searched = build_ensembles(singles, labels, spec) if len(singles) > 1 or not all_runs(runs) else []
@@ -240,17 +275,12 @@ def ensembles_of(
     built = [
         replace(one, contributions=contributions(one, members, labels, spec)) if one is best else one for one in built
     ]
-    store.save_ensembles(built)
-    asked = {"metric": spec.metric, "folds": spec.folds, "seed": spec.seed, "limits": as_jsonable(spec.limits)}
-    store.set_fact("ensembles", asked)
-    if sizes and searched:
-        _store_sizes(store, size_curve(singles, labels, sizes, spec), len(singles))
-    return built
+    return built, size_curve(singles, labels, sizes, spec) if sizes and searched else ()
 
 
-def entrants_of(store: StudyStore) -> list[Entrant]:
-    """What competes on the leaderboard: single models, confirmed ones and stored ensembles. Raises BenchError."""
-    return _competing(store, _single_models(store), runs_by_part(store))
+def _complete_models(store: StudyStore) -> list[int]:
+    """How many models the search has, and every part."""
+    return [count_complete(of.trials()) for of in (store, *store.parts().values())]
 
 
 def _competing(store: StudyStore, singles: Sequence[Entrant], runs: RunsByPart) -> list[Entrant]:
@@ -267,9 +297,9 @@ def find_entrant(store: StudyStore, name: str) -> Entrant:
     labels, singles, runs = store.labels(Split.VAL), _single_models(store), runs_by_part(store)
     entrants = _competing(store, singles, runs)
     if name == "best":
-        return min((one for one in entrants if one.is_single), key=lambda one: (*standing(one.val, labels), one.name))
+        return min((one for one in entrants if one.is_single), key=lambda one: entrant_standing(one, labels))
     if name == "recommended":
-        eligible, how, _ = _eligible(store, entrants, [*singles, *all_runs(runs)])
+        eligible, how, _, _ = _eligible(store, entrants, [*singles, *all_runs(runs)])
         return of_least_loss(eligible, labels, **how)
     number = name.removeprefix("trial ").strip()
     by_name = {one.name: one for one in entrants}
@@ -285,7 +315,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
     val_labels = store.labels(Split.VAL)
     runs = runs_by_part(store)
     entrants = _competing(store, singles, runs)
-    eligible, how, limits = _eligible(store, entrants, [*singles, *all_runs(runs)])
+    eligible, how, limits, are_kept = _eligible(store, entrants, [*singles, *all_runs(runs)])
     # A single model of an ensemble's cost may get a row as well.
     measured = stored_accuracies(store, [*singles, *entrants])
     board = make_board(
@@ -298,8 +328,8 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
         singles=singles,
         runs=all_runs(runs),
         confirming=[trial for part in store.parts().values() for trial in part.trials()],
-        recommendation=replace(recommend(eligible, val_labels, **how), limits=limits),
-        sizes=_stored_sizes(store, len(singles)),
+        recommendation=replace(recommend(eligible, val_labels, **how), limits=limits, are_limits_kept=are_kept),
+        sizes=_stored_sizes(store),
         importances=tuple(importances(store).values()),
         corruption_accuracies=measured,
     )
@@ -310,15 +340,16 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
 
 def _eligible(
     store: StudyStore, entrants: Sequence[Entrant], members: Sequence[Entrant]
-) -> tuple[Sequence[Entrant], dict[str, Any], str]:
-    """What may be recommended, how, and within which limits: as ensembles were asked for last.
+) -> tuple[Sequence[Entrant], dict[str, Any], str, bool]:
+    """What may be recommended, how, within which limits, as ensembles were asked for last, and whether they are kept.
 
-    Where nothing is within these limits any more, as when another trial has made ensembles obsolete, all entrants.
+    They are not, and all entrants may be, where nothing is within them any more: another trial has made ensembles
+    obsolete.
     """
     how = dict(store.fact("ensembles") or {})
     limits = Limits(**how.pop("limits", {}))
     eligible = [one for one in entrants if within(limits, one, members)]
-    return (eligible, how, str(limits)) if eligible else (entrants, how, "")
+    return eligible or entrants, how, str(limits), bool(eligible)
 
 
 def note_scored(store: StudyStore, scored: Iterable[Predictions]) -> int:
@@ -366,10 +397,10 @@ def _accuracy(predictions: Predictions, labels: NDArray[np.int64]) -> Estimate:
     return estimated_share(int(np.count_nonzero(correct_rows(predictions.log_probs, labels))), len(labels))
 
 
-def _stored_sizes(store: StudyStore, singles: int) -> list[SizeScore]:
+def _stored_sizes(store: StudyStore) -> list[SizeScore]:
     """The scores over size, unless there are other single models by now than it was made of."""
     curve = store.fact("size_curve")
-    if curve is None or curve["singles"] != singles:
+    if curve is None or curve["singles"] != count_complete(store.trials()):
         return []
     return [
         SizeScore(
@@ -404,7 +435,10 @@ def _origin(store: StudyStore) -> Origin:
 
 
 def _refuse_changes(name: str, store: StudyStore, facts: Mapping[str, Any]) -> None:
-    """Trials of two definitions, data sets or library versions do not compare: say what differs and how to go on."""
+    """Trials of two definitions, data sets or library versions do not compare: say what differs and how to go on.
+
+    Raises BenchError.
+    """
     differences = []
     for topic in ("definition", "fingerprint", "split_digest", "versions"):
         stored = store.fact(topic)
@@ -417,9 +451,15 @@ def _refuse_changes(name: str, store: StudyStore, facts: Mapping[str, Any]) -> N
             if before.get(key) != now.get(key):
                 differences.append(f"  {key}: {before.get(key)!r} in the database, {now.get(key)!r} now")
     if differences:
+        # The study of `bench run` has no definition of its own.
+        is_defined = (store.location.root / "studies" / f"{name}.toml").exists()
+        new = (
+            f"copy studies/{name}.toml to studies/NEW.toml and run: bench search NEW"
+            if is_defined
+            else "in a new --root"
+        )
         raise BenchError(
             f"study {name!r} was begun with another definition, data or versions:\n"
             + "\n".join(differences)
-            + f"\nRestore them, or start a new study: copy studies/{name}.toml to studies/NEW.toml"
-            " and run: bench search NEW"
+            + f"\nRestore them, or start a new study: {new}"
         )

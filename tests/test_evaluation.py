@@ -40,7 +40,7 @@ from benchmark.robustness import (
     stored_accuracies,
 )
 from benchmark.store import StudyLocation, StudyStore, open_study
-from benchmark.study import entrants_of, find_entrant, leaderboard_of
+from benchmark.study import find_entrant, leaderboard_of
 
 ENSEMBLE = "soft voting, top 2"
 Run = Callable[..., tuple[int, str]]
@@ -164,7 +164,7 @@ def test_an_ensemble_that_was_replaced_does_not_inherit_the_number(store: StudyS
     report = report_corruptions(store, loaded, data, images, answers, "bench evaluate")
     entrants = [one.entrant for one in loaded]
     note_accuracies(store, entrants, report)
-    found = stored_accuracies(store, entrants_of(store))
+    found = stored_accuracies(store, [row.entrant for row in leaderboard_of(store).rows])
     assert set(found) == {one.name for one in entrants}
     assert found[ENSEMBLE] == report.scores[0].mean
     shown = {row.entrant.name: row.corruption_accuracy for row in leaderboard_of(store).rows}
@@ -172,7 +172,7 @@ def test_an_ensemble_that_was_replaced_does_not_inherit_the_number(store: StudyS
     assert np.isnan(shown["geometric mean, top 2"].value)
     replaced = replace(entrants[0], val=entrants[1].val, test=entrants[1].test)
     store.save_ensembles([replaced])
-    assert set(stored_accuracies(store, entrants_of(store))) == {entrants[1].name}
+    assert set(stored_accuracies(store, [row.entrant for row in leaderboard_of(store).rows])) == {entrants[1].name}
     assert np.isnan({row.entrant.name: row for row in leaderboard_of(store).rows}[ENSEMBLE].corruption_accuracy.value)
 
 

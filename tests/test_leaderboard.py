@@ -383,7 +383,7 @@ FOUND = Recommendation("soft voting, top 2", "log_loss", 0.4321, "vgg tuned", Es
 
 
 def advised(found: Recommendation = FOUND) -> Leaderboard:
-    return make_board(
+    board = make_board(
         [*SINGLES, MIXED],
         LABELS_VAL,
         LABELS_TEST,
@@ -393,8 +393,8 @@ def advised(found: Recommendation = FOUND) -> Leaderboard:
         singles=SINGLES,
         recommendation=found,
         sizes=[SizeScore("soft voting of the best", 2, Estimate(0.875, 0.5, 0.99), Estimate(0.75, 0.3, 0.95))],
-        scored=7,
     )
+    return replace(board, scored=7)
 
 
 def test_the_recommended_entrant_is_the_winner_whatever_its_rank() -> None:

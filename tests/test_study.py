@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import optuna
 import pytest
 import sqlalchemy
 from filled_study import complete_trial, fill, keep_file, spec
+from rich.console import Console
 
 from benchmark import study
 from benchmark.ensemble import EnsembleSpec, Limits
-from benchmark.errors import BenchError
-from benchmark.leaderboard import to_markdown
-from benchmark.records import FileKind, Predictions, Split
+from benchmark.errors import BenchError, UnknownNameError
+from benchmark.leaderboard import to_markdown, to_rich
+from benchmark.records import Entrant, FileKind, Predictions, Split
 from benchmark.search.keeping import FileKeeper
 from benchmark.store import StudyLocation, StudyStore, open_study
 from benchmark.store.tables import PREDICTIONS
@@ -31,7 +34,11 @@ def reopen(root: Path, **changes: str) -> None:
     [
         ("epochs = 1", "epochs = 2", "budget.epochs: 1 in the database, 2 now"),
         ("val = 297", "val = 300", "split.val: 297 in the database, 300 now"),
-        ('"cnn", "vgg"', '"cnn"', "families: ['cnn', 'vgg'] in the database, ['cnn'] now"),
+        (
+            '"cnn", "vgg"',
+            '"cnn", "vgg", "resnet"',
+            "families: ['cnn', 'vgg'] in the database, ['cnn', 'vgg', 'resnet'] now",
+        ),
         ("[search]", "[search]\nsampler = 'random'", "search.sampler: 'tpe' in the database, 'random' now"),
         ("batch_size = [64]", "batch_size = [128]", "space.batch_size"),
     ],
@@ -46,6 +53,20 @@ def test_a_changed_definition_is_refused_with_the_key_that_differs(
     assert key in text
     assert "copy studies/tiny.toml to studies/NEW.toml and run: bench search NEW" in text
     assert "budget.reports" not in text, "a key that agrees is not named"
+
+
+def test_what_has_no_file_is_not_told_to_be_copied(tmp_path: Path) -> None:
+    fill(tmp_path)
+    (tmp_path / "studies" / "tiny.toml").unlink()
+    with pytest.raises(BenchError, match="or start a new study: in a new --root") as refusal:
+        reopen(tmp_path, old="epochs = 1", new="epochs = 2")
+    assert ".toml" not in str(refusal.value)
+
+
+def test_a_definition_that_names_what_does_not_exist_is_not_stored(tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="'ccn'"):
+        reopen(tmp_path, old='"cnn", "vgg"', new='"ccn", "vgg"')
+    reopen(tmp_path)
 
 
 @pytest.mark.parametrize(("old", "new"), [("", ""), ("trials = 5", "trials = 50\nkeep_weights = 3")])
@@ -261,3 +282,39 @@ def _poison_test_predictions(root: Path) -> None:
             )
             assert changed.rowcount == 1
     engine.dispose()
+
+
+def test_ensembles_are_built_again_where_a_model_was_completed_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = fill(tmp_path, complete=3)
+    build, said, more = study.build_ensembles, [], [0]
+
+    def interrupted(*asked: Any) -> list[Entrant]:
+        if more:
+            complete_trial(store, more.pop())
+        return build(*asked)
+
+    monkeypatch.setattr(study, "build_ensembles", interrupted)
+    study.ensembles_of(store, EnsembleSpec(top=2), say=said.append)
+    assert said[-1] == "other models were completed meanwhile; building again"
+    # Trial 3 failed; trial 4 is as good as the best.
+    assert {number for one in store.ensembles() for number in one.members} >= {0, 4}
+    more[:] = [5, 5, 5, 5]
+    with pytest.raises(BenchError, match="models are completed faster than ensembles are built"):
+        study.ensembles_of(store, EnsembleSpec(top=2))
+    assert store.ensembles() == [], "none of them are of all models"
+
+
+def test_limits_that_nothing_keeps_to_are_said(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=3)
+    study.ensembles_of(store, EnsembleSpec(top=2))
+    asked = store.fact("ensembles")
+    store.set_fact("ensembles", asked | {"limits": asked["limits"] | {"parameters": 10}})
+    board = study.leaderboard_of(store)
+    page = to_markdown(board)
+    assert "- Nothing here has at most 10 parameters, as ensembles were asked for last; build them again: " in page
+    assert "of what has" not in page
+    text = Console(width=200, file=io.StringIO())
+    text.print(to_rich(board))
+    assert "Nothing here has at most 10 parameters" in text.file.getvalue()  # type: ignore[attr-defined]

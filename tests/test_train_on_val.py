@@ -13,9 +13,10 @@ from benchmark.confirmation import all_runs, runs_by_part
 from benchmark.ensemble import EnsembleSpec, combine
 from benchmark.inference import load_entrant, load_study_data
 from benchmark.leaderboard import to_markdown
+from benchmark.leaderboard.board import _members
 from benchmark.records import Split
 from benchmark.store import StudyStore
-from benchmark.study import ensembles_of, leaderboard_of
+from benchmark.study import ensembles_of, find_entrant, leaderboard_of
 
 pytestmark = pytest.mark.slow
 
@@ -83,3 +84,17 @@ def test_their_networks_are_asked_with_the_statistics_that_they_were_trained_wit
     run = all_runs(runs_by_part(store))[0]
     again = load_entrant(store, run, data.on_device).log_probs(data.images(Split.TEST).pixels)
     np.testing.assert_allclose(again, run.test.log_probs, atol=2e-4)
+
+
+def test_nothing_is_told_of_how_members_differ_that_only_test_could_tell(store: StudyStore) -> None:
+    board = leaderboard_of(store)
+    retrained = next(row.entrant for row in board.rows if row.entrant.part and not row.entrant.is_single)
+    runs = [one for one in all_runs(runs_by_part(store)) if one.members[0] in retrained.members]
+    assert len(runs) > 1
+    assert _members(retrained, runs, store.labels(Split.VAL)) is None
+
+
+def test_beside_its_trial_the_run_on_all_rows_is_the_single_model_to_beat(store: StudyStore) -> None:
+    board = leaderboard_of(store)
+    assert board.best_single.entrant.trained_on == "train+val"
+    assert find_entrant(store, "best").name == board.best_single.entrant.name

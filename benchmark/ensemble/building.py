@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.ensemble.crossfit import Fitted, cross_fits, folds_of
-from benchmark.ensemble.pools import Limits, cheapest_first, fitting, ranked, top_candidates
+from benchmark.ensemble.pools import Limits, cheapest_first, fitting, may_join_within, ranked, top_candidates
 from benchmark.ensemble.wrappers import TEMPERATURES, Calibrated, Preselected
 from benchmark.ensemblers import ENSEMBLERS, Ensembler
 from benchmark.ensemblers.greedy_selection import GreedySelection, Metric
@@ -207,14 +207,14 @@ def warnings_of(spec: EnsembleSpec, rows: int, classes: int) -> list[str]:
 
 
 def _wider_pools(name: str, best: list[Entrant], spec: EnsembleSpec, rows: int, top: int) -> list[_Pool]:
-    """Beyond the top, of so many models: all for a method that selects, as many as rows can bear for a fitted one."""
+    """Beside the top, of so many models: all for a method that selects, as many as rows can bear for a fitted one."""
     tags = ENSEMBLERS[name].tags
     if tags.get("selects"):
         inside = [entrant for entrant in best if spec.limits.allow([entrant])]
         return [_Pool("all", cheapest_first(inside))] if len(inside) > top else []
     if "parameters" in tags and not spec.limits:
         most = bearable_members(name, rows, best[0].val.log_probs.shape[1], len(best))
-        return [_Pool(f"top {most}", cheapest_first(best[:most]))] if most > top else []
+        return [_Pool(f"top {most}", cheapest_first(best[:most]))] if most not in (0, 1, top) else []
     return []
 
 
@@ -231,7 +231,7 @@ def _families(best: list[Entrant]) -> list[_Pool]:
 
 def _builder(name: str, pool: _Pool, spec: EnsembleSpec) -> Callable[[], Ensembler]:
     """What makes one unfitted method, within the limits and with temperatures as asked for."""
-    may_join = partial(_may_join, pool.members, spec.limits) if spec.limits else None
+    may_join = partial(may_join_within, pool.members, spec.limits) if spec.limits else None
 
     def build() -> Ensembler:
         method: Ensembler
@@ -244,10 +244,6 @@ def _builder(name: str, pool: _Pool, spec: EnsembleSpec) -> Callable[[], Ensembl
         return method if spec.temperature == "none" else Calibrated(method, spec.temperature)
 
     return build
-
-
-def _may_join(pool: list[Entrant], limits: Limits, chosen: frozenset[int], candidate: int) -> bool:
-    return limits.allow([pool[index] for index in (*chosen, candidate)])
 
 
 def _fit(

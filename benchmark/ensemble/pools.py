@@ -107,6 +107,11 @@ def within(limits: Limits, entrant: Entrant, singles: Sequence[Entrant]) -> bool
     return not limits or (members is not None and limits.allow(members))
 
 
+def may_join_within(pool: Sequence[Entrant], limits: Limits, chosen: frozenset[int], candidate: int) -> bool:
+    """Whether one more member of the pool, by its place in it, keeps to the limits together with those chosen."""
+    return limits.allow([pool[index] for index in (*chosen, candidate)])
+
+
 def cheapest_first(pool: Sequence[Entrant]) -> list[Entrant]:
     """By multiply-accumulates, parameters and trial: methods give ties to the earlier member, so to the cheaper."""
     return sorted(pool, key=lambda entrant: (entrant.cost.macs, entrant.cost.parameters, entrant.members))

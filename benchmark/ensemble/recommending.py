@@ -12,6 +12,7 @@ from benchmark.comparisons import paired_bootstrap
 from benchmark.ensemble.building import METRICS, EnsembleSpec, refit
 from benchmark.ensemble.crossfit import folds_of
 from benchmark.ensemble.pools import members_of
+from benchmark.ensemblers.greedy_selection import TIE_NATS
 from benchmark.errors import BenchError, UnknownNameError
 from benchmark.metrics import LOG_FLOOR, Estimate, predicted
 from benchmark.records import Entrant, deciding
@@ -35,7 +36,21 @@ class Recommendation:
     difference: Estimate
     """Mean loss of the smallest minus that of the recommended, with its paired 95 % interval; 0 for itself."""
     limits: str = ""
-    """What all that was compared is within, in words; empty without limits."""
+    """What ensembles were asked to be within, in words; empty without limits."""
+    are_limits_kept: bool = True
+    """Whether all that was compared is within them; otherwise nothing is, and all was compared."""
+
+    @property
+    def among(self) -> str:
+        """Of what it is the best, to follow a word: ` of what has at most 3 members`; empty where it is of all."""
+        return f" of what has {self.limits}" if self.limits and self.are_limits_kept else ""
+
+    @property
+    def caution(self) -> str:
+        """A sentence where the limits are not kept; else empty."""
+        if self.are_limits_kept:
+            return ""
+        return f"Nothing here has {self.limits}, as ensembles were asked for last; build them again: bench ensemble."
 
 
 def recommend(
@@ -95,8 +110,9 @@ def _size(one: Entrant) -> tuple[int, int, bool, str]:
 
 
 def _of_least_loss(judged: Sequence[_Judged]) -> _Judged:
-    """The first of equals, hence the smallest."""
-    return min(judged, key=lambda one: one.loss)
+    """The first of equals, but for rounding, hence the smallest."""
+    least = min(one.loss for one in judged)
+    return next(one for one in judged if one.loss <= least + TIE_NATS)
 
 
 def row_losses(

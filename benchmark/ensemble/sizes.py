@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.ensemble.building import GREEDY, EnsembleSpec, refit
 from benchmark.ensemble.crossfit import Fitted, cross_fits, folds_of
-from benchmark.ensemble.pools import cheapest_first, ranked
+from benchmark.ensemble.pools import cheapest_first, may_join_within, ranked
 from benchmark.ensemblers import Ensembler
 from benchmark.ensemblers.greedy_selection import GreedySelection
 from benchmark.records import Entrant
@@ -33,8 +34,9 @@ def size_curve(
 ) -> list[SizePoint]:
     """Ensembles of the so many best single models, and of so many that greedy selection picks from all of them.
 
-    `labels` (N,) are those of validation, which decides and is predicted out-of-fold. Sizes below 2 and above the
-    number of candidates are left out; a selection that wants fewer members ends its curve early.
+    Where there are limits, those within them. No temperature is fitted to what greedy selection picks from. `labels`
+    (N,) are those of validation, which decides and is predicted out-of-fold. Sizes below 2 and above the number of
+    candidates are left out; a selection that wants fewer members ends its curve early.
     """
     best = ranked(candidates, labels)
     assignment = folds_of(labels, spec.folds, spec.seed)
@@ -43,6 +45,7 @@ def size_curve(
         SizePoint(f"{name.replace('_', ' ')} of the best", size, refit(name, best[:size], labels, assignment, spec))
         for name in CURVES
         for size in wanted
+        if spec.limits.allow(best[:size])
     ]
     return [*points, *_selected(best, labels, wanted, assignment, spec)]
 
@@ -55,9 +58,10 @@ def _selected(
     spec: EnsembleSpec,
 ) -> list[SizePoint]:
     """One selection from all, and the smaller ensembles on its way."""
-    pool = cheapest_first(best)
+    pool = cheapest_first([one for one in best if spec.limits.allow([one])])
+    may_join = partial(may_join_within, pool, spec.limits) if spec.limits else None
     val, test = [entrant.val for entrant in pool], [entrant.test for entrant in pool]
-    fits = cross_fits(lambda: GreedySelection(metric=spec.metric), val, test, labels, assignment)
+    fits = cross_fits(lambda: GreedySelection(metric=spec.metric, may_join=may_join), val, test, labels, assignment)
     points: list[SizePoint] = []
     for size in sizes:
         fitted = fits.fitted(lambda method, size=size: _up_to(method, size))  # type: ignore[misc]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.columns import Row
-from benchmark.comparisons import compare, correct_rows, rank_groups, selection_optimism
+from benchmark.comparisons import compare, rank_groups, selection_optimism
 from benchmark.diversity import disagreement, error_correlation
 from benchmark.ensemble import Recommendation, members_of, ranked
 from benchmark.errors import BenchError
@@ -23,8 +23,9 @@ from benchmark.metrics import (
     class_scores,
     confidence,
     confusion_matrix,
+    correct_rows,
+    entrant_standing,
     score,
-    standing,
 )
 from benchmark.records import (
     Entrant,
@@ -194,7 +195,6 @@ def make_board(
     confirming: Sequence[TrialRecord] = (),
     recommendation: Recommendation | None = None,
     sizes: Sequence[SizeScore] = (),
-    scored: int = 0,
     importances: Sequence[FamilyImportance] = (),
     corruption_accuracies: Mapping[str, Estimate] = MappingProxyType({}),
 ) -> Leaderboard:
@@ -218,7 +218,7 @@ def make_board(
     peer = None if recommended is None else peer_of(recommended, outside, labels_val)
     if peer is not None and all(one.name != peer.name for one in entrants):
         entrants = [*entrants, peer]
-    ordered = sorted(entrants, key=lambda entrant: (*standing(entrant.val, labels_val), entrant.name))
+    ordered = sorted(entrants, key=lambda entrant: entrant_standing(entrant, labels_val))
     first = recommended or ordered[0]
     rows = _rows(ordered, labels_val, labels_test, corruption_accuracies)
     return Leaderboard(
@@ -232,7 +232,6 @@ def make_board(
         chosen=_chosen(singles, labels_val),
         sizes=tuple(sizes),
         peer=None if peer is None else peer.name,
-        scored=scored,
         trials=tuple(trials),
         confirming=summarise(confirming) if confirming else None,
         importances=tuple(importances),
@@ -303,7 +302,8 @@ def _rows(
 
 
 def _members(ensemble: Entrant, members: Sequence[Entrant], labels_val: NDArray[np.int64]) -> Members | None:
-    if len(members) < 2:
+    if len(members) < 2 or ensemble.trained_on != "train":
+        # Of runs on all rows, nothing says how they differ: what stands for them under validation is their trials'.
         return None
     log_probs = np.stack([deciding(member.val) for member in members])
     return Members(

@@ -23,7 +23,8 @@ from benchmark.wording import percent, points, points_with_interval
 
 _CONFIRMED = (
     "- *Confirmed* models are trials trained again with other seeds; of their runs the row is the one in the middle by "
-    "validation. *ensembled* after such a name is the mean of the probabilities of these runs."
+    "validation, of an even number the better one there. *ensembled* after such a name is the mean of these runs' "
+    "probabilities."
 )
 _RETRAINED = (
     "- Entrants *trained on train+val* have no validation rows left. What stands for them under validation, and gave "
@@ -128,7 +129,9 @@ def _findings(board: Leaderboard) -> str:
     lines = ["### What it says", ""]
     if (found := board.recommendation) is not None:
         unit = "nats of cross-fitted log loss" if found.metric == "log_loss" else "share of errors"
-        of = f" of what has {found.limits}" if found.limits else ""
+        of = found.among
+        if found.caution:
+            lines.append(f"- {found.caution}")
         lines.append(f"- Recommended: **{cell(found.name)}**, the least on validation{of}: {found.loss:.4f} {unit}.")
         if found.smallest != found.name:
             lines.append(
@@ -154,8 +157,9 @@ def _findings(board: Leaderboard) -> str:
         instead = "" if chosen.successor is None else f", most often {cell(chosen.successor)}"
         lines.append(
             f"- {cell(chosen.name)} is the first of the search's {chosen.among:,} single models. Had validation held "
-            f"other images of the same kind, another would have been first in {100 * chosen.displaced:.0f} % of "
-            f"cases{instead}; being chosen raises its validation accuracy by about {points(chosen.optimism)} points."
+            f"other images of the same kind, another would have been first in at least {100 * chosen.displaced:.0f} % "
+            f"of cases{instead}; being chosen raises its validation accuracy by at least about "
+            f"{points(chosen.optimism)} points (the bootstrap finds a part of it)."
         )
     if board.scored:
         lines.append(

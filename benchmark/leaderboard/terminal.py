@@ -84,8 +84,8 @@ class TerminalBoard:
         smallest = "none smaller is as good"
         if found.smallest != found.name:
             smallest = f"the smallest that is as good: {found.smallest}"
-        within = f" of what has {found.limits}" if found.limits else ""
-        return [Text(f"Recommended{within}: {found.name}; {smallest}.", style="bold")]
+        caution = [Text(found.caution, style="yellow")] if found.caution else []
+        return [*caution, Text(f"Recommended{found.among}: {found.name}; {smallest}.", style="bold")]
 
 
 def to_rich(board: Leaderboard, columns: Sequence[Column] = ()) -> TerminalBoard:

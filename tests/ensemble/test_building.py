@@ -12,6 +12,7 @@ from benchmark.ensemble import (
     EnsembleSpec,
     Limits,
     build_ensembles,
+    building,
     combine,
     default_methods,
     methods_named,
@@ -225,3 +226,11 @@ def test_too_few_rows_for_the_parameters_are_told() -> None:
 def test_a_fitted_method_is_given_as_many_members_as_rows_can_bear() -> None:
     names = built(CANDIDATES, top=2, methods=("stacking_on_probs",))
     assert list(names) == ["stacking on probs, top 2", "stacking on probs, top 5"]
+
+
+def test_where_the_top_is_more_than_rows_bear_fewer_are_taken_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "bearable_members", lambda *_: 2)
+    names = built(CANDIDATES, top=4, methods=("stacking_on_probs",))
+    assert list(names) == ["stacking on probs, top 4", "stacking on probs, top 2"]
+    monkeypatch.setattr(building, "bearable_members", lambda *_: 1)
+    assert list(built(CANDIDATES, top=4, methods=("stacking_on_probs",))) == ["stacking on probs, top 4"]

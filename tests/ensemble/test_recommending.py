@@ -54,6 +54,13 @@ def test_of_equals_the_one_of_fewer_members_is_recommended() -> None:
     assert found.name == "two"
 
 
+def test_rounding_is_no_reason_to_prefer_more_members() -> None:
+    rounded = BEST.val.log_probs.copy()
+    rounded[0] += np.float32(1e-6)
+    mix = replace(of_size(BEST, 3, "mix"), val=Predictions(Split.VAL, rounded))
+    assert recommend([mix, BEST], LABELS_VAL).name == BEST.name
+
+
 def test_accuracy_may_decide_instead() -> None:
     found = recommend([POOR, BEST], LABELS_VAL, metric="accuracy")
     assert (found.name, found.metric) == (BEST.name, "accuracy")

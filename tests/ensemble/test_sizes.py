@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from candidates import CANDIDATES, LABELS_VAL, TEST, VAL
 
-from benchmark.ensemble import EnsembleSpec, build_ensembles, size_curve
+from benchmark.ensemble import EnsembleSpec, Limits, build_ensembles, size_curve
 from benchmark.ensemble.sizes import CURVES
 
 POINTS = size_curve(CANDIDATES, LABELS_VAL, range(1, 9), EnsembleSpec())
@@ -35,3 +35,13 @@ def test_a_selection_from_all_grows_as_far_as_it_wants() -> None:
     last = points[-1].fitted.weights
     assert last is not None
     assert np.count_nonzero(last) == sizes[-1]
+
+
+def test_sizes_beyond_the_limits_are_left_out() -> None:
+    free, bound = (
+        size_curve(CANDIDATES, LABELS_VAL, range(1, 9), EnsembleSpec(limits=limits))
+        for limits in (Limits(), Limits(members=3))
+    )
+    assert max(point.members for point in free) == 5
+    assert {point.members for point in bound if point.curve != "greedy selection from all"} == {2, 3}
+    assert max(point.members for point in bound) == 3
