@@ -66,8 +66,8 @@ class ConfirmSpec:
     def part(self) -> str:
         """The part of the study that holds such runs: runs of one budget compare, and are kept together."""
         rows = "" if self.train_on == "train" else self.train_on
-        epochs = "" if self.epochs is None else f"{self.epochs:g}-epochs"
-        seconds = "" if self.seconds is None else f"{self.seconds:g}-seconds"
+        epochs = "" if self.epochs is None else f"{self.epochs:.15g}-epochs"
+        seconds = "" if self.seconds is None else f"{self.seconds:.15g}-seconds"
         return "-".join(filter(None, ("confirm", rows, epochs, seconds)))
 
 

@@ -26,6 +26,7 @@ from benchmark.datasets import Say
 from benchmark.definition import StudySpec
 from benchmark.ensemble import cheapest_first, ranked
 from benchmark.ensemblers.greedy_selection import select
+from benchmark.errors import BenchError
 from benchmark.fidelity import cost_ratio, for_long_run
 from benchmark.parameters import differences
 from benchmark.records import (
@@ -52,7 +53,12 @@ _MOST_REPORTS = 2
 """Reports of a short trial: in such a trial they cost as much as its steps."""
 _LEAST_TRIAL_SECONDS, _LEAST_FINAL_SECONDS = 2.0, 5.0
 _READING_SHARE, _MOST_READING_SECONDS = 0.05, 15.0
-"""Time that is left at the end for ensembles and leaderboard."""
+"""Time that is left at the end for ensembles and leaderboard, at least."""
+_READING_SECONDS_PER_NUMBER = 8e-6
+"""The same, where there is much to read: for each that a complete trial predicts. All methods over a hundred trials of
+5,000 rows and 10 classes take 38 s on two cores (docs/decisions.md)."""
+_LATE_SECONDS = 15.0
+"""So long after the deadline the leaderboard may be there."""
 _CARE = 0.97
 """A long run plans for this share of the time there is: its seconds of training are kept to, the others are a guess."""
 _TOLD_APART = 0.05
@@ -96,7 +102,7 @@ def within_deadline(spec: StudySpec, seconds: float) -> StudySpec:
         seconds=timetable(seconds, spec.budget.seconds).trial_seconds,
         reports=min(_MOST_REPORTS, spec.budget.reports),
     )
-    return replace(spec, name=f"{spec.name}-in-{seconds:g}-s", budget=budget)
+    return replace(spec, name=f"{spec.name}-in-{seconds:.15g}-s", budget=budget)
 
 
 def run_until(
@@ -108,14 +114,17 @@ def run_until(
     observed: Observed,
     say: Say,
     command: str,
+    began: float | None = None,
 ) -> tuple[StudyStore, Ending]:
     """Search, then train the best longer, until `seconds` from now; the study, and why it ended.
 
-    `spec` is what `within_deadline` gave, and `command` the one that the study notes. Long runs that an earlier call
-    was interrupted in are finished first, and are then all that is done. The end is "timeout" where all went its way,
-    "spent" where the study's number of trials was reached before, or "interrupted". Raises BenchError.
+    `spec` is what `within_deadline` gave, `command` the one that the study notes, and `began` when its time began, by
+    the monotonic clock, where that is not now. Long runs that an earlier call was interrupted in are finished first,
+    and are then all that is done. The end is "timeout" where all went its way, "spent" where the study's number of
+    trials was reached before, or "interrupted". Raises BenchError where the search does; what ends long runs early is
+    said only, since there is something to show by then.
     """
-    began = time.monotonic()
+    began = time.monotonic() if began is None else began
     plan = timetable(seconds, spec.budget.seconds)
     store = open_for_search(spec, location, data, say)
     note_command(store, command)
@@ -123,7 +132,8 @@ def run_until(
     space = Space(spec)
     if (asked := _unfinished(store)) is not None:
         say("going on with long runs that were interrupted")
-        return store, _train_longer(store, asked, setups, began + seconds, data, observed, say)
+        until = began + min(seconds, seconds + _LATE_SECONDS - _seconds_to_read(store))
+        return store, _train_longer(store, asked, setups, until, data, observed, say)
     left = plan.search_until - (time.monotonic() - began)
     with observed(store, spec.search.trials, left) as observer:
         search = Search(store, space, setups, place_of_files(store), observer)
@@ -131,7 +141,8 @@ def run_until(
         first_within = 0.0 if count_complete(store.trials()) else plan.train_until - (time.monotonic() - began)
         why = search.run(SearchLimits(spec.search.trials, left, first_within))
     finalists = finalists_of(store, len(setups))
-    left = plan.train_until - (time.monotonic() - began)
+    reading = _seconds_to_read(store)
+    left = min(plan.train_until, seconds - reading) - (time.monotonic() - began)
     searched = {trial.number: trial for trial in store.trials()}
     changes = fitted_for_long_runs(store, space, finalists, left)
     final_seconds = _CARE * (left - _STARTING_SECONDS - _seconds_beside_training(searched, changes))
@@ -145,7 +156,14 @@ def run_until(
         most_runs=len(setups),
     )
     store.set_fact(_LONG_RUNS, as_jsonable(asked))
-    return store, _train_longer(store, asked, setups, began + seconds, data, observed, say)
+    until = began + min(seconds, seconds + _LATE_SECONDS - reading)
+    return store, _train_longer(store, asked, setups, until, data, observed, say)
+
+
+def _seconds_to_read(store: StudyStore) -> float:
+    """What ensembles and leaderboard of so many models will take."""
+    numbers: int = store.fact("rows")["val"] * len(store.fact("classes"))
+    return count_complete(store.trials()) * numbers * _READING_SECONDS_PER_NUMBER
 
 
 def _train_longer(
@@ -158,13 +176,17 @@ def _train_longer(
     say: Say,
 ) -> Ending:
     """Train what was planned until the deadline, by the monotonic clock; why it ended."""
-    longer, part, runs = open_to_confirm(store, asked, data, say)
-    searched = {trial.number: trial for trial in store.trials()}
-    say(f"now the best again, {asked.seconds:.0f} s each: {_told(runs, searched)}")
-    # One that is slower than it promised has until the deadline itself.
-    with observed(part, len(runs.runs), deadline - time.monotonic()) as observer:
-        search = Search(part, Space(longer), setups, place_of_files(part), observer, runs)
-        return search.run(SearchLimits(None, deadline - time.monotonic())).why
+    try:
+        longer, part, runs = open_to_confirm(store, asked, data, say)
+        searched = {trial.number: trial for trial in store.trials()}
+        say(f"now the best again, {asked.seconds:.0f} s each: {_told(runs, searched)}")
+        # One that is slower than it promised has until the deadline itself.
+        with observed(part, len(runs.runs), deadline - time.monotonic()) as observer:
+            search = Search(part, Space(longer), setups, place_of_files(part), observer, runs)
+            return search.run(SearchLimits(None, deadline - time.monotonic()))
+    except BenchError as error:
+        say(f"long runs ended early: {error}")
+        return "timeout"
 
 
 def _unfinished(store: StudyStore) -> ConfirmSpec | None:
@@ -177,6 +199,9 @@ def _unfinished(store: StudyStore) -> ConfirmSpec | None:
     part = store.parts().get(asked.part)
     if part is None:
         return None
+    # Of a process that was killed, nobody has said so yet.
+    with part.exclusive():
+        part.queue.fail_lost()
     trials = part.trials()
     is_open = any(trial.interrupted for trial in trials) and count_complete(trials) < len(part.fact("plan") or ())
     return asked if is_open else None

@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from filled_study import complete_trial, curve, fill, guess, spec
+import sqlalchemy
+from filled_study import choose_family, complete_trial, curve, fill, guess, spec
 from rich.console import Console
 from typer.testing import CliRunner
 
 from benchmark import deadline
 from benchmark.cli import app
+from benchmark.confirmation import ConfirmSpec, add_to_plan
 from benchmark.deadline import (
     Timetable,
     finalists_of,
@@ -28,9 +30,11 @@ from benchmark.definition import load_study
 from benchmark.display import SearchDisplay
 from benchmark.ensemble import ranked
 from benchmark.errors import BenchError
-from benchmark.records import Budget, Cost, Split, TrialRecord, TrialState
+from benchmark.records import Budget, Cost, Split, TrialRecord, TrialState, as_jsonable
 from benchmark.space import Space
 from benchmark.store import Claim, StudyLocation, StudyStore
+from benchmark.store.tables import LEASES
+from benchmark.study import open_to_confirm
 from benchmark.workers import worker_setups
 
 
@@ -196,3 +200,41 @@ def test_a_deadline_too_short_for_one_trial_says_so(tmp_path: Path, monkeypatch:
     ended = CliRunner().invoke(app, ["run", "digits", "--timeout", "20s", "--workers", "1"])
     assert isinstance(ended.exception, BenchError)
     assert "no trial was complete within 20 s; give it longer: --timeout" in str(ended.exception)
+
+
+def test_long_runs_of_a_process_that_was_killed_are_open(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=2)
+    asked = ConfirmSpec(seeds=1, seconds=30, trials=(0,))
+    part = open_to_confirm(store, asked, None, lambda _: None)[1]
+    store.set_fact("long_runs", as_jsonable(asked))
+    claim = part.queue.claim(9, lambda claim: choose_family(claim), add_to_plan(part, []))
+    assert isinstance(claim, Claim)
+    assert deadline._unfinished(store) is None, "it runs"
+    with part._db.begin() as connection:
+        connection.execute(sqlalchemy.update(LEASES).values(expires_at=0))
+    assert deadline._unfinished(store) == asked
+
+
+def test_much_to_read_is_given_the_time_it_takes(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=2)
+    # Two trials, 297 rows, 10 classes.
+    assert deadline._seconds_to_read(store) == pytest.approx(2 * 2970 * 8e-6)
+
+
+def test_what_ends_long_runs_early_does_not_take_the_leaderboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, said = fill(tmp_path, complete=2), list[str]()
+
+    def refuse(*_: object) -> None:
+        raise BenchError("10 trials failed one after another")
+
+    monkeypatch.setattr(deadline, "open_to_confirm", refuse)
+    asked = ConfirmSpec(seeds=1, seconds=30, trials=(0,))
+    ended = deadline._train_longer(store, asked, [], time.monotonic() + 60, None, quietly, said.append)
+    assert (ended, said) == ("timeout", ["long runs ended early: 10 trials failed one after another"])
+
+
+def test_a_long_deadline_has_a_plain_name() -> None:
+    assert within_deadline(spec(), 1_080_000).name == "tiny-in-1080000-s"
+    assert within_deadline(spec(), 90.5).name == "tiny-in-90.5-s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -64,7 +65,6 @@ def search(
 
     from benchmark.definition import load_study
     from benchmark.records import count_done
-    from benchmark.space import Space
     from benchmark.study import note_command, open_for_search, place_of_files, set_total
 
     if engine not in ("local", "ray"):
@@ -78,7 +78,6 @@ def search(
         spec = replace(spec, search=replace(spec.search, sampler=sampler))
     total = trials or spec.search.trials
     seconds = None if timeout is None else seconds_of(timeout)
-    Space(spec)
     store = open_for_search(spec, location(spec.name, root, storage), data, teller(console))
     if count_done(store.trials()) >= total:
         console.print(f"The budget of {total} trials is spent. Raise it with --trials.")
@@ -170,6 +169,7 @@ def run(
     timeout: Annotated[str, typer.Option(help="The deadline: 90s, 10m, 2h from now.")] = "10m",
     workers: Workers = None,
     data: DataFolder = None,
+    storage: Storage = None,
     root: Root = Path(),
 ) -> None:
     """Do it all under one deadline: search, long runs of the best, ensembles, leaderboard.
@@ -179,6 +179,7 @@ def run(
 
     Example: bench run cifar10-cpu --timeout 10m
     """
+    began = time.monotonic()
     _warm_up()
     from benchmark.cli.reading import write_leaderboard
     from benchmark.deadline import run_until, within_deadline
@@ -197,7 +198,9 @@ def run(
     def observed(part: StudyStore, total: int, left: float) -> SearchDisplay:
         return SearchDisplay(console, part.location.key, part.trials(), total, left)
 
-    store, why = run_until(spec, location(spec.name, root, None), setups, seconds, data, observed, say, command())
+    store, why = run_until(
+        spec, location(spec.name, root, storage), setups, seconds, data, observed, say, command(), began
+    )
     if why == "interrupted":
         say("interrupted; the same command again goes on")
         raise typer.Exit(_INTERRUPTED)
