@@ -47,7 +47,7 @@ start_size = [1.0]
 views = ["one"]
 sgd.lr = {{ low = 0.05, high = 0.2 }}
 """
-PATIENCE = 240.0
+PATIENCE = 600.0
 
 
 class Crowd:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from reported_study import noise, planted
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -73,10 +74,13 @@ def browser(opened: webdriver.Chrome, page: Path) -> Iterator[webdriver.Chrome]:
 
 
 def visit(driver: webdriver.Chrome, address: str) -> None:
+    """Open a page, or the one that is there anew."""
+    # On a busy machine the driver may take the page that was there before for the one it has asked for.
+    driver.execute_script("window.left = true")
     driver.get(address)
-    # On a busy machine the driver may take the empty page that was there before for the one it has asked for.
-    script = "return location.href === arguments[0] && document.readyState === 'complete'"
-    WebDriverWait(driver, 30).until(lambda driver: driver.execute_script(script, address))
+    script = "return !window.left && location.href === arguments[0] && document.readyState === 'complete'"
+    waiting = WebDriverWait(driver, 30, ignored_exceptions=[WebDriverException])
+    waiting.until(lambda driver: driver.execute_script(script, address))
 
 
 def size(driver: webdriver.Chrome, width: int, height: int) -> None:
@@ -120,14 +124,14 @@ def background(driver: webdriver.Chrome) -> str:
     return driver.find_element(By.TAG_NAME, "body").value_of_css_property("background-color")
 
 
-def test_it_opens_within_two_seconds(browser: webdriver.Chrome) -> None:
+def test_it_opens_within_two_seconds(browser: webdriver.Chrome, page: Path) -> None:
     asked = "return performance.getEntriesByType('navigation')[0].loadEventEnd"
     taken = []
     # Other tests run beside: the fastest of some.
     for _ in range(5):
         WebDriverWait(browser, 30).until(lambda driver: driver.execute_script(asked) > 0)
         taken.append(browser.execute_script(asked))
-        browser.refresh()
+        visit(browser, page.as_uri())
     assert min(taken) < 2000
 
 
@@ -358,7 +362,7 @@ def test_a_family_can_be_hidden(browser: webdriver.Chrome) -> None:
     assert any(one.is_displayed() for one in browser.find_elements(By.CSS_SELECTOR, "#search .filtered .plot use.k1"))
 
 
-def test_dark_follows_the_desktop_and_the_button(browser: webdriver.Chrome) -> None:
+def test_dark_follows_the_desktop_and_the_button(browser: webdriver.Chrome, page: Path) -> None:
     toggle = browser.find_element(By.ID, "theme")
     light = background(browser)
     assert toggle.get_attribute("aria-pressed") == "false"
@@ -368,7 +372,7 @@ def test_dark_follows_the_desktop_and_the_button(browser: webdriver.Chrome) -> N
     assert dark != light
     toggle.send_keys(Keys.ENTER)
     assert background(browser) == light
-    browser.refresh()
+    visit(browser, page.as_uri())
     emulate(browser, "dark")
     assert background(browser) == dark
 
@@ -426,7 +430,7 @@ def lightness(color: str) -> float:
 def test_without_a_script_everything_is_there(browser: webdriver.Chrome, page: Path) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        browser.get(page.as_uri())
+        visit(browser, page.as_uri())
         assert len(shown_entrants(browser)) > 1
         assert browser.find_element(By.CSS_SELECTOR, "#search .plot polyline").is_displayed()
         assert not browser.find_element(By.ID, "theme").is_displayed()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -159,14 +160,19 @@ def test_a_signal_that_comes_when_the_last_trial_has_ended_is_not_lost(
     assert states(store) == {"complete": 1}
 
 
-def test_a_timeout_ends_the_search(store: StudyStore, scripts: list[Script]) -> None:
+def test_a_timeout_ends_the_search(store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch) -> None:
+    late = threading.Event()
+
     def slow(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        # However slow the machine is, the deadline comes in this trial.
+        late.set()
         connection.recv()
 
     scripts += [succeed, slow]
-    started = time.monotonic()
-    assert searching(store, Observer()).run(SearchLimits(9, timeout=1.0)) == "timeout"
-    assert time.monotonic() - started < 8
+    search = searching(store, Observer())
+    deadline = search._deadline
+    monkeypatch.setattr(search, "_deadline", lambda limits, began: deadline(limits, began - 3600 * late.is_set()))
+    assert search.run(SearchLimits(9, timeout=600.0)) == "timeout"
     assert states(store) == {"complete": 1, "failed": 1}
 
 
@@ -305,7 +311,7 @@ def test_no_trial_fails_where_the_server_dies_that_workers_were_forked_from(stor
 @pytest.mark.slow
 def test_ctrl_c_ends_the_command_and_the_same_command_goes_on(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
-    (tmp_path / "studies" / "mine.toml").write_text(DEFINITION.format(epochs=4, pruner="none"))
+    (tmp_path / "studies" / "mine.toml").write_text(DEFINITION.format(epochs=40, pruner="none"))
     command = [sys.executable, "-m", "benchmark.cli", "search", "mine", "--trials", "1", "--workers", "1"]
     command += ["--root", str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -323,7 +329,7 @@ def test_ctrl_c_ends_the_command_and_the_same_command_goes_on(tmp_path: Path) ->
     assert "to go on: the same command again" in output
     assert "Traceback" not in output
     assert [str(trial.state) for trial in open_study(location).trials()] == ["failed"]
-    assert subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, timeout=120).returncode == 0
+    assert subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, timeout=300).returncode == 0
     assert [str(trial.state) for trial in open_study(location).trials()] == ["failed", "complete"]
     # The default that was interrupted has been run again.
     assert [trial.is_default for trial in open_study(location).trials()] == [True, True]

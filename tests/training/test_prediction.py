@@ -106,11 +106,11 @@ def test_the_time_to_predict_is_of_so_many_images_and_all_views_without_the_firs
     class Slow(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             seen.append(len(images))
-            time.sleep(0.2 if len(seen) == 1 else 0.002)
+            time.sleep(2 if len(seen) == 1 else 0.002)
             return images.flatten(1)[:, :3]
 
     model = Slow().train()
-    assert 0.004 <= seconds_to_predict(model, data, 7, views="two") < 0.1
+    assert 0.004 <= seconds_to_predict(model, data, 7, views="two") < 1
     assert set(seen) == {7}
     # Two views of one run that does not count, and of two that do, at least.
     assert len(seen) >= 6
