@@ -200,8 +200,7 @@ def _unfinished(store: StudyStore) -> ConfirmSpec | None:
     if part is None:
         return None
     # Of a process that was killed, nobody has said so yet.
-    with part.exclusive():
-        part.queue.fail_lost()
+    part.queue.give_up_lost()
     trials = part.trials()
     is_open = any(trial.interrupted for trial in trials) and count_complete(trials) < len(part.fact("plan") or ())
     return asked if is_open else None

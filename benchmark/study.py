@@ -236,22 +236,16 @@ def ensembles_of(
     `spec` None asks for every method over the best 5, or as many as there are. `sizes` are numbers of members for which
     accuracy is told besides.
     """
-    if spec is None:
-        spec = EnsembleSpec(top=min(EnsembleSpec.top, len(_single_models(store))))
-    spec = replace(spec, seed=store.fact("definition")["seed"])
-    for sentence in warnings_of(spec, len(store.labels(Split.VAL)), len(store.fact("classes"))):
-        say(f"note: {sentence}")
+    asked, seed = spec, store.fact("definition")["seed"]
     for _ in range(_BUILDS):
         models = _complete_models(store)
+        spec = replace(asked or EnsembleSpec(top=min(EnsembleSpec.top, max(2, models[0]))), seed=seed)
         built, points = _built(store, spec, sizes)
-        with store.exclusive():
-            # Beside a search, what was built meanwhile may lack the best of all.
-            is_whole = _complete_models(store) == models
-            if is_whole:
-                store.save_ensembles(built)
-        if is_whole:
-            asked = {"metric": spec.metric, "folds": spec.folds, "seed": spec.seed, "limits": as_jsonable(spec.limits)}
-            store.set_fact("ensembles", asked)
+        if _save_of(store, built, models):
+            for sentence in warnings_of(spec, len(store.labels(Split.VAL)), len(store.fact("classes"))):
+                say(f"note: {sentence}")
+            how = {"metric": spec.metric, "folds": spec.folds, "seed": spec.seed, "limits": as_jsonable(spec.limits)}
+            store.set_fact("ensembles", how)
             if points:
                 _store_sizes(store, points, models[0])
             return built
@@ -276,6 +270,16 @@ def _built(store: StudyStore, spec: EnsembleSpec, sizes: Sequence[int]) -> tuple
         replace(one, contributions=contributions(one, members, labels, spec)) if one is best else one for one in built
     ]
     return built, size_curve(singles, labels, sizes, spec) if sizes and searched else ()
+
+
+@retried
+def _save_of(store: StudyStore, built: Sequence[Entrant], models: Sequence[int]) -> bool:
+    """Store ensembles of so many models, unless there are others by now, the best of all perhaps; whether it did."""
+    with store.exclusive():
+        if _complete_models(store) != models:
+            return False
+        store.save_ensembles(built)
+        return True
 
 
 def _complete_models(store: StudyStore) -> list[int]:
@@ -453,11 +457,8 @@ def _refuse_changes(name: str, store: StudyStore, facts: Mapping[str, Any]) -> N
     if differences:
         # The study of `bench run` has no definition of its own.
         is_defined = (store.location.root / "studies" / f"{name}.toml").exists()
-        new = (
-            f"copy studies/{name}.toml to studies/NEW.toml and run: bench search NEW"
-            if is_defined
-            else "in a new --root"
-        )
+        elsewhere = "in a new --root" if store.location.storage is None else "with another --storage"
+        new = f"copy studies/{name}.toml to studies/NEW.toml and run: bench search NEW" if is_defined else elsewhere
         raise BenchError(
             f"study {name!r} was begun with another definition, data or versions:\n"
             + "\n".join(differences)

@@ -366,7 +366,7 @@ def started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     def start(cache: str) -> launch.Child:
         monkeypatch.setenv(VARIABLE, str(tmp_path / cache))
         children.append(start_child(replace(SETUP, dataset="folder", data_folder=tmp_path / "images", val=0.2)))
-        assert children[-1].connection.poll(60)
+        assert children[-1].connection.poll(300)
         assert isinstance(children[-1].connection.recv(), Ready)
         assert (tmp_path / cache / "folder").exists()
         return children[-1]

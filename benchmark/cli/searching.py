@@ -207,7 +207,11 @@ def run(
     if not (searched := count_complete(store.trials())):
         raise BenchError(f"no trial was complete within {seconds:g} s; give it longer: --timeout")
     if searched > 1 or any(count_complete(part.trials()) for part in store.parts().values()):
-        ensembles_of(store, say=say)
+        try:
+            ensembles_of(store, say=say)
+        except BenchError as error:
+            # As where another process searches on: models alone make a leaderboard too.
+            say(f"no ensembles: {error}")
     write_leaderboard(store, root, console)
 
 

@@ -198,7 +198,7 @@ def make_board(
     importances: Sequence[FamilyImportance] = (),
     corruption_accuracies: Mapping[str, Estimate] = MappingProxyType({}),
 ) -> Leaderboard:
-    """Score and rank entrants: validation accuracy, then validation log loss, then name.
+    """Score and rank entrants: by validation accuracy, then validation log loss, see metrics.entrant_standing.
 
     `singles` are all single models of the search, those without a row included, `runs` all complete confirming runs,
     and `confirming` the records of all of them, whatever became of them. Without a recommendation the first row is the

@@ -1,4 +1,4 @@
-"""Search: claim trials, have children train them, prune, and store what they found. Only it ends trials.
+"""Search: claim trials, have children train them, prune, and store what they found. Ends trials.
 
 Trains nothing itself and prints nothing: an observer is told what happens. Any number of processes, on any number of
 machines, may search the same study at once.

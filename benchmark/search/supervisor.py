@@ -26,6 +26,7 @@ from benchmark.records import (
     TrialRecord,
     TrialState,
     as_jsonable,
+    count_complete,
 )
 from benchmark.sampling import PerFamilyPruner, PerFamilySampler
 from benchmark.search.keeping import FileKeeper
@@ -211,6 +212,8 @@ class Search:
         budget = self._space.spec.budget
         if self._plan is None or not budget.adapts or self._until is None or self._spare is None:
             return False
+        if count_complete(self._known) >= len(self._plan.runs):
+            return False
         assert budget.seconds is not None
         left = self._until - time.monotonic() - self._spare
         return left < budget.seconds / 2 and not any(trial.interrupted for trial in self._known)
@@ -266,6 +269,10 @@ class Search:
         claim = self._queue.claim(total, prepare, None if self._plan is None else self._plan.runs)
         if isinstance(claim, NoTrial):
             return claim
+        if self._plan is not None and not self._is_ours(claim):
+            # Its process was cut off between planning it and taking it.
+            self._queue.interrupt(claim.trial, _STOPPED, {})
+            return NoTrial.TAKEN
         config, trial, checkpoint = configs[-1], claim.trial, claim.checkpoint
         weights, plan = self._keeper.announce(trial.number)
         facts: dict[str, Any] = {"device": slot.device, "seed": config.seed}
@@ -285,6 +292,13 @@ class Search:
         )
         self._send_job(slot, slot.work)
         return None
+
+    def _is_ours(self, claim: Claim) -> bool:
+        """Whether the run is one of this plan, and not one that another process has planned."""
+        assert self._plan is not None
+        found = claim.planned
+        ours = {(run.trial, run.replicate) for run in self._plan.runs}
+        return found is not None and (found.trial, found.replicate) in ours
 
     def _send_job(self, slot: _Slot, work: _Work) -> None:
         work.had_fresh_child = work.had_fresh_child or slot.is_fresh
@@ -411,7 +425,7 @@ class Search:
             self._replace_child(slot)
         if answer.kind is FailureKind.OUT_OF_MEMORY and not work.had_fresh_child:
             # What earlier trials left in the process may have been in its way, and divided it would be another trial.
-            work.job = replace(work.job, resume_from=None)
+            work.had_fresh_child = True
             self._observer.noted(work.trial.number, "out of memory: again in a fresh process")
             return False
         if answer.kind is FailureKind.OUT_OF_MEMORY and self._divide(work):

@@ -33,13 +33,18 @@ class Database:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """One process at a time: by a lock file beside an SQLite database, by an advisory lock in PostgreSQL."""
+        """One process at a time: by a lock file beside an SQLite database, by an advisory lock in PostgreSQL.
+
+        Of all that work on the study or one of its parts.
+        """
         if self.engine.dialect.name != "postgresql":
             with self.location.lock():
                 yield
             return
         with self.begin() as connection:
-            connection.execute(sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(self.name)})
+            connection.execute(
+                sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)"), {"key": lock_key(self.location.name)}
+            )
             yield
 
     def now(self) -> float:

@@ -182,6 +182,12 @@ class TrialQueue:
         """End a trial for no reason of its own: it may be continued from its checkpoint where it left one."""
         return self.fail(trial, reason, {**facts, INTERRUPTED: True})
 
+    @retried
+    def give_up_lost(self) -> None:
+        """Fail running trials that nobody works on, and claim none."""
+        with self._db.exclusive():
+            self.fail_lost()
+
     def fail_lost(self) -> list[FrozenTrial]:
         """Fail running trials that nobody works on: the lease has ended, or its process on this machine is gone.
 

@@ -10,7 +10,7 @@ from benchmark.training.data import BatchStream, DeviceData, Part
 from benchmark.training.device import DeviceChoice, check_libraries, choose_device
 from benchmark.training.loop import DivergedError, TrainedModel, TrainingRun, build_network, train
 from benchmark.training.memory import keep_freed_memory, peak_memory_bytes, resident_bytes, start_peak_memory
-from benchmark.training.prediction import multiply_accumulates, predict, seconds_to_predict
+from benchmark.training.prediction import most_predicted, multiply_accumulates, predict, seconds_to_predict
 
 __all__ = [
     "BatchStream",
@@ -26,6 +26,7 @@ __all__ = [
     "choose_device",
     "keep_freed_memory",
     "load_weights",
+    "most_predicted",
     "multiply_accumulates",
     "peak_memory_bytes",
     "predict",

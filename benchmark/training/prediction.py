@@ -44,7 +44,7 @@ def predict(
     was_training = model.training
     answering = _for_prediction(model.eval(), data)
     outputs = []
-    batch = min(_largest_batch(data), largest_batch or len(part))
+    batch = min(most_predicted(data), largest_batch or len(part))
     with data.where.autocast(precision, model):
         for start in range(0, len(part), batch):
             images = resized(data.normalise(part.pixels[start : start + batch]), size)
@@ -80,7 +80,7 @@ def seconds_to_predict(
     return statistics.median(taken)
 
 
-def _largest_batch(data: DeviceData) -> int:
+def most_predicted(data: DeviceData) -> int:
     """How many images are predicted at a time on this device where memory is not short."""
     most = _BATCH[data.where.device.type]
     if data.where.device.type == "cpu":

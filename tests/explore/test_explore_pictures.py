@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image, ImageChops
 
 from benchmark.errors import BenchError
-from benchmark.explore import mean_grid, pair_grid, sample_grid, suspect_grid
+from benchmark.explore import mean_grid, pair_grid, pictures, sample_grid, suspect_grid
 from benchmark.explore.layout import CELL_GAP, MOST_TILE, TILE
 from benchmark.explore.pictures import MOST_SUSPECTS
 from benchmark.preflight import Pair, Place, SuspectLabel
@@ -161,8 +163,20 @@ def test_large_images_are_shrunk() -> None:
     assert xs.max() - xs.min() + 1 == round(200 * MOST_TILE / 300)
 
 
-def test_of_many_classes_the_first_are_shown_and_the_title_says_so() -> None:
+def test_of_many_classes_the_first_are_shown_and_the_title_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    titles: list[str] = []
+    draw = pictures.draw_rows
+
+    def noting(title: str, *rest: Any, **more: Any) -> Image.Image:
+        titles.append(title)
+        return draw(title, *rest, **more)
+
+    monkeypatch.setattr(pictures, "draw_rows", noting)
     whole, part = (np.asarray(sample_grid(_plain(2), per_class=2, most_classes=most)) for most in (None, 1))
     assert part.shape[0] < whole.shape[0]
     assert (part == (200, 0, 0)).all(axis=-1).any()
     assert not (part == (0, 200, 0)).all(axis=-1).any()
+    assert titles == [
+        "plain: training images, 16 x 32 pixels",
+        "plain: training images, 16 x 32 pixels, of the first 1 of 3 classes",
+    ]

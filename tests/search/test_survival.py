@@ -29,7 +29,7 @@ from scripted_search import (
 
 from benchmark.artifacts import Artifacts
 from benchmark.errors import BenchError
-from benchmark.records import Budget, Choice, FileKind, RunPlan, TrialConfig, TrialRecord, TrialState
+from benchmark.records import Budget, Choice, FileKind, PlannedRun, RunPlan, TrialConfig, TrialRecord, TrialState
 from benchmark.search import SearchLimits, supervisor
 from benchmark.space import Space
 from benchmark.store import Claim, NoTrial, StudyStore, open_study
@@ -173,11 +173,29 @@ def test_a_planned_run_that_begins_again_has_the_seconds_that_are_left(store: St
     assert given(90) == 100, "trials of a search are to be compared"
 
 
+def test_a_run_that_another_process_planned_and_did_not_take_is_left_to_it(
+    store: StudyStore, scripts: list[Script]
+) -> None:
+    jobs: list[Job] = []
+    scripts.append(seen(jobs))
+    search = searching(store, Observer())
+    parameters = {"family": "cnn"}
+    search._plan = RunPlan((PlannedRun(1, 0, 11, parameters),), {})
+    stranger = {"trial": 2, "replicate": 0, "seed": 22, "images": None}
+    store.study.enqueue_trial(parameters, user_attrs={"default": False, "planned": stranger})
+    assert search.run(SearchLimits(9)) == "spent"
+    assert [job.config.seed for job in jobs] == [11]
+    assert [(trial.state, trial.interrupted) for trial in store.trials()] == [
+        (TrialState.FAILED, True),
+        (TrialState.COMPLETE, False),
+    ]
+
+
 def test_a_planned_run_that_could_have_no_half_of_its_seconds_is_not_begun(store: StudyStore) -> None:
     search = searching(store, Observer())
     budget = replace(search._space.spec.budget, epochs=None, seconds=100.0, adapts=True)
     search._space = Space(replace(search._space.spec, budget=budget))
-    search._plan, search._spare = RunPlan((), {}), 20.0
+    search._plan, search._spare = RunPlan((PlannedRun(0, 0, 7, {}),), {}), 20.0
 
     def may_start(left: float) -> bool:
         search._until = time.monotonic() + left
@@ -187,7 +205,9 @@ def test_a_planned_run_that_could_have_no_half_of_its_seconds_is_not_begun(store
     assert not may_start(65)
     search._known = [replace(store_record(), interrupted=True)]
     assert may_start(65), "it may go on from a checkpoint"
-    search._plan = None
+    search._known = [replace(store_record(), state=TrialState.COMPLETE)]
+    assert may_start(65), "there is none left to begin, which is for the queue to say"
+    search._known, search._plan = [], None
     assert may_start(65)
 
 

@@ -40,7 +40,7 @@ def test_two_processes_share_a_budget_exactly(tmp_path: Path) -> None:
     processes = [context.Process(target=_claim_many, args=(str(tmp_path), 30, results)) for _ in range(2)]
     for process in processes:
         process.start()
-    numbers = [results.get(timeout=60) for _ in processes]
+    numbers = [results.get(timeout=240) for _ in processes]
     for process in processes:
         process.join()
     assert sorted(numbers[0] + numbers[1]) == list(range(30))
@@ -66,7 +66,7 @@ def test_a_reader_may_come_while_the_tables_are_made(tmp_path: Path) -> None:
             with suppress(BenchError):  # It has no trials yet.
                 open_study(StudyLocation(f"study{number}", tmp_path))
                 break
-    assert results.get(timeout=60) == "made"
+    assert results.get(timeout=240) == "made"
     process.join()
 
 

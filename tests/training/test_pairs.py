@@ -22,7 +22,7 @@ from benchmark.architectures import ARCHITECTURES
 from benchmark.architectures.cnn import _patch_matrices
 from benchmark.augmentations import AUGMENTATIONS, Batch
 from benchmark.records import Choice, ImageShape, TrialConfig
-from benchmark.training import BatchStream, DeviceData, TrainingRun, predict, prediction
+from benchmark.training import BatchStream, DeviceData, TrainingRun, most_predicted, predict
 from benchmark.training.growth import resized
 
 STEPS = 10
@@ -428,4 +428,4 @@ def test_growth(size: tuple[int, int]) -> None:
 )
 def test_a_gpu_predicts_fewer_of_larger_images_at_a_time(device: str, side: int, expected: int) -> None:
     data = SimpleNamespace(where=SimpleNamespace(device=torch.device(device)), image_shape=ImageShape(3, side, side))
-    assert prediction._largest_batch(data) == expected  # type: ignore[arg-type]
+    assert most_predicted(data) == expected  # type: ignore[arg-type]
