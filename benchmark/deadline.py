@@ -49,6 +49,11 @@ _SEARCH_SHARE = 0.3
 """Share of the time for short trials."""
 _TRIAL_SHARE = 0.05
 """Share of the time that one short trial trains for: with less, networks that need longer are told for bad ones."""
+_USUAL_TRIAL_SECONDS = 15.0
+"""A trial that is shorter tells networks that need longer for bad ones, so that no trial is where the time for several
+allows."""
+_TRIALS_IN_TURN, _BESIDE_SECONDS = 2, 10.0
+"""So many trials one after the other are several, and what each takes beside its training: start and evaluation."""
 _MOST_REPORTS = 2
 """Reports of a short trial: in such a trial they cost as much as its steps."""
 _LEAST_TRIAL_SECONDS, _LEAST_FINAL_SECONDS = 2.0, 5.0
@@ -86,7 +91,8 @@ class Timetable:
 
 def timetable(seconds: float, most_trial_seconds: float | None) -> Timetable:
     """Divide a deadline; `most_trial_seconds` is the study's own budget of a trial, where it has one in seconds."""
-    trial = max(_LEAST_TRIAL_SECONDS, _TRIAL_SHARE * seconds)
+    usual = min(_USUAL_TRIAL_SECONDS, _SEARCH_SHARE * seconds / _TRIALS_IN_TURN - _BESIDE_SECONDS)
+    trial = max(_LEAST_TRIAL_SECONDS, _TRIAL_SHARE * seconds, usual)
     return Timetable(
         trial_seconds=trial if most_trial_seconds is None else min(trial, most_trial_seconds),
         search_until=_SEARCH_SHARE * seconds,

@@ -47,8 +47,16 @@ def test_ten_minutes_are_divided() -> None:
 
 def test_little_time_is_left_to_read_what_took_little() -> None:
     plan = timetable(60, None)
-    assert plan.trial_seconds == 3
     assert plan.train_until == pytest.approx(57)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(10, 2), (60, 3), (120, 8), (180, 15), (300, 15), (400, 20)])
+def test_a_trial_is_no_shorter_than_networks_need_where_there_is_time_for_several(
+    seconds: float, expected: float
+) -> None:
+    plan = timetable(seconds, None)
+    assert plan.trial_seconds == pytest.approx(expected)
+    assert timetable(seconds, 6).trial_seconds == min(6, plan.trial_seconds)
 
 
 def test_a_short_trial_is_never_longer_than_the_study_has_it() -> None:
