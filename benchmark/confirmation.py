@@ -112,8 +112,8 @@ def add_to_plan(part: StudyStore, runs: Sequence[PlannedRun]) -> list[PlannedRun
     """Store what is to be trained in a part, after what was planned before; the whole plan."""
     with part.exclusive():
         stored = [PlannedRun(**one) for one in part.fact("plan") or ()]
-        known = {(run.trial, run.replicate) for run in stored}
-        whole = [*stored, *(run for run in runs if (run.trial, run.replicate) not in known)]
+        known = {run.key for run in stored}
+        whole = [*stored, *(run for run in runs if run.key not in known)]
         part.set_fact("plan", as_jsonable(whole))
     return whole
 

@@ -138,8 +138,7 @@ def run_until(
     space = Space(spec)
     if (asked := _unfinished(store)) is not None:
         say("going on with long runs that were interrupted")
-        until = began + min(seconds, seconds + _LATE_SECONDS - _seconds_to_read(store))
-        return store, _train_longer(store, asked, setups, until, data, observed, say)
+        return store, _train_longer(store, asked, setups, _latest_end(store, began + seconds), data, observed, say)
     left = plan.search_until - (time.monotonic() - began)
     with observed(store, spec.search.trials, left) as observer:
         search = Search(store, space, setups, place_of_files(store), observer)
@@ -147,8 +146,7 @@ def run_until(
         first_within = 0.0 if count_complete(store.trials()) else plan.train_until - (time.monotonic() - began)
         why = search.run(SearchLimits(spec.search.trials, left, first_within))
     finalists = finalists_of(store, len(setups))
-    reading = _seconds_to_read(store)
-    left = min(plan.train_until, seconds - reading) - (time.monotonic() - began)
+    left = min(plan.train_until, seconds - _seconds_to_read(store)) - (time.monotonic() - began)
     searched = {trial.number: trial for trial in store.trials()}
     changes = fitted_for_long_runs(store, space, finalists, left)
     final_seconds = _CARE * (left - _STARTING_SECONDS - _seconds_beside_training(searched, changes))
@@ -162,14 +160,18 @@ def run_until(
         most_runs=len(setups),
     )
     store.set_fact(_LONG_RUNS, as_jsonable(asked))
-    until = began + min(seconds, seconds + _LATE_SECONDS - reading)
-    return store, _train_longer(store, asked, setups, until, data, observed, say)
+    return store, _train_longer(store, asked, setups, _latest_end(store, began + seconds), data, observed, say)
 
 
 def _seconds_to_read(store: StudyStore) -> float:
     """What ensembles and leaderboard of so many models will take."""
     numbers: int = store.fact("rows")["val"] * len(store.fact("classes"))
     return count_complete(store.trials()) * numbers * _READING_SECONDS_PER_NUMBER
+
+
+def _latest_end(store: StudyStore, deadline: float) -> float:
+    """When long runs end at the latest: at the deadline, or before it where reading would be late otherwise."""
+    return min(deadline, deadline + _LATE_SECONDS - _seconds_to_read(store))
 
 
 def _train_longer(

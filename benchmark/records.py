@@ -302,6 +302,11 @@ class PlannedRun:
     images: int | None = None
     """Training images; None has the budget decide."""
 
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells it from the other runs of a plan: the trial, and which of its runs."""
+        return self.trial, self.replicate
+
 
 @dataclass(frozen=True, eq=False)
 class RunPlan:

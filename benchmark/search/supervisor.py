@@ -296,9 +296,7 @@ class Search:
     def _is_ours(self, claim: Claim) -> bool:
         """Whether the run is one of this plan, and not one that another process has planned."""
         assert self._plan is not None
-        found = claim.planned
-        ours = {(run.trial, run.replicate) for run in self._plan.runs}
-        return found is not None and (found.trial, found.replicate) in ours
+        return claim.planned is not None and claim.planned.key in {run.key for run in self._plan.runs}
 
     def _send_job(self, slot: _Slot, work: _Work) -> None:
         work.had_fresh_child = work.had_fresh_child or slot.is_fresh

@@ -228,7 +228,7 @@ class TrialQueue:
         if not left:
             return False
         left -= {trial.user_attrs.get(CONTINUES) for trial in trials if trial.state is not OptunaState.FAIL}
-        known = None if plan is None else {(run.trial, run.replicate) for run in plan}
+        known = None if plan is None else {run.key for run in plan}
         for trial in trials:
             if known is not None and _planned_as(trial) not in known:
                 continue
@@ -253,8 +253,7 @@ class TrialQueue:
             elif not trial.user_attrs.get(INTERRUPTED):
                 failures[key] += 1
         for run in plan:
-            key = (run.trial, run.replicate)
-            if key not in taken and failures[key] < _ATTEMPTS:
+            if run.key not in taken and failures[run.key] < _ATTEMPTS:
                 facts = {"trial": run.trial, "replicate": run.replicate, "seed": run.seed, "images": run.images}
                 self._db.study.enqueue_trial(dict(run.parameters), user_attrs={"default": False, PLANNED: facts})
                 return True
