@@ -96,7 +96,7 @@ def test_one_worker_is_measured_as_a_search_starts_it(report: SpeedReport) -> No
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_is_measured_too() -> None:
-    (row,) = measure_speed(spec(), "cuda:0", None, families=("cnn",), seconds=TINY).families
+    (row,) = measure_speed(spec(), "cuda:0", None, families=("cnn",), seconds=0.5).families
     assert 0 < row.training_share_of_peak <= 1.5
     assert 0 < row.inference_share_of_peak <= 1.5
 

@@ -285,6 +285,12 @@ def test_a_search_of_the_hundred_that_was_not_run_is_named() -> None:
     assert "bench search b" not in page
 
 
+def test_workers_that_shared_a_gpu_through_mps_are_told() -> None:
+    whole = measured("hundred")
+    assert "| Workers | 2 |" in to_markdown([whole])
+    assert "| Workers | 2, under MPS |" in to_markdown([replace(whole, numbers={**whole.numbers, "mps": True})])
+
+
 def test_one_of_the_two_searches_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     def search(root: Path, name: str, trials: int) -> bool:
         searched.append((root, name, trials))

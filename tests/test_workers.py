@@ -7,6 +7,7 @@ import math
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -424,12 +425,39 @@ def spec() -> Any:
     ],
 )
 def test_a_machine_is_shared_out(
-    monkeypatch: pytest.MonkeyPatch, devices: list[str], asked: int | None, expected: list[tuple[str, int]]
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    devices: list[str],
+    asked: int | None,
+    expected: list[tuple[str, int]],
 ) -> None:
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(launch, "cpu_count", lambda: 4)
     setups = worker_setups(devices, asked, spec(), None)
     assert [(setup.device, setup.threads) for setup in setups] == expected
     assert {(setup.dataset, setup.val, setup.split_seed) for setup in setups} == {("digits", 50, 3)}
+
+
+@pytest.mark.parametrize(
+    ("devices", "cores", "asked", "expected"),
+    [
+        (["cpu"], 4, None, 4),
+        (["cuda:0"], 16, None, 4),
+        (["cuda:0"], 2, None, 2),
+        (["cuda:0"], 16, 1, 1),
+        (["cuda:0", "cuda:1"], 16, None, 8),
+        (["cuda:0", "cuda:1"], 1, None, 2),
+    ],
+)
+def test_workers_under_mps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, devices: list[str], cores: int, asked: int | None, expected: int
+) -> None:
+    (tmp_path / "control").touch()
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(launch, "cpu_count", lambda: cores)
+    setups = worker_setups(devices, asked, spec(), None)
+    assert len(setups) == expected
+    assert Counter(setup.device for setup in setups) == dict.fromkeys(devices, expected // len(devices))
 
 
 def test_the_split_is_the_setups(data: DeviceData) -> None:

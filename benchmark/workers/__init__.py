@@ -7,7 +7,7 @@ harm, so it may be killed at any moment.
 """
 
 from benchmark.workers.child import load_data
-from benchmark.workers.launch import Child, devices, memory_limit, start_child, warm_up, worker_setups
+from benchmark.workers.launch import Child, devices, memory_limit, runs_mps, start_child, warm_up, worker_setups
 from benchmark.workers.messages import (
     Answer,
     CheckpointPlan,
@@ -38,6 +38,7 @@ __all__ = [
     "devices",
     "load_data",
     "memory_limit",
+    "runs_mps",
     "start_child",
     "warm_up",
     "worker_setups",

@@ -23,6 +23,8 @@ from benchmark.workers.messages import WorkerSetup
 
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Of the drivers of NVIDIA and AMD, and of Windows underneath."""
+_SIDE_BY_SIDE = 4
+"""Workers of a GPU whose kernels run beside each other; see docs/decisions.md."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +100,14 @@ def devices() -> list[str]:
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
 
 
+def runs_mps() -> bool:
+    """Whether NVIDIA's Multi-Process Service is there, by which kernels of several processes share a GPU.
+
+    Without it they take turns. Its daemon keeps its pipes in the folder that CUDA_MPS_PIPE_DIRECTORY names.
+    """
+    return Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"), "control").exists()
+
+
 def worker_setups(
     devices: Sequence[str],
     workers: int | None,
@@ -108,12 +118,13 @@ def worker_setups(
 ) -> list[WorkerSetup]:
     """One setup per worker: devices in turn, and a CPU's cores shared out between workers.
 
-    `workers` None is one per GPU, or one single-threaded worker per core: on small networks two processes of one
-    thread do twice the work of one process with two.
+    `workers` None is one per GPU, four under MPS where each has a core, or one single-threaded worker per core: on
+    small networks two processes of one thread do twice the work of one process with two.
     """
+    cores, on_cpu = cpu_count(), devices[0] == "cpu"
     if workers is None:
-        workers = cpu_count() if devices[0] == "cpu" else len(devices)
-    threads = max(1, cpu_count() // workers) if devices[0] == "cpu" else 1
+        workers = cores if on_cpu else len(devices) * _per_gpu(cores // len(devices))
+    threads = max(1, cores // workers) if on_cpu else 1
     return [
         WorkerSetup(
             dataset=spec.dataset,
@@ -126,6 +137,11 @@ def worker_setups(
         )
         for number in range(workers)
     ]
+
+
+def _per_gpu(cores: int) -> int:
+    """Workers of a GPU that has so many CPU cores."""
+    return max(1, min(_SIDE_BY_SIDE, cores)) if runs_mps() else 1
 
 
 def memory_limit(gigabytes: float | None, workers: int) -> float:

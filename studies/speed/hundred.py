@@ -17,6 +17,7 @@ from benchmark.definition import shipped_studies
 from benchmark.errors import BenchError
 from benchmark.records import TrialRecord, TrialState, count_done, seconds_of_their_own
 from benchmark.store import StudyLocation, open_study
+from benchmark.workers import runs_mps
 from studies.speed.plan import Plan
 from studies.speed.recipes import study_of
 
@@ -59,7 +60,7 @@ def measure(plan: Plan) -> dict[str, object]:
             _define(root, study, name, pruner)
             subprocess.run([sys.executable, "-m", "benchmark.cli", *command, *data], check=True)
         searches[pruning] = {"pruner": pruner, "command": f"bench {' '.join(command)}"} | facts_of(root, name)
-    return {"study": study, "trials": trials, "searches": searches}
+    return {"study": study, "trials": trials, "mps": plan.device == "cuda" and runs_mps(), "searches": searches}
 
 
 def facts_of(root: Path, name: str) -> dict[str, object]:
