@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from benchmark.errors import BenchError
-from benchmark.leaderboard import StudyResult, compare_studies, result_of, write_index
+from benchmark.leaderboard import StudyResult, across_to_rich, compare_studies, result_of, write_index
 from benchmark.leaderboard.across import index_page, label_of
 from benchmark.metrics import Estimate
 
@@ -34,6 +36,7 @@ def test_mean_ranks_and_wins_by_hand() -> None:
     # mix beats cnn and vgg in two of three; cnn and vgg win one each and are equal once.
     third = 1 / 3
     assert across.wins == pytest.approx(np.array([[0.5, 2 * third, 2 * third], [third, 0.5, 0.5], [third, 0.5, 0.5]]))
+    assert across.win_rates == pytest.approx([2 / 3, 5 / 12, 5 / 12])
     assert across.accuracy[0].tolist() == [0.95, 0.6, 0.4]
     assert across.accuracy[3].tolist()[0] == 0.5
     assert np.isnan(across.accuracy[3][1:]).all()
@@ -44,7 +47,17 @@ def test_studies_without_a_common_entrant_have_no_ranks() -> None:
     assert across.labels == ("cnn", "vgg")
     assert across.mean_rank == (None, None)
     assert across.wins.shape == (0, 0)
+    assert across.win_rates == []
     assert "wins over" not in index_page([result("one", cnn=0.9), result("two", vgg=0.8)])
+
+
+def test_a_terminal_shows_ranks_and_wins() -> None:
+    console = Console(file=StringIO(), width=100)
+    console.print(across_to_rich(compare_studies([ONE, TWO, THREE])))
+    lines = [line.split() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    assert ["mix", "1.67", "67", "95.00", "60.00", "40.00"] in lines
+    assert ["cnn", "2.17", "42", "90.00", "70.00", "20.00"] in lines
+    assert ["only", "–", "–", "50.00", "–", "–"] in lines
 
 
 def test_one_study_is_not_compared() -> None:

@@ -10,9 +10,8 @@ from rich.console import Console
 
 from benchmark.cli.app import app
 from benchmark.cli.options import DataFolder, Root, Storage, StudyToRead, split_of
-from benchmark.cli.output import teller
+from benchmark.cli.output import ShownFirst, teller
 from benchmark.cli.studies import open_named
-from benchmark.errors import BenchError
 
 
 @app.command()
@@ -57,20 +56,13 @@ def mistakes(
         note_scored(store, [one.test for one in looked_at])
     for retrained in (one.name for one in looked_at if part is Split.VAL and one.trained_on != "train"):
         say(f"note: {retrained} trained on validation images; its mistakes on them are those of what it trains again")
-    # A folder that may only be read shows its mistakes nevertheless.
-    unwritten, paths = None, list[Path]()
-    try:
-        paths = draw(found, images, root / "results")
-    except BenchError as error:
-        unwritten = error
-    if as_json:
-        typer.echo(to_json(found, paths), nl=False)
-    else:
+    with ShownFirst() as shown:
+        paths = shown.attempt(lambda: draw(found, images, root / "results")) or []
+        if as_json:
+            typer.echo(to_json(found, paths), nl=False)
+            return
         for table in to_rich(found):
             console.print(table)
         for sentence in to_sentences(found):
             say(sentence)
-    if unwritten is not None:
-        raise unwritten
-    if not as_json:
-        say(f"written into {paths[0].parent}: {', '.join(path.name for path in paths)}")
+    say(f"written into {paths[0].parent}: {', '.join(path.name for path in paths)}")

@@ -7,14 +7,43 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
+
+from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from benchmark.store import StudyStore
+
+Written = TypeVar("Written")
+
+
+class ShownFirst:
+    """Keeps what could not be written until the rest is shown: a folder that may only be read shows its study too.
+
+    The first such error is raised where the `with` block ends.
+    """
+
+    def __init__(self) -> None:
+        self._error: BenchError | None = None
+
+    def attempt(self, write: Callable[[], Written]) -> Written | None:
+        """What `write` returns; None where it raised BenchError."""
+        try:
+            return write()
+        except BenchError as error:
+            self._error = self._error or error
+            return None
+
+    def __enter__(self) -> ShownFirst:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        if kind is None and self._error is not None:
+            raise self._error
 
 
 def teller(console: Console) -> Callable[[str], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -11,7 +12,7 @@ from rich.console import Console
 
 from benchmark.cli.app import app
 from benchmark.cli.options import Root, Storage, StudyToRead, sizes_of
-from benchmark.cli.output import command, teller
+from benchmark.cli.output import ShownFirst, command, teller
 from benchmark.cli.studies import open_named, searched_here
 from benchmark.errors import BenchError
 
@@ -117,27 +118,22 @@ def leaderboard(
     names: list[str | None] = [*named] if named else [None]
     # What is not JSON goes elsewhere, so that the output can be piped on.
     beside = Console(stderr=True) if as_json else console
-    texts, unwritten = [], None
-    for name in names:
-        store = open_named(name, root, storage, beside, to_read=True)
-        if all_studies and not count_complete(store.trials()):
-            teller(beside)(f"{name} has no complete trial yet and is left out")
-            continue
-        board = _read_leaderboard(store, console, chosen, is_shown=not as_json)
-        texts.append(to_json(board))
-        try:
-            _write_files(board, root, console, chosen, is_shown=not as_json)
-        except BenchError as error:
-            # A folder that may only be read gives its leaderboard nevertheless.
-            unwritten = unwritten or error
-    if not texts:
-        raise BenchError("no study here has a complete trial yet; run: bench search")
-    if as_json:
-        typer.echo(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
-    elif len(texts) > 1:
-        console.print(across_to_rich(compare_studies([result_of(json.loads(text)) for text in texts])))
-    if unwritten is not None:
-        raise unwritten
+    texts = []
+    with ShownFirst() as shown:
+        for name in names:
+            store = open_named(name, root, storage, beside, to_read=True)
+            if all_studies and not count_complete(store.trials()):
+                teller(beside)(f"{name} has no complete trial yet and is left out")
+                continue
+            board = _read_leaderboard(store, console, chosen, is_shown=not as_json)
+            texts.append(to_json(board))
+            shown.attempt(partial(_write_files, board, root, console, chosen, is_shown=not as_json))
+        if not texts:
+            raise BenchError("no study here has a complete trial yet; run: bench search")
+        if as_json:
+            typer.echo(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
+        elif len(texts) > 1:
+            console.print(across_to_rich(compare_studies([result_of(json.loads(text)) for text in texts])))
 
 
 @app.command()

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmark.cli.app import app
 from benchmark.cli.options import Root, Storage
-from benchmark.cli.output import teller
+from benchmark.cli.output import ShownFirst, teller
 from benchmark.cli.studies import open_named
 from benchmark.errors import BenchError, UnknownNameError
 from benchmark.parameters import differences
@@ -59,23 +59,14 @@ def trial(
     rows = store.fact("rows")
     trained = rows["train"] + (rows["val"] if of.fact("trained_on") == "train+val" else 0)
     report = TrialReport(name, part or "", trial, trained, tuple(changes))
-    # A folder that may only be read shows its trial nevertheless.
-    unwritten, figures = None, list[Path]()
-    try:
-        figures = _draw(report, root / "results" / name)
-    except BenchError as error:
-        unwritten = error
-    if as_json:
-        typer.echo(to_json(report, [str(path) for path in figures]))
-    else:
+    with ShownFirst() as shown:
+        figures = shown.attempt(lambda: _draw(report, root / "results" / name))
+        if as_json:
+            typer.echo(to_json(report, [str(path) for path in figures or ()]))
+            return
         _print(report, console)
-        if unwritten is None:
-            drawn = (
-                f"curves: {', '.join(map(str, figures))}" if figures else "no curve of it is stored, so none is drawn"
-            )
-            teller(console)(drawn)
-    if unwritten is not None:
-        raise unwritten
+    drawn = f"curves: {', '.join(map(str, figures))}" if figures else "no curve of it is stored, so none is drawn"
+    teller(console)(drawn)
 
 
 def study_and_number(words: list[str]) -> tuple[str | None, int]:

@@ -6,6 +6,7 @@ equal ones sharing the mean of their places).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -45,6 +46,13 @@ class Across:
     """(E,) among the labels that all studies have, 1 the best; None for the others."""
     wins: NDArray[np.float64]
     """(C, C) share of studies in which the row's label beats the column's, equals counting half; the first C labels."""
+
+    @property
+    def win_rates(self) -> list[float]:
+        """(C,) share of its comparisons with the other labels that each of the first C wins, equals counting half."""
+        others = len(self.wins) - 1
+        # Beside itself a label counts half.
+        return ((self.wins.sum(axis=1) - 0.5) / others).tolist() if others > 0 else [math.nan] * len(self.wins)
 
 
 def label_of(row: Mapping[str, Any]) -> str:

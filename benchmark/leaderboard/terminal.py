@@ -64,7 +64,6 @@ class TerminalBoard:
                 f"decides nothing.\nInterval: {self.board.interval}. Higher is better, lower where ↓ says so.",
                 style="dim",
             ),
-            *self._advice(),
             Text(
                 f"{spent_in_words(self.board, states=True)}, on {', '.join(summary.devices) or origin.device}.",
                 style="dim",
@@ -75,6 +74,7 @@ class TerminalBoard:
                 if one is not None
                 for reason, number in one.failures
             ),
+            *self._advice(),
         ]
 
     def _advice(self) -> list[Text]:
@@ -94,12 +94,15 @@ def to_rich(board: Leaderboard, columns: Sequence[Column] = ()) -> TerminalBoard
 
 
 def across_to_rich(across: Across) -> Table:
-    """What `Console.print` shows of several studies side by side: mean rank, and test accuracy in %."""
+    """What `Console.print` shows of several studies side by side: mean rank, win rate, and test accuracy in %."""
     table = Table(box=box.SIMPLE_HEAD, title=Text("side by side", style="bold"), title_justify="left", pad_edge=False)
     table.add_column("Entrant")
-    for heading in ("Mean\nrank ↓", *across.studies):
+    for heading in ("Mean\nrank ↓", "Wins\n%", *across.studies):
         table.add_column(Text(heading), justify="right", no_wrap=True)
-    for label, rank, values in zip(across.labels, across.mean_rank, across.accuracy, strict=True):
+    rates = across.win_rates
+    rates += [math.nan] * (len(across.labels) - len(rates))
+    for label, rank, rate, values in zip(across.labels, across.mean_rank, rates, across.accuracy, strict=True):
         cells = ["–" if math.isnan(value) else percent(value) for value in values.tolist()]
-        table.add_row(Text(label), "–" if rank is None else f"{rank:.2f}", *cells)
+        wins = "–" if math.isnan(rate) else f"{100 * rate:.0f}"
+        table.add_row(Text(label), "–" if rank is None else f"{rank:.2f}", wins, *cells)
     return table
