@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from benchmark.ensemble import (
     build_ensembles,
     combine,
     contributions,
+    methods_named,
     of_least_loss,
     recommend,
     size_curve,
@@ -242,7 +243,7 @@ def ensembles_of(
         spec = replace(asked or EnsembleSpec(top=min(EnsembleSpec.top, max(2, models[0]))), seed=seed)
         built, points = _built(store, spec, sizes)
         if _save_of(store, built, models):
-            for sentence in warnings_of(spec, len(store.labels(Split.VAL)), len(store.fact("classes"))):
+            for sentence in warnings_of(built, len(store.labels(Split.VAL)), len(store.fact("classes"))):
                 say(f"note: {sentence}")
             how = {"metric": spec.metric, "folds": spec.folds, "seed": spec.seed, "limits": as_jsonable(spec.limits)}
             store.set_fact("ensembles", how)
@@ -303,8 +304,8 @@ def find_entrant(store: StudyStore, name: str) -> Entrant:
     if name == "best":
         return min((one for one in entrants if one.is_single), key=lambda one: entrant_standing(one, labels))
     if name == "recommended":
-        eligible, how, _, _ = _eligible(store, entrants, [*singles, *all_runs(runs)])
-        return of_least_loss(eligible, labels, **how)
+        eligible = _eligible(store, entrants, [*singles, *all_runs(runs)])
+        return of_least_loss(eligible.entrants, labels, **eligible.how)
     number = name.removeprefix("trial ").strip()
     by_name = {one.name: one for one in entrants}
     by_number = {str(one.members[0]): one for one in singles}
@@ -319,7 +320,8 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
     val_labels = store.labels(Split.VAL)
     runs = runs_by_part(store)
     entrants = _competing(store, singles, runs)
-    eligible, how, limits, are_kept = _eligible(store, entrants, [*singles, *all_runs(runs)])
+    eligible = _eligible(store, entrants, [*singles, *all_runs(runs)])
+    recommendation = recommend(eligible.entrants, val_labels, **eligible.how)
     # A single model of an ensemble's cost may get a row as well.
     measured = stored_accuracies(store, [*singles, *entrants])
     board = make_board(
@@ -332,7 +334,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
         singles=singles,
         runs=all_runs(runs),
         confirming=[trial for part in store.parts().values() for trial in part.trials()],
-        recommendation=replace(recommend(eligible, val_labels, **how), limits=limits, are_limits_kept=are_kept),
+        recommendation=replace(recommendation, limits=eligible.limits, are_limits_kept=eligible.are_limits_kept),
         sizes=_stored_sizes(store),
         importances=tuple(importances(store).values()),
         corruption_accuracies=measured,
@@ -342,18 +344,25 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
     return replace(board, scored=scored)
 
 
-def _eligible(
-    store: StudyStore, entrants: Sequence[Entrant], members: Sequence[Entrant]
-) -> tuple[Sequence[Entrant], dict[str, Any], str, bool]:
-    """What may be recommended, how, within which limits, as ensembles were asked for last, and whether they are kept.
+@dataclass(frozen=True)
+class _Eligible:
+    """What may be recommended, and by which rule."""
 
-    They are not, and all entrants may be, where nothing is within them any more: another trial has made ensembles
-    obsolete.
-    """
+    entrants: Sequence[Entrant]
+    how: Mapping[str, Any]
+    """Options of `recommend` and `of_least_loss`."""
+    limits: str
+    """In words; empty where there are none."""
+    are_limits_kept: bool
+    """Not where nothing is within them any more: then all entrants are eligible."""
+
+
+def _eligible(store: StudyStore, entrants: Sequence[Entrant], members: Sequence[Entrant]) -> _Eligible:
+    """As ensembles were asked for last. Another trial may have made those obsolete that kept the limits."""
     how = dict(store.fact("ensembles") or {})
     limits = Limits(**how.pop("limits", {}))
     eligible = [one for one in entrants if within(limits, one, members)]
-    return eligible or entrants, how, str(limits), bool(eligible)
+    return _Eligible(eligible or entrants, how, str(limits), bool(eligible))
 
 
 def note_scored(store: StudyStore, scored: Iterable[Predictions]) -> int:
@@ -373,14 +382,16 @@ def _single_models(store: StudyStore) -> list[Entrant]:
 
 
 def _ensembles_of_runs(by_part: RunsByPart, labels: NDArray[np.int64], spec: EnsembleSpec) -> list[Entrant]:
-    """Ensembles over confirming runs: of each configuration over its seeds, and over all of them."""
+    """Ensembles over confirming runs: of each configuration over its seeds, and by some methods over all of them."""
+    asked = {*methods_named(spec.methods), *(_OVER_RUNS if "auto" in spec.methods else ())}
+    over_all = [name for name in _OVER_RUNS if name in asked]
     built = []
     for part, by_title in by_part.items():
         for title, runs in by_title.items():
             built.append(combine(f"{title}, ensembled", "soft_voting", runs, labels, spec, runs[0].family))
         everything = [run for runs in by_title.values() for run in runs]
         if len(by_title) > 1:
-            for name in _OVER_RUNS:
+            for name in over_all:
                 built.append(combine(f"{name.replace('_', ' ')}, {part} runs", name, everything, labels, spec))
     return [one for one in built if one is not None]
 
@@ -392,7 +403,7 @@ def _store_sizes(store: StudyStore, points: Sequence[SizePoint], singles: int) -
         val, test = (
             _accuracy(predictions, labels[predictions.split]) for predictions in (point.fitted.val, point.fitted.test)
         )
-        found.append(SizeScore(point.curve, point.members, val, test))
+        found.append(SizeScore(point.curve, point.size, point.members, val, test))
     store.set_fact("size_curve", {"singles": singles, "points": as_jsonable(found)})
     note_scored(store, (point.fitted.test for point in points))
 
@@ -404,11 +415,13 @@ def _accuracy(predictions: Predictions, labels: NDArray[np.int64]) -> Estimate:
 def _stored_sizes(store: StudyStore) -> list[SizeScore]:
     """The scores over size, unless there are other single models by now than it was made of."""
     curve = store.fact("size_curve")
-    if curve is None or curve["singles"] != count_complete(store.trials()):
+    # Points without a size are an earlier version's, which called it members.
+    if curve is None or curve["singles"] != count_complete(store.trials()) or "size" not in curve["points"][0]:
         return []
     return [
         SizeScore(
             stored["curve"],
+            stored["size"],
             stored["members"],
             Estimate(**stored["val_accuracy"]),
             Estimate(**stored["test_accuracy"]),

@@ -392,7 +392,7 @@ def advised(found: Recommendation = FOUND) -> Leaderboard:
         ORIGIN,
         singles=SINGLES,
         recommendation=found,
-        sizes=[SizeScore("soft voting of the best", 2, Estimate(0.875, 0.5, 0.99), Estimate(0.75, 0.3, 0.95))],
+        sizes=[SizeScore("soft voting of the best", 2, 2, Estimate(0.875, 0.5, 0.99), Estimate(0.75, 0.3, 0.95))],
     )
     return replace(board, scored=7)
 
@@ -413,7 +413,7 @@ def test_what_it_says_is_said_in_words() -> None:
         "- cnn tuned is the first of the search's 4 single models.",
         "- Test has been scored for 7 different sets of predictions in this study, so far.",
         "## Inside soft voting, top 2",
-        "| soft voting of the best | 2 | 87.50 | 75.00 |",
+        "| soft voting of the best | 2 | 2 | 87.50 | 75.00 |",
     ):
         assert piece in page
 

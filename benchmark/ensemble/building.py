@@ -115,12 +115,13 @@ def build_ensembles(
         for pool in (top, *_wider_pools(name, best, spec, len(labels), len(top.members))):
             if len(pool.members) > 1:
                 fitted = _fit(_builder(name, pool, spec), pool, labels, assignment)
-                built.append(_entrant(_title(name, pool.title, spec), name, ENSEMBLE, pool, fitted, order, spec))
+                title = _qualified([name.replace("_", " "), pool.title], name, spec)
+                built.append(_entrant(title, name, ENSEMBLE, pool, fitted, order, spec))
     if GREEDY in methods_named(spec.methods):
         for pool in _families([entrant for entrant in best if spec.limits.allow([entrant])]):
             fitted = _fit(_builder(GREEDY, pool, spec), pool, labels, assignment)
             family = pool.members[0].family
-            built.append(_entrant(_title("", pool.title, spec), GREEDY, family, pool, fitted, order, spec))
+            built.append(_entrant(_qualified([pool.title], GREEDY, spec), GREEDY, family, pool, fitted, order, spec))
     return built
 
 
@@ -132,7 +133,7 @@ def combine(
     spec: EnsembleSpec = EnsembleSpec(),
     family: str = ENSEMBLE,
 ) -> Entrant | None:
-    """One method over these single models, called `title` and its limits; None where these leave fewer than 2 of them.
+    """One method over these single models, called `title` and what is unusual; None where limits leave fewer than 2.
 
     `labels` (N,) are those of validation. A method that selects its members does so within the limits; another one has
     the best by validation that are within them together.
@@ -145,8 +146,7 @@ def combine(
     pool = _Pool("", cheapest_first(members))
     order = {entrant.members[0]: place for place, entrant in enumerate(best)}
     fitted = _fit(_builder(name, pool, spec), pool, labels, folds_of(labels, spec.folds, spec.seed))
-    title = ", ".join(filter(None, (title, str(spec.limits))))
-    return _entrant(title, name, family, pool, fitted, order, spec)
+    return _entrant(_qualified([title], name, spec), name, family, pool, fitted, order, spec)
 
 
 def refit(
@@ -193,15 +193,17 @@ def bearable_members(name: str, rows: int, classes: int, most: int) -> int:
     return max((m for m in range(1, most + 1) if ROWS_PER_PARAMETER * parameters(m, classes) <= rows), default=0)
 
 
-def warnings_of(spec: EnsembleSpec, rows: int, classes: int) -> list[str]:
-    """What a user should know about methods that have too few validation rows, a sentence each."""
+def warnings_of(ensembles: Sequence[Entrant], rows: int, classes: int) -> list[str]:
+    """What a user should know about ensembles that had too few validation rows, a sentence each."""
     found = []
-    for name in methods_named(spec.methods):
-        if bearable_members(name, rows, classes, spec.top) < spec.top:
-            count = ENSEMBLERS[name].tags["parameters"](spec.top, classes)
+    for one in ensembles:
+        assert one.recipe is not None
+        members = len(one.recipe["pool"])
+        if bearable_members(one.method, rows, classes, members) < members:
+            count = ENSEMBLERS[one.method].tags["parameters"](members, classes)
             found.append(
-                f"{name.replace('_', ' ')} of {spec.top} members fits {count:,} parameters to {rows:,} validation rows:"
-                f" below {ROWS_PER_PARAMETER} rows each it learns them by heart; take fewer members or another method"
+                f"{one.name} fits {count:,} parameters to {rows:,} validation rows: below {ROWS_PER_PARAMETER} rows "
+                "each it learns them by heart; take fewer members or another method"
             )
     return found
 
@@ -253,9 +255,10 @@ def _fit(
     return cross_fits(build, val, test, labels, assignment).fitted()
 
 
-def _title(name: str, pool: str, spec: EnsembleSpec) -> str:
-    parts = [name.replace("_", " "), pool, str(spec.limits)]
-    parts.append("by accuracy" if spec.metric == "accuracy" and name in ("", GREEDY) else "")
+def _qualified(title: Sequence[str], name: str, spec: EnsembleSpec) -> str:
+    """The parts of a title, and what else tells this ensemble by that method from others."""
+    parts = [*title, str(spec.limits)]
+    parts.append("by accuracy" if spec.metric == "accuracy" and name == GREEDY else "")
     parts.append("" if spec.temperature == "none" else f"temperature of {spec.temperature}")
     return ", ".join(filter(None, parts))
 

@@ -1,4 +1,4 @@
-"""Accuracy against the number of members, of methods that are fitted in seconds; recommends nothing."""
+"""Accuracy against the size of an ensemble, of methods that are fitted in seconds; recommends nothing."""
 
 from __future__ import annotations
 
@@ -17,22 +17,29 @@ from benchmark.ensemblers.greedy_selection import GreedySelection
 from benchmark.records import Entrant
 
 CURVES = ("soft_voting", GREEDY, "log_linear_pooling")
-"""Methods that are fitted in seconds for any number of members."""
+"""Methods that are fitted in seconds for any size."""
 
 
 @dataclass(frozen=True, eq=False)
 class SizePoint:
-    """An ensemble of `members` single models, by the name of its curve."""
+    """An ensemble of one size, by the name of its curve."""
 
     curve: str
-    members: int
+    size: int
+    """How many models a method is given, or how many at most greedy selection takes of all."""
     fitted: Fitted
+
+    @property
+    def members(self) -> int:
+        """Models that have a vote: a method may take fewer than it is given."""
+        weights = self.fitted.weights
+        return self.size if weights is None else int(np.count_nonzero(weights))
 
 
 def size_curve(
     candidates: Sequence[Entrant], labels: NDArray[np.int64], sizes: Iterable[int], spec: EnsembleSpec
 ) -> list[SizePoint]:
-    """Ensembles of the so many best single models, and of so many that greedy selection picks from all of them.
+    """Ensembles of the so many best single models, and of at most so many that greedy selection picks from all.
 
     Where there are limits, those within them. No temperature is fitted to what greedy selection picks from. `labels`
     (N,) are those of validation, which decides and is predicted out-of-fold. Sizes below 2 and above the number of
@@ -65,10 +72,9 @@ def _selected(
     points: list[SizePoint] = []
     for size in sizes:
         fitted = fits.fitted(lambda method, size=size: _up_to(method, size))  # type: ignore[misc]
-        assert fitted.weights is not None
-        members = int(np.count_nonzero(fitted.weights))
-        if not points or members > points[-1].members:
-            points.append(SizePoint("greedy selection from all", members, fitted))
+        point = SizePoint("greedy selection from all", size, fitted)
+        if not points or point.members > points[-1].members:
+            points.append(point)
     return points
 
 

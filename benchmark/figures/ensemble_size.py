@@ -1,4 +1,4 @@
-"""Accuracy against the number of members of an ensemble, beside the best single model; builds no ensemble."""
+"""Accuracy against the size of an ensemble, beside the best single model; builds no ensemble."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TICK_GAP = 0.06
 
 @dataclass(frozen=True)
 class SizeCurve:
-    """Accuracy of one ensemble method at rising sizes: members, and an estimate in [0, 1] for each size."""
+    """Accuracy of one ensemble method at rising sizes: models it is given, and an estimate in [0, 1] for each size."""
 
     method: str
     sizes: tuple[int, ...]
@@ -45,7 +45,7 @@ class SingleModel:
 
 
 def accuracy_against_size(curves: Sequence[SizeCurve], single: SingleModel, *, subject: str) -> Figure:
-    """Validation and test accuracy over the number of members, one panel each, with intervals.
+    """Validation and test accuracy over size, one panel each, with intervals.
 
     `subject` is what the title says was studied. Raises ValueError without curves.
     """
@@ -76,7 +76,7 @@ def _draw_panel(
         aside = (index - (len(curves) - 1) / 2) * step
         sizes = [size + aside for size in curve.sizes]
         lines.append(draw_estimates(axes, sizes, of_curve, look(index)))
-    axes.set_xlabel("Members (models)")
+    axes.set_xlabel("Size (models to choose from)")
     return [*lines, axes.axhline(100 * single.value, color=GREY, linestyle=(0, (1, 1)))]
 
 

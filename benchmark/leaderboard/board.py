@@ -136,10 +136,13 @@ class Chosen:
 
 @dataclass(frozen=True)
 class SizeScore:
-    """What an ensemble of so many members came to; accuracies in [0, 1]."""
+    """What an ensemble of one size came to; accuracies in [0, 1]."""
 
     curve: str
+    size: int
+    """How many models a method was given, or how many at most greedy selection took of all."""
     members: int
+    """Models that have a vote."""
     val_accuracy: Estimate
     """Out-of-fold."""
     test_accuracy: Estimate

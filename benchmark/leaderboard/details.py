@@ -57,16 +57,19 @@ def inside_part(members: Members | None) -> list[str]:
 
 
 def sizes_part(board: Leaderboard) -> list[str]:
-    """Accuracy by number of members, a table per curve folded away."""
+    """Accuracy by size, a table folded away."""
     if not board.sizes:
         return []
     rows = [
-        [one.curve, str(one.members), percent(one.val_accuracy.value), percent(one.test_accuracy.value)]
+        [one.curve, str(one.size), str(one.members), percent(one.val_accuracy.value), percent(one.test_accuracy.value)]
         for one in board.sizes
     ]
-    whole = table(["Ensemble", "Members", "Val. acc. %", "Test acc. %"], rows, right=[False, True, True, True])
+    headings = ["Ensemble", "Size", "Members", "Val. acc. %", "Test acc. %"]
+    whole = table(headings, rows, right=[False, True, True, True, True])
     return [
         "## Accuracy against size",
+        "An ensemble's size is how many models its method is given, the best by validation, or how many greedy "
+        "selection takes at most *from all*. Its members are those that have a vote.",
         f"<details>\n<summary>Every ensemble</summary>\n\n{whole}\n\n</details>",
     ]
 

@@ -34,7 +34,7 @@ IMPORTANCES = Picture("importances", "Which parameters of each family validation
 SLICES = Picture("slices", "Validation accuracy against the most important parameters of each family")
 RELIABILITY = Picture("reliability", "Reliability of the recommended entrant, before and after temperature")
 CONFUSION = Picture("confusion", "What the recommended entrant takes each class for, on test")
-SIZES = Picture("ensemble-size", "Accuracy against the number of members")
+SIZES = Picture("ensemble-size", "Accuracy against the size of an ensemble")
 DISAGREEMENT = Picture("disagreement", "How often two members of the recommended ensemble disagree")
 
 
@@ -164,7 +164,7 @@ def _sizes(board: Leaderboard) -> Figure:
         [
             SizeCurve(
                 name,
-                tuple(point.members for point in points),
+                tuple(point.size for point in points),
                 tuple(point.val_accuracy for point in points),
                 tuple(point.test_accuracy for point in points),
             )

@@ -143,6 +143,12 @@ def test_models_of_one_kind_are_combined_within_the_limits() -> None:
         assert len(selected.recipe["pool"]) == len(CANDIDATES), "it chose among all"
         assert all_of_them.name == "runs"
     assert combine("one", "soft_voting", CANDIDATES, LABELS_VAL, EnsembleSpec(limits=Limits(members=1))) is None
+    unusual = EnsembleSpec(metric="accuracy", temperature="result")
+    names = [
+        getattr(combine("runs", name, CANDIDATES, LABELS_VAL, unusual), "name", "")
+        for name in ("soft_voting", "greedy_selection")
+    ]
+    assert names == ["runs, temperature of result", "runs, by accuracy, temperature of result"]
     assert combine("one", "soft_voting", CANDIDATES[:1], LABELS_VAL, free) is None
 
 
@@ -217,10 +223,14 @@ def test_too_few_rows_for_the_parameters_are_told() -> None:
     # K (M K + 1) parameters: 3 classes and 11 members make 102, which 200 rows cannot bear twice; 10 make 93.
     assert bearable_members("stacking_on_probs", VAL, K, 50) == 10
     assert bearable_members("soft_voting", VAL, K, 50) == 50
-    assert warnings_of(EnsembleSpec(top=10), VAL, K) == []
-    told = warnings_of(EnsembleSpec(top=11), VAL, K)
-    assert len(told) == 2
-    assert "fits 102 parameters to 200 validation rows" in told[0]
+    ensembles = list(built(top=5, methods=("stacking_on_probs", "soft_voting")).values())
+    assert warnings_of(ensembles, VAL, K) == []
+    # K (M K + 1) is 48 for 5 members.
+    (told,) = warnings_of(ensembles, 95, K)
+    assert told.startswith("stacking on probs, top 5 fits 48 parameters to 95 validation rows: below 2 rows each")
+    # A limit leaves fewer members than were asked for, whose parameters are fewer.
+    limited = built(top=5, methods=("stacking_on_probs",), limits=Limits(members=3))
+    assert warnings_of(list(limited.values()), 95, K) == []
 
 
 def test_a_fitted_method_is_given_as_many_members_as_rows_can_bear() -> None:

@@ -29,7 +29,7 @@ def test_words_and_units() -> None:
         "Validation, cross-fitted: it decides", "Test: it reports",
     )  # fmt: skip
     assert val.get_ylabel() == "Accuracy (%), with 95 % intervals"
-    assert val.get_xlabel() == test.get_xlabel() == "Members (models)"
+    assert val.get_xlabel() == test.get_xlabel() == "Size (models to choose from)"
     assert legend(figure) == ["soft voting", "stacking", "best single model: cnn, trial 88"]
 
 
