@@ -8,7 +8,7 @@ al. 2021, arXiv:2103.03098.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -48,9 +48,11 @@ class ConfirmSpec:
     """No more runs in all: the last seed is then that of the first models only."""
     train_on: str = "train"
     """train, or train+val: every published training row."""
+    first: int = 0
+    """The number of each model's first run, by which its seed is drawn: those before are trained already."""
 
     def __post_init__(self) -> None:
-        if self.top < 1 or self.seeds < 1:
+        if self.top < 1 or self.seeds < 1 or self.first < 0:
             raise BenchError("a confirmation takes at least one model and one seed")
         if self.train_on not in TRAIN_ON:
             raise UnknownNameError("rows to train on", self.train_on, TRAIN_ON)
@@ -88,10 +90,16 @@ def plan_runs(store: StudyStore, asked: ConfirmSpec, seed: int) -> list[PlannedR
             parameters={**trials[number].parameters, **asked.changes.get(number, {})},
             images=None if asked.is_longer else trials[number].images,
         )
-        for replicate in range(asked.seeds)
+        for replicate in range(asked.first, asked.first + asked.seeds)
         for number in numbers
     ]
     return runs[: asked.most_runs]
+
+
+def runs_planned(store: StudyStore, trials: Collection[int]) -> int:
+    """How many runs of one of these trials are planned already, in any part of the study: the most of any trial."""
+    planned = [run for part in store.parts().values() for run in part.fact("plan") or ()]
+    return max((run["replicate"] + 1 for run in planned if run["trial"] in trials), default=0)
 
 
 def _best(store: StudyStore, count: int) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.comparisons import compare
-from benchmark.confirmation import ConfirmSpec
+from benchmark.confirmation import ConfirmSpec, runs_planned
 from benchmark.datasets import Say
 from benchmark.definition import StudySpec
 from benchmark.ensemble import cheapest_first, ranked
@@ -158,6 +158,8 @@ def run_until(
         trials=tuple(finalists),
         changes=changes,
         most_runs=len(setups),
+        # Another deadline brings other seeds.
+        first=runs_planned(store, finalists),
     )
     store.set_fact(_LONG_RUNS, as_jsonable(asked))
     return store, _train_longer(store, asked, setups, _latest_end(store, began + seconds), data, observed, say)

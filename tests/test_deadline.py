@@ -234,7 +234,7 @@ def test_much_to_read_is_given_the_time_it_takes(tmp_path: Path) -> None:
 def test_long_runs_leave_the_time_that_reading_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reading: float, planned: float, until: float
 ) -> None:
-    store, given = fill(tmp_path, complete=2), []
+    store, given, firsts = fill(tmp_path, complete=2), [], []
 
     class Searched:
         def __init__(self, *_: object) -> None: ...
@@ -244,6 +244,8 @@ def test_long_runs_leave_the_time_that_reading_takes(
 
     def train_longer(_: StudyStore, asked: ConfirmSpec, setups: object, deadline: float, *rest: object) -> str:
         given.append((asked.seconds, deadline))
+        firsts.append(asked.first)
+        open_to_confirm(store, asked, None, lambda _: None)
         return "spent"
 
     monkeypatch.setattr(deadline, "open_for_search", lambda *_: store)
@@ -259,6 +261,9 @@ def test_long_runs_leave_the_time_that_reading_takes(
     run_until(spec(), where, setups, 600, None, quietly, lambda _: None, "bench run", began)
     ((seconds, last),) = given
     assert last == began + until
+    # Another deadline trains other seeds, however long its runs are.
+    run_until(spec(), where, setups, 600, None, quietly, lambda _: None, "bench run", began)
+    assert firsts == [0, 1]
     assert seconds == pytest.approx(0.97 * (planned - 60 - 5 - 10), abs=15)
 
 
