@@ -287,8 +287,11 @@ def test_a_search_of_the_hundred_that_was_not_run_is_named() -> None:
 
 def test_workers_that_shared_a_gpu_through_mps_are_told() -> None:
     whole = measured("hundred")
-    assert "| Workers | 2 |" in to_markdown([whole])
-    assert "| Workers | 2, under MPS |" in to_markdown([replace(whole, numbers={**whole.numbers, "mps": True})])
+    assert "| Workers | 2 | 2 |" in to_markdown([whole])
+    searches = {name: {**one, "mps": name == "on"} for name, one in whole.numbers["searches"].items()}
+    assert "| Workers | 2, under MPS | 2 |" in to_markdown(
+        [replace(whole, numbers={**whole.numbers, "searches": searches})]
+    )
 
 
 def test_one_of_the_two_searches_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

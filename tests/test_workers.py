@@ -48,6 +48,7 @@ from benchmark.workers import (
     launch,
     load_data,
     memory_limit,
+    runs_mps,
     start_child,
     worker_setups,
 )
@@ -438,6 +439,7 @@ def test_a_machine_is_shared_out(
     assert {(setup.dataset, setup.val, setup.split_seed) for setup in setups} == {("digits", 50, 3)}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="MPS is for Linux alone")
 @pytest.mark.parametrize(
     ("devices", "cores", "asked", "expected"),
     [
@@ -452,12 +454,22 @@ def test_a_machine_is_shared_out(
 def test_workers_under_mps(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, devices: list[str], cores: int, asked: int | None, expected: int
 ) -> None:
-    (tmp_path / "control").touch()
+    (tmp_path / "nvidia-cuda-mps-control.pid").write_text(f"{os.getpid()}\n")
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
     monkeypatch.setattr(launch, "cpu_count", lambda: cores)
     setups = worker_setups(devices, asked, spec(), None)
     assert len(setups) == expected
     assert Counter(setup.device for setup in setups) == dict.fromkeys(devices, expected // len(devices))
+
+
+@pytest.mark.parametrize("number", ["", "0", "4194305", "../self", None])
+def test_no_mps_where_its_daemon_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: str | None) -> None:
+    told = tmp_path / "nvidia-cuda-mps-control.pid"
+    told.mkdir() if number is None else told.write_text(number)
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    assert not runs_mps()
+    monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path / "nowhere"))
+    assert not runs_mps()
 
 
 def test_the_split_is_the_setups(data: DeviceData) -> None:

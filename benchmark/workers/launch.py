@@ -103,9 +103,16 @@ def devices() -> list[str]:
 def runs_mps() -> bool:
     """Whether NVIDIA's Multi-Process Service is there, by which kernels of several processes share a GPU.
 
-    Without it they take turns. Its daemon keeps its pipes in the folder that CUDA_MPS_PIPE_DIRECTORY names.
+    Without it they take turns. Its daemon, on Linux alone, tells its number in the folder that CUDA_MPS_PIPE_DIRECTORY
+    names; a folder that another user keeps to himself is none that CUDA would find it in either.
     """
-    return Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"), "control").exists()
+    folder = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
+    try:
+        number = (folder / "nvidia-cuda-mps-control.pid").read_text().strip()
+    except OSError:
+        return False
+    # What a daemon leaves that was killed is no daemon.
+    return number.isdecimal() and Path("/proc", number).exists()
 
 
 def worker_setups(

@@ -56,11 +56,15 @@ def measure(plan: Plan) -> dict[str, object]:
         command = ["search", name, "--trials", str(trials), *([] if is_shipped else ["--root", str(root)])]
         # Not told on the page: where the data lie is the reader's own affair.
         data = [] if plan.data_folder is None else ["--data", str(plan.data_folder)]
+        # A database that is only read does not tell.
+        under_mps = None
         if not _is_searched(root, name, trials):
             _define(root, study, name, pruner)
+            under_mps = plan.device == "cuda" and runs_mps()
             subprocess.run([sys.executable, "-m", "benchmark.cli", *command, *data], check=True)
-        searches[pruning] = {"pruner": pruner, "command": f"bench {' '.join(command)}"} | facts_of(root, name)
-    return {"study": study, "trials": trials, "mps": plan.device == "cuda" and runs_mps(), "searches": searches}
+        told = {"pruner": pruner, "command": f"bench {' '.join(command)}", "mps": under_mps}
+        searches[pruning] = told | facts_of(root, name)
+    return {"study": study, "trials": trials, "searches": searches}
 
 
 def facts_of(root: Path, name: str) -> dict[str, object]:

@@ -14,8 +14,8 @@ from studies.speed.tables import TABLES
 _KINDS = {"cpu": "CPU", "cuda": "GPU"}
 _HOW_TO_READ = """\
 What `bench` does with a machine's time, beside the script that a user would write: Optuna's own PyTorch pattern, with
-torchvision's CIFAR-10 as PIL images. `nox -s speed` measures all of it anew on the machine at hand, and writes this
-page.
+torchvision's CIFAR-10 as PIL images. Its pruner has no part in these comparisons, which are of single training runs.
+`nox -s speed` measures all of it anew on the machine at hand, and writes this page.
 
 - Both sides are measured in turn, again and again. A ratio is taken within a turn; the page gives the median and, in
   brackets, the lowest and the highest.

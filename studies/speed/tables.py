@@ -135,7 +135,7 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
     searches: Mapping[str, Numbers] = numbers["searches"]
     facts: tuple[tuple[str, Callable[[Numbers], str]], ...] = (
         ("Trials by state", lambda one: ", ".join(f"{number} {state}" for state, number in one["states"].items())),
-        ("Workers", lambda one: f"{one['workers']}{', under MPS' if numbers.get('mps') else ''}"),
+        ("Workers", lambda one: f"{one['workers']}{', under MPS' if one.get('mps') else ''}"),
         ("Seconds", lambda one: f"{one['seconds']:,.0f}"),
         ("Trials per hour", lambda one: significant(one["trials_per_hour"])),
         ("Share of worker time inside training steps, % (aim: 85)", _training_share),
