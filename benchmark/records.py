@@ -265,7 +265,7 @@ class Cost:
     `parameters`: all of them, fixed filters included. `macs`: multiply-accumulates to predict one image, all views
     included. `inference_ms` and `latency_ms`: milliseconds per image when predicting 256 at a time, and one alone,
     all views included, measured after training beside whatever else ran; a latency of None was not measured.
-    `peak_memory_bytes`: the most that training took, allocated on a GPU, or resident in the process on a CPU; None
+    `peak_memory_bytes`: the most that training took, reserved of a GPU, or resident in the process on a CPU; None
     where it is not known. For an ensemble it is the largest member's.
     """
 

@@ -77,7 +77,8 @@ class TrainedModel:
     images_planned: int
     """Those of the whole budget: more than were seen where it stopped early."""
     train_seconds: float
-    """Seconds inside training steps, batches included; not evaluation, nor what a GPU prepares before the first."""
+    """Seconds inside training steps, batches included; not evaluation. With a budget in seconds, what a GPU prepares
+    before the first step is not in them either."""
     evaluation_seconds: float
     """Seconds inside the reports' evaluation."""
 

@@ -50,14 +50,14 @@ def start_peak_memory(where: DeviceChoice) -> None:
 
 
 def peak_memory_bytes(where: DeviceChoice) -> int | None:
-    """The most memory since `start_peak_memory`: allocated by tensors on a GPU, else resident in this process.
+    """The most memory since `start_peak_memory`: what torch held of a GPU, else what was resident in this process.
 
-    Both hold what the worker keeps as well: data set, captured networks, libraries. Activations inside of graphs count
-    in the run that captured them, and not in later ones of the same shapes, which allocate none. None where the system
-    does not tell.
+    Both hold what the worker keeps as well: data set, captured networks with their activations, libraries. Of a GPU it
+    is what was reserved and not what tensors took: replaying a graph allocates nothing. None where the system does not
+    tell.
     """
     if where.device.type == "cuda":
-        return torch.cuda.max_memory_allocated(where.device)
+        return torch.cuda.max_memory_reserved(where.device)
     return _process_bytes("VmHWM")
 
 

@@ -90,7 +90,7 @@ def test_a_system_that_tells_and_allows_nothing_is_no_error(monkeypatch: pytest.
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_the_peak_on_a_gpu_is_what_tensors_took() -> None:
+def test_the_peak_on_a_gpu_is_what_was_reserved_of_it() -> None:
     where = choose_device("cuda")
     start_peak_memory(where)
     before = peak_memory_bytes(where)
