@@ -6,6 +6,7 @@ memory, float32, and optimizers written out. Fast are channels_last, autocast, b
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -55,6 +56,7 @@ class PlainRun:
         self.weights = {name: value.detach().clone().contiguous() for name, value in weights.items()}
         self.averaged = {name: value.clone() for name, value in self.weights.items()}
         self.momenta = {name: torch.zeros_like(value) for name, value in self.weights.items()}
+        self.squares = {name: torch.zeros_like(value) for name, value in self.weights.items()}
         self.trained = [name for name in self.weights if name.endswith(("weight", "bias"))]
         self.done = 0
 
@@ -95,6 +97,8 @@ class PlainRun:
     def moved(self, name: str, gradient: Tensor, rate: float) -> Tensor:
         weight, params = self.weights[name], dict(self.config.optimizer.params)
         decay = params["weight_decay"] if weight.ndim > 1 else 0.0
+        if self.config.optimizer.name == "adamw":
+            return self.by_adamw(name, gradient, params["lr"] * rate, decay)
         if self.config.optimizer.name == "sgd":
             lr = params["lr"] * (params["bias_scale"] if weight.ndim == 1 else 1.0) * rate
             return self.by_sgd(name, gradient, lr, decay, params["momentum"])
@@ -107,6 +111,14 @@ class PlainRun:
         gradient = gradient + decay * self.weights[name]
         self.momenta[name] = momentum * self.momenta[name] + gradient
         return self.weights[name] - lr * (gradient + momentum * self.momenta[name])
+
+    def by_adamw(self, name: str, gradient: Tensor, lr: float, decay: float) -> Tensor:
+        """Loshchilov and Hutter 2019, algorithm 2, with the rate times the decay as in torch."""
+        step = self.done + 1
+        self.momenta[name] = 0.9 * self.momenta[name] + 0.1 * gradient
+        self.squares[name] = 0.999 * self.squares[name] + 0.001 * gradient.square()
+        mean, square = self.momenta[name] / (1 - 0.9**step), self.squares[name] / (1 - 0.999**step)
+        return self.weights[name] * (1 - lr * decay) - lr * mean / (square.sqrt() + 1e-8)
 
     def by_muon(self, name: str, gradient: Tensor, lr: float, decay: float, momentum: float) -> Tensor:
         """A filter bank as a matrix (outputs, inputs x 3 x 3), turned by its orthogonalised Nesterov momentum."""
@@ -156,11 +168,13 @@ def newton_schulz(matrix: Tensor) -> Tensor:
         ({"averaging": Choice("lookahead", {"decay": 0.9})}, 1e-4, 1e-4),
         ({"start_size": 0.625}, 1e-4, 1e-4),
         ({"precision": "bfloat16"}, 0.02, 0.1),
+        # A gradient of almost nothing moves a weight as far as any other, in a direction that rounding decides.
+        ({"optimizer": Choice("adamw", {"lr": 0.003, "weight_decay": 0.1})}, 1e-3, 3e-3),
         # A rate that is a tenth off, or a momentum of 0.5 or 0.7, misses these.
         ({"optimizer": Choice("muon", MUON)}, 0.003, 0.015),
         ({"optimizer": Choice("muon", MUON), "precision": "bfloat16"}, 0.02, 0.1),
     ],
-    ids=["sgd", "clipped", "ema", "lookahead", "growing", "sgd in bfloat16", "muon", "muon in bfloat16"],
+    ids=["sgd", "clipped", "ema", "lookahead", "growing", "sgd in bfloat16", "adamw", "muon", "muon in bfloat16"],
 )
 def test_step(data: DeviceData, change: dict[str, Any], of_losses: float, of_weights: float) -> None:
     config = replace(STEPPING, **change)
@@ -202,7 +216,16 @@ def made_smaller(image: Tensor, side: int) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "architecture", [("cnn", {}), ("cnn", {"depth": 3}), ("resnet", {"width": 16}), ("vgg", {"width": 16})], ids=str
+    "architecture",
+    [
+        ("cnn", {}),
+        ("cnn", {"depth": 3}),
+        ("resnet", {"width": 16}),
+        ("vgg", {"width": 16}),
+        ("efficientnet", {"stem_stride": 1}),
+        ("timm_zoo", {"model": "mobilenetv3_small_050"}),
+    ],
+    ids=str,
 )
 def test_memory_layout(architecture: tuple[str, dict[str, Any]]) -> None:
     """Logits and gradients of channels_last networks are those of contiguous ones, within 1e-4 of the largest."""
@@ -335,6 +358,78 @@ def test_augmentation(data: DeviceData, name: str, mode: str, epoch: int) -> Non
     assert torch.equal(fast.targets, batch.targets)
 
 
+def test_mixup(data: DeviceData) -> None:
+    """One image after another, to 1e-6; the Gamma draws behind the weights are torch's on both sides."""
+    images = data.train.pixels[:16].float() / 255
+    targets = torch.eye(2)[data.train.labels[:16]]
+    batch = Batch(
+        images=images.contiguous(memory_format=torch.channels_last),
+        targets=targets,
+        indices=torch.arange(16),
+        epoch=0,
+        fill=data.mean,
+        generator=torch.Generator().manual_seed(7),
+    )
+    fast = AUGMENTATIONS["mixup"].build(alpha=0.4)(batch)
+    one, other = torch._standard_gamma(torch.full((2, 16), 0.4), generator=torch.Generator().manual_seed(7))
+    for place in range(16):
+        weight = (one[place] / (one[place] + other[place])).item()
+        for values, mixed in ((images, fast.images), (targets, fast.targets)):
+            expected = weight * values[place] + (1 - weight) * values[place - 1]
+            torch.testing.assert_close(mixed[place], expected, rtol=0, atol=1e-6)
+
+
+def test_rotation(data: DeviceData) -> None:
+    """Pixel by pixel: the place it comes from, reflected at the borders, between four neighbours; to 1e-4."""
+    images = data.train.pixels[:6, :, :10].float() / 255
+    count, _, height, width = images.shape
+    batch = Batch(
+        images=images.contiguous(memory_format=torch.channels_last),
+        targets=torch.eye(2)[data.train.labels[:count]],
+        indices=torch.arange(count),
+        epoch=0,
+        fill=data.mean,
+        generator=torch.Generator().manual_seed(7),
+    )
+    fast = AUGMENTATIONS["rotation"].build(degrees=30.0)(batch).images
+    angles = (torch.rand(count, generator=torch.Generator().manual_seed(7)) * 60 - 30).deg2rad().tolist()
+
+    def reflected(place: float, side: int) -> float:
+        """Within the pixels' centres, after reflection at the outer edges of the image."""
+        place = (place + 0.5) % (2 * side)
+        return min(max(min(place, 2 * side - place) - 0.5, 0.0), side - 1.0)
+
+    for image, turned, angle in zip(images, fast, angles, strict=True):
+        for row in range(height):
+            for column in range(width):
+                down, right = row + 0.5 - height / 2, column + 0.5 - width / 2
+                x = reflected(math.cos(angle) * right - math.sin(angle) * down + width / 2 - 0.5, width)
+                y = reflected(math.sin(angle) * right + math.cos(angle) * down + height / 2 - 0.5, height)
+                top, left = min(int(y), height - 2), min(int(x), width - 2)
+                part = image[:, top : top + 2, left : left + 2]
+                expected = part @ torch.tensor([left + 1 - x, x - left]) @ torch.tensor([top + 1 - y, y - top])
+                torch.testing.assert_close(turned[:, row, column], expected, rtol=0, atol=1e-4)
+
+
+def test_stream_of_floats(data: DeviceData) -> None:
+    """What follows a colour change works on floats: one image after another, to 1e-5."""
+    chosen = (
+        Choice("color", {"brightness": 0.2, "contrast": 0.0, "saturation": 0.0}),
+        Choice("crop", {"pixels": CROP}),
+    )
+    images, _ = next(iter(BatchStream(data, chosen, 24, seed=3)))
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.randperm(64, generator=generator)[:24].tolist()
+    down, right = torch.randint(-CROP, CROP + 1, (2, 24, 1), generator=generator).tolist()
+    light = 1 + 0.2 * (2 * torch.rand(3, 24, generator=generator)[0] - 1)
+    pixels = rows_last(data.train.pixels)
+    mean, std = (pixels / 255).mean((0, 1, 2)), (pixels / 255).std((0, 1, 2))
+    for place, row in enumerate(rows):
+        image = cropped(pixels[row], down[place][0], right[place][0]) / 255 * light[place].item()
+        expected = (image.clip(0, 1) - mean) / std
+        np.testing.assert_allclose(rows_last(images[place : place + 1])[0], expected, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("mode", ["alternating", "random"])
 def test_stream(data: DeviceData, mode: str) -> None:
     """Three epochs of batches; normalised in float32 here and in float64 there, to 1e-5."""
@@ -410,6 +505,14 @@ def test_evaluation(data: DeviceData, trained: nn.Module, views: str, side: int,
     torch.testing.assert_close(fast, plain, rtol=1e-4, atol=1e-4)
     fast = predict(trained, data, data.val, views=views, precision="bfloat16", size=(side, side))
     torch.testing.assert_close(fast, plain, rtol=0.05, atol=0.05)
+
+
+def test_evaluation_of_fewer_at_a_time(data: DeviceData, trained: nn.Module) -> None:
+    """The same rows in the same order, whatever the batch, to 1e-5."""
+    whole = predict(trained, data, data.val, views="two", precision="float32")
+    for largest in (1, 7, 1000):
+        parts = predict(trained, data, data.val, views="two", precision="float32", largest_batch=largest)
+        torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("size", [(20, 20), (26, 22), (8, 8)])
