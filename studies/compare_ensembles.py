@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from benchmark.metrics import accuracy, log_loss
 from benchmark.records import Entrant, Predictions, Split
 from benchmark.splits import stratified_split
 from benchmark.store import StudyLocation, open_study
+from benchmark.study import note_scored
 
 BEST_SINGLE = "best single model"
 RECOMMENDED = "recommended"
@@ -45,13 +48,22 @@ def main() -> None:
     for rows in options.rows:
         repeats = options.repeats if rows < len(labels[Split.VAL]) else 1
         print(f"\n{options.study}: {len(candidates)} single models, {rows:,} validation rows, {repeats} repeats")
-        print(compare(candidates, labels, rows, repeats, options.top).to_string(float_format="%.3f"))
+        table = compare(candidates, labels, rows, repeats, options.top, partial(note_scored, store))
+        print(table.to_string(float_format="%.3f"))
 
 
 def compare(
-    candidates: list[Entrant], labels: dict[Split, NDArray[np.int64]], rows: int, repeats: int, top: int
+    candidates: list[Entrant],
+    labels: dict[Split, NDArray[np.int64]],
+    rows: int,
+    repeats: int,
+    top: int,
+    note: Callable[[list[Predictions]], object] = lambda _: None,
 ) -> pd.DataFrame:
-    """Test accuracy in % and test log loss in nats by entrant, mean and standard deviation over repeats."""
+    """Test accuracy in % and test log loss in nats by entrant, mean and standard deviation over repeats.
+
+    `note` is told what is scored on test.
+    """
     found: defaultdict[str, list[tuple[float, float, int]]] = defaultdict(list)
     for seed in range(repeats):
         inside = part(labels[Split.VAL], rows, seed)
@@ -60,6 +72,7 @@ def compare(
         single = replace(ranked(few, of_rows)[0], name=BEST_SINGLE)
         entrants = [single, *build_ensembles(few, of_rows, EnsembleSpec(top=top))]
         taken = recommend(entrants, of_rows).name
+        note([one.test for one in entrants])
         for one in entrants:
             scored = (
                 100 * accuracy(one.test.log_probs, labels[Split.TEST]),

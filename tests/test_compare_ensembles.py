@@ -4,7 +4,7 @@ from pathlib import Path
 
 from filled_study import fill
 
-from benchmark.records import Split
+from benchmark.records import Predictions, Split
 from studies.compare_ensembles import BEST_SINGLE, RECOMMENDED, compare, part
 
 
@@ -28,6 +28,8 @@ def test_every_method_has_its_mean_over_repeats(tmp_path: Path) -> None:
     # A vote of the same two members, whatever the rows; what is recommended is one of the others.
     assert table.loc["soft voting, top 2", "members"] == 2
     assert accuracies.min() <= accuracies[RECOMMENDED] <= accuracies.max()
-    whole = compare(candidates, labels, rows=len(labels[Split.VAL]), repeats=1, top=2)
+    noted: list[Predictions] = []
+    whole = compare(candidates, labels, len(labels[Split.VAL]), 1, 2, noted.extend)
+    assert len(noted) == len(whole) - 1, "each of the table was scored on test, and the recommended one is of them"
     assert whole.loc[RECOMMENDED, "test accuracy %"] in whole.drop(RECOMMENDED)["test accuracy %"].to_list()
     assert whole["± s.d."].isna().all()
