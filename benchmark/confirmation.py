@@ -98,8 +98,13 @@ def plan_runs(store: StudyStore, asked: ConfirmSpec, seed: int) -> list[PlannedR
 
 def runs_planned(store: StudyStore, trials: Collection[int]) -> int:
     """How many runs of one of these trials are planned already, in any part of the study: the most of any trial."""
-    planned = [run for part in store.parts().values() for run in part.fact("plan") or ()]
-    return max((run["replicate"] + 1 for run in planned if run["trial"] in trials), default=0)
+    planned = [run for part in store.parts().values() for run in plan_of(part)]
+    return max((run.replicate + 1 for run in planned if run.trial in trials), default=0)
+
+
+def plan_of(part: StudyStore) -> list[PlannedRun]:
+    """The runs that are planned in a part of a study."""
+    return [PlannedRun(**one) for one in part.fact("plan") or ()]
 
 
 def _best(store: StudyStore, count: int) -> tuple[int, ...]:
@@ -119,7 +124,7 @@ def val_before(store: StudyStore, runs: Sequence[PlannedRun]) -> dict[int, Predi
 def add_to_plan(part: StudyStore, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
     """Store what is to be trained in a part, after what was planned before; the whole plan."""
     with part.exclusive():
-        stored = [PlannedRun(**one) for one in part.fact("plan") or ()]
+        stored = plan_of(part)
         known = {run.key for run in stored}
         whole = [*stored, *(run for run in runs if run.key not in known)]
         part.set_fact("plan", as_jsonable(whole))
@@ -164,7 +169,7 @@ def confirmed_models(runs: RunsByPart, labels: NDArray[np.int64]) -> list[Entran
 
 def _by_trial(part: StudyStore, trained: Mapping[int, TrialRecord]) -> dict[int, list[Entrant]]:
     """Complete runs by the trial that they confirm, in order of their numbers."""
-    planned = Counter(one["trial"] for one in part.fact("plan") or ())
+    planned = Counter(run.trial for run in plan_of(part))
     runs: defaultdict[int, list[Entrant]] = defaultdict(list)
     for run in part.single_models():
         trial = trained[run.members[0]].confirms

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmark.comparisons import compare
-from benchmark.confirmation import ConfirmSpec, runs_planned
+from benchmark.confirmation import ConfirmSpec, plan_of, runs_planned
 from benchmark.datasets import Say
 from benchmark.definition import StudySpec
 from benchmark.ensemble import cheapest_first, ranked
@@ -212,7 +212,7 @@ def _unfinished(store: StudyStore) -> ConfirmSpec | None:
     # Of a process that was killed, nobody has said so yet.
     part.queue.give_up_lost()
     trials = part.trials()
-    is_open = any(trial.interrupted for trial in trials) and count_complete(trials) < len(part.fact("plan") or ())
+    is_open = any(trial.interrupted for trial in trials) and count_complete(trials) < len(plan_of(part))
     return asked if is_open else None
 
 
