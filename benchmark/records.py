@@ -256,6 +256,8 @@ class ProgressRecord:
     images_per_second: float
     train_accuracy: float | None = None
     """In [0, 1]; None for trials of before it was stored."""
+    peak_memory_bytes: int | None = None
+    """The most that training took until then, as in Cost; None where the system does not tell, or for older trials."""
 
 
 @dataclass(frozen=True)
@@ -369,6 +371,8 @@ class TrialRecord:
     """Seconds inside training steps, as far as it told, those of the trial that it went on with included."""
     evaluation_seconds: float = 0.0
     """Seconds of evaluating reports and of predicting, likewise."""
+    peak_memory_bytes: int | None = None
+    """The most memory that its training took, as in Cost, as far as it told; None where that is not known."""
     interrupted: bool = False
     """Whether it failed for no reason of its own, so that it takes no place and may be continued."""
     continues: int | None = None

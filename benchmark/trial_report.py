@@ -61,11 +61,10 @@ def to_lines(report: TrialReport) -> list[str]:
         ("budget", _budget(report)),
         ("time", _time(record)),
         ("cost", _cost(record)),
+        ("memory", _memory(trial)),
         ("seed", "unknown" if trial.seed is None else str(trial.seed)),
         ("device", record.device or "unknown"),
     ]
-    if trial.accumulation > 1:
-        facts.append(("memory", f"was short: batches passed the network in {trial.accumulation} parts"))
     if record.confirms is not None:
         facts.append(("confirms", ", ".join([f"trial {record.confirms} of the search", *report.changes])))
     if record.continues is not None:
@@ -146,8 +145,15 @@ def _cost(record: TrialRecord) -> str:
         f"{significant(cost.inference_ms)} ms/image",
     ]
     told += [] if cost.latency_ms is None else [f"{significant(cost.latency_ms)} ms for one image alone"]
-    told += [] if cost.peak_memory_bytes is None else [f"{size(cost.peak_memory_bytes)} of memory"]
     return ", ".join(told)
+
+
+def _memory(trial: TrialDetails) -> str:
+    peak = trial.record.peak_memory_bytes
+    told = "unknown" if peak is None else f"{size(peak)} at the most in training"
+    if trial.accumulation == 1:
+        return told
+    return f"{told}; it was short: batches passed the network in {trial.accumulation} parts"
 
 
 def _cells(report: ProgressRecord) -> list[Text]:

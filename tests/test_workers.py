@@ -111,7 +111,11 @@ def test_a_job_is_planned_reported_and_finished(data: DeviceData, tmp_path: Path
     assert finished.cost.latency_ms is not None
     # One image alone costs more than one of many.
     assert finished.cost.latency_ms > finished.cost.inference_ms
-    assert finished.cost.peak_memory_bytes is None or finished.cost.peak_memory_bytes > 0
+    if sys.platform == "linux":
+        assert first.peak_memory_bytes is not None
+        assert second.peak_memory_bytes is not None
+        assert finished.cost.peak_memory_bytes is not None
+        assert 0 < first.peak_memory_bytes <= second.peak_memory_bytes <= finished.cost.peak_memory_bytes
     # Reports and the final predictions of both splits.
     assert finished.evaluation_seconds > second.evaluation_seconds > first.evaluation_seconds > 0
 
@@ -181,6 +185,7 @@ def test_a_job_that_fails_says_why(data: DeviceData, tmp_path: Path, change: dic
     assert "Traceback" in failed.details
     has_trained = reason.startswith("diverged")
     assert (failed.train_seconds > 0) is has_trained
+    assert (failed.peak_memory_bytes or 0) > 0 or sys.platform != "linux"
     # The child goes on with the next job.
     assert isinstance(answers(data, JOB, tmp_path, [True] * 2)[-1], Finished)
 
@@ -401,6 +406,47 @@ def test_workers_outlive_the_server_that_they_were_forked_from_and_it_is_replace
     assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
     first.connection.send("no job")
     assert isinstance(first.connection.recv(), Failed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "device",
+    [
+        "cpu",
+        pytest.param(
+            "cuda:0",
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+            ],
+        ),
+    ],
+)
+def test_a_worker_gives_the_same_trial_twice(device: str, tmp_path: Path) -> None:
+    worker = start_child(replace(SETUP, device=device, place=beside_database(tmp_path)))
+    try:
+        first, second = (trained_by(worker, job(batch_size=32, budget=Budget(epochs=2))) for _ in range(2))
+    finally:
+        worker.end()
+    assert first.val_accuracy == second.val_accuracy > 0.3
+    for one, other in zip(first.predictions, second.predictions, strict=True):
+        assert np.array_equal(one.log_probs, other.log_probs)
+    assert first.weights == second.weights
+
+
+def trained_by(worker: launch.Child, asked: Job) -> Finished:
+    """What a worker that is ready, or will be, says at the end of a job."""
+    while True:
+        assert worker.connection.poll(300)
+        answer = worker.connection.recv()
+        if isinstance(answer, Ready):
+            worker.connection.send(asked)
+        elif isinstance(answer, ProgressRecord):
+            worker.connection.send(True)
+        elif isinstance(answer, Finished):
+            return answer
+        else:
+            assert isinstance(answer, Planned), answer
 
 
 def test_workers_share_the_machines_memory() -> None:

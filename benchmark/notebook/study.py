@@ -135,8 +135,18 @@ class Study:
 
     @property
     def trials(self) -> pd.DataFrame:
-        """One row per trial, under its number: state, scores, seconds, and a column for every parameter."""
-        facts = ("state", "family", "is_default", "val_accuracy", "seconds", "train_seconds", "reason", "device")
+        """One row per trial, under its number: state, scores, costs, and a column for every parameter."""
+        facts = (
+            "state",
+            "family",
+            "is_default",
+            "val_accuracy",
+            "seconds",
+            "train_seconds",
+            "peak_memory_bytes",
+            "reason",
+            "device",
+        )
         trials = self.store.trials()
         rows = [{key: getattr(trial, key) for key in facts} | dict(trial.parameters) for trial in trials]
         return pd.DataFrame(rows, index=pd.Index([trial.number for trial in trials], name="trial")).convert_dtypes()

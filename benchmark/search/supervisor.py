@@ -429,7 +429,11 @@ class Search:
         if answer.kind is FailureKind.OUT_OF_MEMORY and self._divide(work):
             self._observer.noted(work.trial.number, f"out of memory: again with batches in {work.config.accumulation}")
             return False
-        spent = {"train_seconds": answer.train_seconds, "evaluation_seconds": answer.evaluation_seconds}
+        spent = {
+            "train_seconds": answer.train_seconds,
+            "evaluation_seconds": answer.evaluation_seconds,
+            "peak_memory_bytes": answer.peak_memory_bytes,
+        }
         self._fail(slot, work, answer.reason, {"traceback": answer.details, **spent})
         return True
 

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from multiprocessing import parent_process
@@ -105,7 +106,14 @@ def work(
     connection: Connection, job: Job, data: DeviceData, captures: Captures, artifacts: Artifacts | None = None
 ) -> None:
     """Do one job and answer. Raises EOFError or an OSError of the connection where the parent is gone."""
-    from benchmark.training import DivergedError, TrainingRun, start_peak_memory, state_to_bytes, weights_to_bytes
+    from benchmark.training import (
+        DivergedError,
+        TrainingRun,
+        peak_memory_bytes,
+        start_peak_memory,
+        state_to_bytes,
+        weights_to_bytes,
+    )
 
     run = None
     try:
@@ -125,7 +133,7 @@ def work(
                     finished = replace(finished, weights=weights)
                 connection.send(finished)
                 return
-            connection.send(record)
+            connection.send(replace(record, peak_memory_bytes=peak_memory_bytes(data.where)))
             if not connection.recv():
                 return
             plan = job.checkpoints
@@ -143,7 +151,8 @@ def work(
     except Exception as error:
         spoilt = not isinstance(error, DivergedError | BenchError)
         spent = (0.0, 0.0) if run is None else run.seconds
-        connection.send(Failed(_reason(error), traceback.format_exc(), _kind(error), spoilt, *spent))
+        failed = Failed(_reason(error), traceback.format_exc(), _kind(error), spoilt, *spent)
+        connection.send(replace(failed, peak_memory_bytes=_peak_after_failure(data)))
 
 
 def _begin(run: TrainingRun, job: Job, artifacts: Artifacts | None) -> Planned:
@@ -209,6 +218,15 @@ def _finish(job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel)
         images_planned=trained.images_planned,
         evaluation_seconds=trained.evaluation_seconds + answering_seconds,
     )
+
+
+def _peak_after_failure(data: DeviceData) -> int | None:
+    from benchmark.training import peak_memory_bytes
+
+    # A device that an error has left unusable does not tell either, and that is not what the user is to hear of.
+    with suppress(RuntimeError):
+        return peak_memory_bytes(data.where)
+    return None
 
 
 def _kind(error: Exception) -> FailureKind:

@@ -129,6 +129,8 @@ class Failed:
     train_seconds: float = 0.0
     """Seconds that it spent inside training steps, those after its last report included."""
     evaluation_seconds: float = 0.0
+    peak_memory_bytes: int | None = None
+    """The most memory that its training took until then, as in Cost."""
 
 
 Answer = Ready | Planned | ProgressRecord | Saved | Noted | Finished | Failed

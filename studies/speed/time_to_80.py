@@ -23,8 +23,11 @@ TARGET = 0.80
 SEEDS = 3
 TRYING_SEED = 1000
 SETTINGS = (
+    Setting("sgd", 0.4, 2),
+    Setting("adam", 5e-3, 2),
     Setting("sgd", 0.2, 3),
     Setting("sgd", 0.4, 3),
+    Setting("adam", 5e-3, 3),
     Setting("sgd", 0.2, 4),
     Setting("sgd", 0.4, 4),
     Setting("adam", 5e-3, 4),

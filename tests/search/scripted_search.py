@@ -160,4 +160,6 @@ def succeed(connection: Connection, job: Job, artifacts: Artifacts, accuracy: fl
 
 
 def fail(connection: Connection, job: Job, artifacts: Artifacts) -> None:
-    connection.send(Failed("no such file", "Traceback", train_seconds=1.5, evaluation_seconds=0.25))
+    connection.send(
+        Failed("no such file", "Traceback", train_seconds=1.5, evaluation_seconds=0.25, peak_memory_bytes=2**20)
+    )

@@ -61,6 +61,7 @@ def test_a_failed_trial_gives_its_place_to_another(store: StudyStore, scripts: l
     failed = [trial for trial in store.trials() if trial.state is TrialState.FAILED]
     assert {trial.reason for trial in failed} == {"no such file"}
     assert {(trial.train_seconds, trial.evaluation_seconds) for trial in failed} == {(1.5, 0.25)}
+    assert {trial.peak_memory_bytes for trial in failed} == {2**20}
     assert all(trial.val_accuracy is None for trial in failed)
     assert len(observer.ends) == 5
 

@@ -76,6 +76,18 @@ def test_a_trial_comes_back_with_its_whole_curve(store: StudyStore) -> None:
     assert found.record.train_seconds == 2.0
 
 
+def test_every_trial_says_how_much_memory_it_took_as_far_as_is_known(store: StudyStore) -> None:
+    reports = [replace(report, peak_memory_bytes=1000 * report.step) for report in REPORTS]
+    cost = replace(COST, peak_memory_bytes=3000)
+    assert store.queue.complete(claimed(store), 0.75, BOTH, FACTS | {"curve": reports, "cost": cost})
+    assert store.queue.prune(claimed(store), {"curve": reports})
+    store.queue.fail(claimed(store), "killed", {"curve": reports[:1]})
+    store.queue.fail(claimed(store), "diverged", {"curve": reports[:1], "peak_memory_bytes": 5000})
+    store.queue.fail(claimed(store), "no such family", {})
+    assert [trial.peak_memory_bytes for trial in store.trials()] == [3000, 2000, 1000, 5000, None]
+    assert store.trial(1).curve == tuple(reports)
+
+
 def test_a_failed_trial_comes_back_with_its_traceback_and_the_curve_so_far(store: StudyStore) -> None:
     spent = {"train_seconds": 7.0, "evaluation_seconds": 0.5}
     store.queue.fail(claimed(store), "diverged", {"curve": REPORTS[:1], "traceback": "Traceback: here", **spent})

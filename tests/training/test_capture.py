@@ -238,6 +238,17 @@ def test_graphs_equal_plain_passes(on_gpu: DeviceData, change: dict[str, Any]) -
 @gpu
 @needs_cuda
 @pytest.mark.usefixtures("_always_worth_it")
+@pytest.mark.parametrize("change", CHANGES[1:])
+def test_graphs_equal_plain_passes_in_bfloat16(on_gpu: DeviceData, change: dict[str, Any]) -> None:
+    config = replace(CONFIG, **{**change, "optimizer": Choice("sgd", {"lr": 0.01}), "precision": "bfloat16"})
+    plain = losses(config, on_gpu, None)
+    assert losses(config, on_gpu, Captures()) == pytest.approx(plain, rel=0.02), "some units in the last of 8 bits"
+    assert losses(replace(config, precision="float32"), on_gpu, None) != plain
+
+
+@gpu
+@needs_cuda
+@pytest.mark.usefixtures("_always_worth_it")
 @pytest.mark.parametrize("change", CHANGES)
 def test_graphs_are_used_again_as_if_they_were_new(on_gpu: DeviceData, change: dict[str, Any]) -> None:
     config = replace(CONFIG, **change)
