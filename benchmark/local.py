@@ -32,7 +32,8 @@ def search_here(
 ) -> Ending:
     """Search, or train what was planned, until `total` trials are done or `timeout` seconds are over; why it ended.
 
-    `workers` None is one per GPU or core, `total` None the study's own number. Raises BenchError.
+    `workers` None is one per GPU, up to four under MPS, or one per core; `total` None the study's own number. Raises
+    BenchError.
     """
     setups = worker_setups(devices, workers, spec, data, trains_on_val=plan is not None and plan.trains_on_val)
     before, wanted = store.trials(), total or int(store.fact("trials"))

@@ -30,7 +30,8 @@ from studies.speed.recipes import CPU_RECIPES, CPU_STUDY, GPU_RECIPES, Recipe, c
 from studies.speed.results import Measured, origin_of, read_results, write_result
 from studies.speed.spread import best_of, mean_and_deviation, ratios, spread
 from studies.speed.tables import TABLES
-from studies.speed.time_to_80 import SETTINGS, _Side, _worth_repeating
+from studies.speed.time_to_80 import SETTINGS, Side, _worth_repeating, take_turns
+from studies.speed.training import NESTEROV_SGD
 
 ORIGIN: Mapping[str, Any] = {
     "command": "python -m studies.speed pipeline",
@@ -53,6 +54,7 @@ RUN = {"accuracies": [0.81], "train_seconds": 40.0, "seconds": 50.0, "seeds": [0
 PAIR = RUN | {"accuracies": [0.82, 0.805], "train_seconds": 8.0, "seconds": 10.0, "seeds": [0, 100], "epochs": 0.5}
 TRAINED = {"seed": 0, "train_seconds": 109.0, "seconds": 112.0, "images_seen": 1e5, "petaflop": 0.07}
 RATE = {"median": 2000.0, "low": 1900.0, "high": 2100.0, "repeats": 5}
+SPENT = {"worker_seconds": 2000.0, "training_seconds": 1800.0, "evaluation_seconds": 175.0, "training_share": 0.9}
 NUMBERS: Mapping[str, Mapping[str, Any]] = {
     "families": {
         "study": "cifar10-cpu",
@@ -77,6 +79,7 @@ NUMBERS: Mapping[str, Mapping[str, Any]] = {
     "pipeline": {"batch_size": 128, "window_seconds": 12.0, "images_per_second": RATES},
     "training": {
         "network": "a network",
+        "optimizer": "some optimizer",
         "batch_size": 128,
         "processes": 2,
         "window_seconds": 12.0,
@@ -85,6 +88,8 @@ NUMBERS: Mapping[str, Mapping[str, Any]] = {
     "time-to-80": {
         "target": 0.8,
         "val_rows": 5000,
+        "networks": {"script": "a small one", "bench": "another one"},
+        "script_workers": 1,
         "settings_tried": [
             {"setting": "sgd 0.2", "reached": True, "stopped": False, "epochs": 4, "seconds": 50.0},
             {"setting": "adam 0.01", "reached": False, "stopped": True, "epochs": 5, "seconds": 50.1},
@@ -126,9 +131,7 @@ NUMBERS: Mapping[str, Mapping[str, Any]] = {
                 "workers": 2,
                 "seconds": 1000.0,
                 "trials_per_hour": 360.0,
-                "training_share": 0.9,
-                "evaluation_seconds": 100.0,
-                "overhead_seconds_per_trial": 0.25,
+                **SPENT,
                 "pauses": 0,
                 "best_after": [[60, None], [120, 0.7], [1000.0, 0.85]],
             },
@@ -139,9 +142,7 @@ NUMBERS: Mapping[str, Mapping[str, Any]] = {
                 "workers": 2,
                 "seconds": 110.0,
                 "trials_per_hour": 180.0,
-                "training_share": 0.9,
-                "evaluation_seconds": 100.0,
-                "overhead_seconds_per_trial": 0.25,
+                **SPENT,
                 "pauses": 0,
                 "best_after": [[60, 0.6], [110.0, 0.8]],
             },
@@ -223,6 +224,18 @@ def test_time_to_80_shares_the_machine_between_runs_side_by_side() -> None:
     assert cells[3:5] == ["2", "80.50"]
     assert cells[-4:-1] == ["5.00 (5.00–5.00)", "10.0 (10.0–10.0)", "10.0 (10.0–10.0)"]
     assert "none reached it (tried sgd 0.2)" in page
+    assert "- script: a small one.\n- bench: another one." in page
+
+
+def test_time_to_80_compares_with_the_script_in_the_form_that_takes_least() -> None:
+    whole = measured("time-to-80")
+    both = RUN | {"accuracies": [0.81, 0.82], "train_seconds": 60.0, "seconds": 64.0, "seeds": [0, 100]}
+    sides = {**whole.numbers["sides"], "script, one run per core": {"runs": [both], "missed": []}}
+    rows = to_markdown([replace(whole, numbers={**whole.numbers, "sides": sides})]).splitlines()
+    # Two networks in 64 s are 32 s each.
+    assert next(row for row in rows if row.startswith("| script, one run")).endswith("| 1, compared with |")
+    assert next(row for row in rows if row.startswith("| script | ")).endswith("| – | – |")
+    assert next(row for row in rows if row.startswith("| bench |")).endswith("| 7.50 (7.50–7.50) | 6.40 (6.40–6.40) |")
 
 
 def test_time_to_accuracy_tells_mean_and_deviation() -> None:
@@ -255,15 +268,17 @@ def test_the_best_score_is_told_until_the_search_has_ended() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "seconds", "verdicts"),
+    ("share", "evaluation", "verdicts"),
     [
-        (0.85, 0.299, ("85.00, reached", "0.299, reached")),
-        (0.849, 0.3, ("84.90, not reached", "0.300, not reached")),
+        (0.85, 170.2, ("85.00, reached", "0.298, reached")),
+        (0.849, 170.0, ("84.90, not reached", "0.300, not reached")),
     ],
 )
-def test_the_aims_of_the_hundred_have_their_verdicts(share: float, seconds: float, verdicts: tuple[str, str]) -> None:
+def test_the_aims_of_the_hundred_have_their_verdicts(
+    share: float, evaluation: float, verdicts: tuple[str, str]
+) -> None:
     whole = measured("hundred")
-    search = {**whole.numbers["searches"]["on"], "training_share": share, "overhead_seconds_per_trial": seconds}
+    search = {**whole.numbers["searches"]["on"], "training_share": share, "evaluation_seconds": evaluation}
     page = to_markdown([replace(whole, numbers={**whole.numbers, "searches": {"on": search}})])
     for verdict in verdicts:
         assert f" | {verdict} |" in page
@@ -283,6 +298,25 @@ def test_a_search_of_the_hundred_that_was_not_run_is_named() -> None:
     page = to_markdown([replace(whole, numbers={**whole.numbers, **only})])
     assert "With pruning off: not measured." in page
     assert "bench search b" not in page
+
+
+def test_a_search_that_ended_early_or_was_there_before_is_told() -> None:
+    whole = measured("hundred")
+    assert "ended after" not in to_markdown([whole])
+    assert "was there before" not in to_markdown([whole])
+    cut_off = {"states": {"complete": 52, "pruned": 44, "running": 4}, "read": True}
+    searches = {"on": {**whole.numbers["searches"]["on"], **cut_off}}
+    page = to_markdown([replace(whole, numbers={**whole.numbers, "searches": searches})])
+    assert "With pruning on: ended after 96 trials of 100." in page
+    assert "With pruning on: a search that was there before;" in page
+
+
+def test_a_recipe_that_was_changed_after_a_test_result_says_so() -> None:
+    whole = measured("time-to-accuracy")
+    assert "On the way here" not in to_markdown([whole])
+    recipes = [{**whole.numbers["recipes"][0], "history": "it had missed"}]
+    page = to_markdown([replace(whole, numbers={**whole.numbers, "recipes": recipes})])
+    assert "On the way here:\n\n- 110 core-seconds: it had missed.\n" in page
 
 
 def test_workers_that_shared_a_gpu_through_mps_are_told() -> None:
@@ -376,18 +410,34 @@ def test_the_script_ends_when_it_has_reached_its_target_or_spent_its_budget(tmp_
     assert (stopped.reached, stopped.stopped) == (False, True)
 
 
-def test_a_candidate_that_misses_once_gives_way() -> None:
-    def reached(candidate: int, seed: int) -> bool:
-        return candidate == 3 or (candidate == 2 and seed == 0)
+def test_a_candidate_that_misses_once_gives_way_and_all_sides_begin_again() -> None:
+    order: list[tuple[str, int, int]] = []
 
-    side = _Side("side", [1, 2, 3], lambda candidate, seed: {"reached": reached(candidate, seed), "seed": seed})
-    turns = 0
-    while side.goes_on(3):
-        side.take_turn()
-        turns += 1
-    assert turns == 1 + 2 + 3
-    assert [(run["candidate"], run["seed"]) for run in side.kept] == [("3", 0), ("3", 1), ("3", 2)]
-    assert [(run["candidate"], run["seed"]) for run in side.missed] == [("1", 0), ("2", 0), ("2", 1)]
+    def attempt(side: str, candidate: int, seed: int) -> dict[str, Any]:
+        order.append((side, candidate, seed))
+        return {"reached": candidate == 3 or (candidate == 2 and seed == 0), "seed": seed}
+
+    picky = Side("picky", [1, 2, 3], lambda candidate, seed: attempt("picky", candidate, seed))
+    easy = Side("easy", [3], lambda candidate, seed: attempt("easy", candidate, seed))
+    never = Side("never", [], lambda candidate, seed: attempt("never", candidate, seed))
+    take_turns([picky, never, easy], 3)
+    in_turn = [(side, 3, seed) for seed in range(3) for side in ("picky", "easy")]
+    assert order == [("picky", 1, 0), ("picky", 2, 0), ("easy", 3, 0), ("picky", 2, 1), *in_turn]
+    assert [(run["candidate"], run["seed"]) for run in picky.kept] == [("3", 0), ("3", 1), ("3", 2)]
+    assert [(run["candidate"], run["seed"]) for run in picky.missed] == [("1", 0), ("2", 0), ("2", 1)]
+    assert [run["seed"] for run in easy.kept] == [0, 1, 2]
+    assert (easy.missed, never.kept, never.missed) == ([], [], [])
+
+
+def test_sides_that_can_not_reach_the_target_end() -> None:
+    hopeless = Side("hopeless", [1, 2], lambda candidate, seed: {"reached": False})
+    take_turns([hopeless], 3)
+    assert (hopeless.kept, len(hopeless.missed)) == ([], 2)
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, (0, 1)), (2, (0, 1, 2)), (4, (0, 1, 2, 4)), (16, (0, 4, 8, 16))])
+def test_the_script_tries_several_numbers_of_workers(cores: int, expected: tuple[int, ...]) -> None:
+    assert Plan("cpu", cores).loader_workers == expected
 
 
 def test_settings_that_ended_without_the_target_are_not_repeated() -> None:
@@ -415,7 +465,7 @@ def test_where_the_time_of_a_study_went_by_hand() -> None:
     assert facts["training_share"] == pytest.approx(20 / 24)
     # Of the failed trial half a second is neither.
     assert facts["failed_seconds"] == pytest.approx(0.5)
-    assert facts["overhead_seconds_per_trial"] == pytest.approx((24 - 20 - 1.5 - 0.5) / 4)
+    assert facts["overhead_seconds_per_trial"] == pytest.approx((24 - 20 - 1.5 - 0.5) / 3)
     assert facts["best_after"] == [[12.0, 0.7]]
 
 
@@ -436,6 +486,7 @@ def test_a_studys_database_tells_its_time(tmp_path: Path) -> None:
     assert facts["states"] == {"complete": 3, "failed": 1}
     assert facts["training_seconds"] == 3 * 1.5
     assert (facts["devices"], facts["pauses"], facts["seed"]) == (["a processor"], 0, 0)
+    assert str(facts["begun"]).startswith(f"{datetime.now():%Y-}")
     assert hundred._is_searched(tmp_path, "tiny", 3)
     assert not hundred._is_searched(tmp_path, "tiny", 4)
     assert not hundred._is_searched(tmp_path, "other", 1)
@@ -463,6 +514,7 @@ def test_both_sides_train_the_same_network() -> None:
     assert dict(config.architecture.params) == plain
     # On images of the same size, without anything that the script does not do.
     assert (config.start_size, config.averaging.name, config.label_smoothing) == (1.0, "none", 0.0)
+    assert config.optimizer.name == NESTEROV_SGD.optimizer == "sgd"
     assert {choice.name: dict(choice.params) for choice in config.augmentations}["crop"] == {"pixels": 4}
     default = study_default("cnn", CPU_STUDY, Budget(epochs=0.5), seed=1)
     assert (default.architecture.params["variant"], default.budget.epochs) == ("whitening", 0.5)

@@ -32,7 +32,7 @@ from benchmark.definition import parse_study
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice, ProgressRecord, Split, TrialConfig
 from benchmark.splits import stratified_split
-from benchmark.training import Captures, DeviceData, DivergedError, TrainedModel, predict, train
+from benchmark.training import Captures, DeviceData, DivergedError, TrainedModel, loop, predict, train
 from benchmark.workers import (
     CheckpointPlan,
     Failed,
@@ -313,6 +313,20 @@ def test_a_checkpoint_that_is_damaged_is_done_without(data: DeviceData, tmp_path
     path = tmp_path / "1.checkpoint"
     path.unlink() if damage == "missing" else path.write_bytes(path.read_bytes()[:-1])
     (saved,) = [message for message in said if isinstance(message, Saved) and message.step == 2]
+    planned, *records, finished = answers(
+        data, replace(CHECKPOINTED, resume_from=saved.file, checkpoints=None), tmp_path, [True] * 4
+    )
+    assert planned == Planned(said[0].images, resumed=False)
+    assert [record.step for record in records] == [1, 2, 3, 4]
+    assert finished.predictions[0].digest == said[-1].predictions[0].digest
+
+
+def test_a_checkpoint_of_another_release_is_done_without(
+    data: DeviceData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = answers(data, CHECKPOINTED, tmp_path, [True] * 4)
+    (saved,) = [message for message in said if isinstance(message, Saved) and message.step == 2]
+    monkeypatch.setattr(loop, "_PROGRESS", (*loop._PROGRESS, "sighs"))
     planned, *records, finished = answers(
         data, replace(CHECKPOINTED, resume_from=saved.file, checkpoints=None), tmp_path, [True] * 4
     )

@@ -77,8 +77,8 @@ class TrainedModel:
     images_planned: int
     """Those of the whole budget: more than were seen where it stopped early."""
     train_seconds: float
-    """Seconds inside training steps, batches included; not evaluation. With a budget in seconds, what a GPU prepares
-    before the first step is not in them either."""
+    """Seconds inside training steps, batches included; not evaluation. With a budget in seconds on a GPU, the first two
+    steps of every image size are not in them either: they choose, load and capture its kernels."""
     evaluation_seconds: float
     """Seconds inside the reports' evaluation."""
 
@@ -361,7 +361,8 @@ class TrainingRun:
     def _prepare(self) -> None:
         """Have a GPU's kernels chosen, loaded and captured for every image size, which can take it ten seconds.
 
-        Once per worker and shape: the steps are training like any others, and their time is not.
+        It does so once per worker and shape. The two steps of each size are in every run, so that it can be repeated;
+        they train like any others, and their time does not count.
         """
         for size in dict.fromkeys(self._growth.sizes):
             self._open_with(_WARMUP_STEPS, size)

@@ -159,12 +159,9 @@ def _begin(run: TrainingRun, job: Job, artifacts: Artifacts | None) -> Planned:
     from benchmark.training import state_from_bytes
 
     if job.resume_from is not None and artifacts is not None:
-        try:
-            content = artifacts.read(job.resume_from)
-        except (BenchError, OSError):
-            pass  # Missing or damaged: what it would have saved is done again.
-        else:
-            return Planned(run.resume(state_from_bytes(content)), resumed=True)
+        # Missing, damaged, or of another release: what it would have saved is done again.
+        with suppress(BenchError, OSError):
+            return Planned(run.resume(state_from_bytes(artifacts.read(job.resume_from))), resumed=True)
     return Planned(run.open(job.images))
 
 

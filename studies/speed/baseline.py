@@ -2,8 +2,8 @@
 
 PIL images through RandomCrop, RandomHorizontalFlip, ToTensor and Normalize, a DataLoader with batches of 128, float32
 in the default memory format, torch's own number of threads, `loss.item()` after every batch for the running loss.
-Nothing is made slower than its author would have made it: several settings and numbers of workers are tried, and the
-best counts.
+Nothing is made slower than its author would have made it: several settings, numbers of workers, which persist, and
+numbers of such processes side by side are tried, and the best counts.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from studies.speed.plan import Plan
 BATCH_SIZE = 128
 WIDTH, DEPTH, STEM_STRIDE = 32, 2, 1
 """The small network of both sides in `training`: the `cnn` family's plain variant."""
+SCRIPT_NETWORK = (
+    f"`cnn`, plain, width {WIDTH}, depth {DEPTH}, batches of {BATCH_SIZE}, float32, answers from the image as it is"
+)
 _MEAN, _STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 """Of CIFAR-10's channels, as everybody copies them."""
 _PADDING = 4
@@ -161,13 +164,24 @@ def training_loader(images: Images, workers: int, *, pinned: bool) -> DataLoader
     steps = [transforms.RandomCrop(images.pixels.shape[1], padding=_PADDING), transforms.RandomHorizontalFlip()]
     transform = transforms.Compose([*steps, *_to_normalised(images.pixels.shape[3])])
     return DataLoader(
-        ArraysAsCIFAR10(images, transform), BATCH_SIZE, shuffle=True, num_workers=workers, pin_memory=pinned
+        ArraysAsCIFAR10(images, transform),
+        BATCH_SIZE,
+        shuffle=True,
+        num_workers=workers,
+        pin_memory=pinned,
+        persistent_workers=workers > 0,
     )
 
 
 def _scoring_loader(images: Images, workers: int, *, pinned: bool) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:
     transform = transforms.Compose(_to_normalised(images.pixels.shape[3]))
-    return DataLoader(ArraysAsCIFAR10(images, transform), 500, num_workers=workers, pin_memory=pinned)
+    return DataLoader(
+        ArraysAsCIFAR10(images, transform),
+        500,
+        num_workers=workers,
+        pin_memory=pinned,
+        persistent_workers=workers > 0,
+    )
 
 
 def _to_normalised(channels: int) -> list[object]:

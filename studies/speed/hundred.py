@@ -57,12 +57,12 @@ def measure(plan: Plan) -> dict[str, object]:
         # Not told on the page: where the data lie is the reader's own affair.
         data = [] if plan.data_folder is None else ["--data", str(plan.data_folder)]
         # A database that is only read does not tell.
-        under_mps = None
-        if not _is_searched(root, name, trials):
+        under_mps, is_there = None, _is_searched(root, name, trials)
+        if not is_there:
             _define(root, study, name, pruner)
             under_mps = plan.device == "cuda" and runs_mps()
             subprocess.run([sys.executable, "-m", "benchmark.cli", *command, *data], check=True)
-        told = {"pruner": pruner, "command": f"bench {' '.join(command)}", "mps": under_mps}
+        told = {"pruner": pruner, "command": f"bench {' '.join(command)}", "mps": under_mps, "read": is_there}
         searches[pruning] = told | facts_of(root, name)
     return {"study": study, "trials": trials, "searches": searches}
 
@@ -80,6 +80,7 @@ def facts_of(root: Path, name: str) -> dict[str, object]:
         "versions": store.fact("versions"),
         "devices": sorted({trial.device for trial in trials if trial.device}),
         "seed": store.fact("definition")["seed"],
+        "begun": min(trial.started for trial in trials if trial.started is not None).isoformat(" ", "minutes"),
         "budget_seconds": store.fact("definition").get("budget.seconds"),
         "states": {state: states.count(state) for state in sorted(set(states))},
         "pauses": pauses,
@@ -119,8 +120,8 @@ def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
     """Trials per hour, where the workers' time went, and the best accuracy by then.
 
     A worker's time runs from the start of its first trial to the end of its last; overhead is what of it lies in
-    neither training steps nor evaluation. Of a failed trial, as one that was killed, it may be unknown which part was
-    training: what it did not tell is no overhead, and told by itself.
+    neither training steps nor evaluation, over the trials that count. Of a failed trial, as one that was killed, it may
+    be unknown which part was training: what it did not tell is no overhead, and told by itself.
     """
     lanes = lanes_of(intervals)
     worker_seconds = sum(lane[-1].end - lane[0].start for lane in lanes)
@@ -140,7 +141,8 @@ def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
         "evaluation_seconds": evaluation,
         "training_share": training / worker_seconds,
         "failed_seconds": untold,
-        "overhead_seconds_per_trial": (worker_seconds - training - evaluation - untold) / len(intervals),
+        "overhead_seconds_per_trial": (worker_seconds - training - evaluation - untold)
+        / max(1, sum(interval.counts for interval in intervals)),
         "best_after": [[mark, _best_by(intervals, mark)] for mark in [*marks, seconds]],
     }
 

@@ -49,8 +49,8 @@ class Plan:
 
     @property
     def loader_workers(self) -> tuple[int, ...]:
-        """Numbers of DataLoader workers that the user's script tries: none, and one per core."""
-        return (0, self.cores)
+        """Numbers of DataLoader workers that the user's script tries: none, up to one per core."""
+        return tuple(sorted({0, max(1, self.cores // 4), max(1, self.cores // 2), self.cores}))
 
 
 def quick_plan(device: str, cores: int, scratch: Path) -> Plan:

@@ -63,10 +63,11 @@ def pipeline(numbers: Numbers, device_type: str) -> list[str]:
 def training(numbers: Numbers, device_type: str) -> list[str]:
     """Training images per second of both sides."""
     return [
-        f"{numbers['network']}; batches of {numbers['batch_size']}, mirrored and shifted, forward, backward and step; "
-        f"{numbers['window_seconds']:g} s a measurement. The script trains in float32 in one process with torch's own "
-        f"number of threads. Ours: {_count(numbers['processes'], 'process', 'processes')} of one thread each, in the "
-        "precision that the product chooses (auto) and in float32.",
+        f"{numbers['network']}; batches of {numbers['batch_size']}, mirrored and shifted, forward, backward and step "
+        f"of {numbers['optimizer']}; {numbers['window_seconds']:g} s a measurement. The script trains in float32, in "
+        "one process with torch's own number of threads, or in several of one thread and no `DataLoader` workers. "
+        f"Ours: {_count(numbers['processes'], 'process', 'processes')} of one thread each, in the precision that the product "
+        "chooses (auto) and in float32.",
         _rates(numbers["images_per_second"], aim=5.0 if device_type == "cuda" else 1.3),
     ]
 
@@ -74,7 +75,7 @@ def training(numbers: Numbers, device_type: str) -> list[str]:
 def time_to_80(numbers: Numbers, device_type: str) -> list[str]:
     """Seconds to the target accuracy of both sides, and what the script tried."""
     sides: Mapping[str, Numbers] = numbers["sides"]
-    script = sides["script"]["runs"]
+    script = _best_form([side["runs"] for name, side in sides.items() if name.startswith("script")])
     rows = [_side_row(name, side, script) for name, side in sides.items()]
     headings = [
         "Side", "Recipe", "Runs", "Val. acc. %, lowest", "Training s", "With evaluation s",
@@ -95,7 +96,10 @@ def time_to_80(numbers: Numbers, device_type: str) -> list[str]:
         "wall-clock and begin when the data are loaded: training steps with their batches alone, and with making the "
         "network and every evaluation. The script scores after every epoch, ours once, at the end of its budget. "
         "Each side has the whole machine in its turn; where it trains several networks at once, the machine's seconds "
-        f"are shared out between them.{aim}",
+        "are shared out between them. Ours is compared with the form of the script that takes the least of them, here "
+        f"with {_count(numbers['script_workers'], '`DataLoader` worker', '`DataLoader` workers')} where it runs alone "
+        f"and none where it does not.{aim}",
+        "\n".join(f"- {side}: {network}." for side, network in numbers["networks"].items()),
         table(headings, rows, right=[False, False] + [True] * 7),
         "<details>\n<summary>What the script tried</summary>\n\n"
         "One run each with a seed that does not count; a run that takes longer than the fastest so far is stopped.\n\n"
@@ -114,16 +118,18 @@ def time_to_accuracy(numbers: Numbers, device_type: str) -> list[str]:
         "PFLOP",
     ]  # fmt: skip
     beside = [f"- {recipe['name']}: {recipe['record']}." for recipe in recipes.values() if recipe["record"]]
+    history = [f"- {recipe['name']}: {recipe['history']}." for recipe in recipes.values() if recipe.get("history")]
     changes = [[name, recipe["budget"], _parameters(recipe)] for name, recipe in recipes.items()]
     return [
-        "Every training image trains, and the test set is scored once per run. The recipes were fixed before and "
-        "nothing was chosen on test. "
+        "Every training image trains, and the test set is scored once per run. Between recipes was chosen on "
+        "validation rows. "
         f"{_count(numbers['processes'], 'process', 'processes')} side by side"
         f"{' of one thread each' if device_type == 'cpu' else ''}. Training is the time inside training steps of one "
         "run; in all adds making the network and scoring it. PFLOP: six operations per multiply-accumulate and image "
         "seen, at full image size.",
         table(headings, rows, right=[False, False] + [True] * 7),
         *(["Aims, of the mean accuracy and the longest run in all:\n\n" + "\n".join(aims)] if aims else []),
+        *(["On the way here:\n\n" + "\n".join(history)] if history else []),
         *(["Public records beside it:\n\n" + "\n".join(beside)] if beside else []),
         table(["Recipe", "Budget", "Changes to the default `cnn`"], changes),
     ]
@@ -144,11 +150,22 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
         ("Overhead per trial, s (aim: below 0.3)", _overhead),
         ("Pauses left out", lambda one: str(one["pauses"])),
         ("Commit", lambda one: ", ".join(f"`{commit}`" for commit in one.get("commits") or ["unknown"])),
+        ("First trial begun", lambda one: one.get("begun", _NOTHING)),
     )
     headings = ["", *(f"pruning {name} ({one['pruner']})" for name, one in searches.items())]
     right = [False] + [True] * len(searches)
     marks = sorted({mark for one in searches.values() for mark, _ in one["best_after"]})
     missing = [f"With pruning {name}: not measured." for name in ("on", "off") if name not in searches]
+    missing += [
+        f"With pruning {name}: ended after {_done(one)} trials of {numbers['trials']}."
+        for name, one in searches.items()
+        if _done(one) < numbers["trials"]
+    ]
+    missing += [
+        f"With pruning {name}: a search that was there before; what is said below of load and time is of its reading."
+        for name, one in searches.items()
+        if one.get("read")
+    ]
     best = [[f"{mark:,.0f}", *(_best_at(one["best_after"], mark) for one in searches.values())] for mark in marks]
     commands = "\n".join(str(one["command"]) for one in searches.values())
     return [
@@ -168,8 +185,14 @@ def _training_share(search: Numbers) -> str:
 
 
 def _overhead(search: Numbers) -> str:
-    seconds = search["overhead_seconds_per_trial"]
+    known = search["training_seconds"] + search["evaluation_seconds"] + search.get("failed_seconds", 0.0)
+    seconds = (search["worker_seconds"] - known) / _done(search)
     return f"{significant(seconds)}, {_verdict(seconds < 0.3)}"
+
+
+def _done(search: Numbers) -> int:
+    """Trials that have a place among the hundred and have ended."""
+    return sum(search["states"].get(state, 0) for state in ("complete", "pruned"))
 
 
 def _verdict(is_reached: bool) -> str:
@@ -230,13 +253,13 @@ def _side_row(name: str, side: Numbers, script: Sequence[Numbers]) -> list[str]:
     if not runs:
         tried = ", ".join(dict.fromkeys(run["candidate"] for run in side["missed"]))
         return [name, f"none reached it (tried {tried or 'none'})", "0", *[_NOTHING] * 6]
-    faster = [_NOTHING] * 2
-    if name != "script" and len(script) == len(runs):
+    faster = ["1, compared with" if runs is script else _NOTHING] * 2
+    if not name.startswith("script") and len(script) == len(runs):
         faster = [
-            _range(spread(ratios([run[key] for run in script], [_shared(run, key) for run in runs])))
+            _range(spread(ratios([_shared(run, key) for run in script], [_shared(run, key) for run in runs])))
             for key in ("train_seconds", "seconds")
         ]
-    recipe = f"{runs[0]['epochs']:g} epochs" if name != "script" else runs[0]["candidate"]
+    recipe = runs[0]["candidate"] if name.startswith("script") else f"{runs[0]['epochs']:g} epochs"
     return [
         name,
         recipe,
@@ -247,6 +270,12 @@ def _side_row(name: str, side: Numbers, script: Sequence[Numbers]) -> list[str]:
         _range(spread([_shared(run, "seconds") for run in runs])),
         *faster,
     ]
+
+
+def _best_form(forms: Sequence[Sequence[Numbers]]) -> Sequence[Numbers]:
+    """The runs of the form that takes least of the machine per run; none where no form reached the target."""
+    there = [runs for runs in forms if runs]
+    return min(there, key=lambda runs: spread([_shared(run, "seconds") for run in runs]).median, default=())
 
 
 def _shared(run: Numbers, key: str) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from studies.speed.baseline import BATCH_SIZE, CONSTANT_ADAM, DEPTH, STEM_STRIDE, WIDTH, UserScript
+from studies.speed.baseline import BATCH_SIZE, DEPTH, STEM_STRIDE, WIDTH, Setting, UserScript
 from studies.speed.crew import Crew
 from studies.speed.data import device_data
 from studies.speed.plan import Plan
@@ -13,20 +13,31 @@ from studies.speed.recipes import plain_cnn
 from studies.speed.trainer import Worker
 
 PRECISIONS = ("auto", "float32")
+NESTEROV_SGD = Setting("sgd", 0.1)
+"""What ours steps with, too."""
 
 
 def measure(plan: Plan) -> dict[str, object]:
     """Training images per second of the machine, each side in turn; ours in the usual precision and in float32."""
     rates: dict[str, list[float]] = {f"script, {workers} workers": [] for workers in plan.loader_workers}
+    per_core = f"script, {plan.side_by_side} processes of one thread"
+    rates |= {per_core: []} if plan.side_by_side > 1 else {}
     rates |= {f"bench, {precision}": [] for precision in PRECISIONS}
-    with Crew(1, None, _prepare_script, plan) as script, Crew(plan.side_by_side, 1, _prepare_ours, plan) as workers:
+    with (
+        Crew(1, None, _prepare_script, plan) as script,
+        Crew(plan.side_by_side, 1, _prepare_script, plan) as scripts,
+        Crew(plan.side_by_side, 1, _prepare_ours, plan) as workers,
+    ):
         for _ in range(plan.repeats):
             for number in plan.loader_workers:
                 rates[f"script, {number} workers"] += script.run(number)
+            if per_core in rates:
+                rates[per_core].append(sum(scripts.run(0)))
             for precision in PRECISIONS:
                 rates[f"bench, {precision}"].append(sum(workers.run(precision)))
     return {
         "network": f"cnn, plain, width {WIDTH}, depth {DEPTH}, stem stride {STEM_STRIDE}",
+        "optimizer": "SGD with Nesterov momentum",
         "batch_size": BATCH_SIZE,
         "processes": plan.side_by_side,
         "seeds": list(range(plan.side_by_side)),
@@ -40,7 +51,7 @@ def _prepare_script(member: int, plan: Plan) -> Callable[[int], float]:
 
     def task(workers: int) -> float:
         if workers not in streams:
-            streams[workers] = UserScript(plan, CONSTANT_ADAM, workers, seed=member).steps()
+            streams[workers] = UserScript(plan, NESTEROV_SGD, workers, seed=member).steps()
         return images_per_second(streams[workers], plan.warm_seconds, plan.window_seconds)
 
     return task
