@@ -66,8 +66,8 @@ def training(numbers: Numbers, device_type: str) -> list[str]:
         f"{numbers['network']}; batches of {numbers['batch_size']}, mirrored and shifted, forward, backward and step "
         f"of {numbers['optimizer']}; {numbers['window_seconds']:g} s a measurement. The script trains in float32, in "
         "one process with torch's own number of threads, or in several of one thread and no `DataLoader` workers. "
-        f"Ours: {_count(numbers['processes'], 'process', 'processes')} of one thread each, in the precision that the product "
-        "chooses (auto) and in float32.",
+        f"Ours: {_count(numbers['processes'], 'process', 'processes')} of one thread each, in the precision that the "
+        "product chooses (auto) and in float32.",
         _rates(numbers["images_per_second"], aim=5.0 if device_type == "cuda" else 1.3),
     ]
 
