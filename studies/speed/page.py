@@ -15,11 +15,13 @@ _KINDS = {"cpu": "CPU", "cuda": "GPU"}
 _HOW_TO_READ = """\
 What `bench` does with a machine's time, beside the script that a user would write: Optuna's own PyTorch pattern, with
 torchvision's CIFAR-10 as PIL images. Its pruner has no part in these comparisons, which are of single training runs.
-`nox -s speed` measures all of it anew on the machine at hand, and writes this page.
+`nox -s speed` measures all of it anew on the machine at hand, but for searches that are there already, which are read
+only, and writes this page.
 
 - Both sides are measured in turn, again and again. A ratio is taken within a turn; the page gives the median and, in
   brackets, the lowest and the highest.
-- The script is given the best number of `DataLoader` workers and, where a result counts, the best setting it tried.
+- The script is given the best number of `DataLoader` workers, which persist, the better of one process and one per core,
+  and, where a result counts, the best setting it tried.
 - Anything else that runs on the machine slows the script most, since its threads wait for each other. Where the load
   before a measurement was above half a process, which is the mean of a minute in which files may have been copied or
   another part have ended, it is marked *not idle*.
