@@ -57,7 +57,10 @@ def peak_memory_bytes(where: DeviceChoice) -> int | None:
     tell.
     """
     if where.device.type == "cuda":
-        return torch.cuda.max_memory_reserved(where.device)
+        # After an error that left it unusable, a device may not tell.
+        with suppress(RuntimeError):
+            return torch.cuda.max_memory_reserved(where.device)
+        return None
     return _process_bytes("VmHWM")
 
 

@@ -151,8 +151,8 @@ def work(
     except Exception as error:
         spoilt = not isinstance(error, DivergedError | BenchError)
         spent = (0.0, 0.0) if run is None else run.seconds
-        failed = Failed(_reason(error), traceback.format_exc(), _kind(error), spoilt, *spent)
-        connection.send(replace(failed, peak_memory_bytes=_peak_after_failure(data)))
+        peak = peak_memory_bytes(data.where)
+        connection.send(Failed(_reason(error), traceback.format_exc(), _kind(error), spoilt, *spent, peak))
 
 
 def _begin(run: TrainingRun, job: Job, artifacts: Artifacts | None) -> Planned:
@@ -215,15 +215,6 @@ def _finish(job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel)
         images_planned=trained.images_planned,
         evaluation_seconds=trained.evaluation_seconds + answering_seconds,
     )
-
-
-def _peak_after_failure(data: DeviceData) -> int | None:
-    from benchmark.training import peak_memory_bytes
-
-    # A device that an error has left unusable does not tell either, and that is not what the user is to hear of.
-    with suppress(RuntimeError):
-        return peak_memory_bytes(data.where)
-    return None
 
 
 def _kind(error: Exception) -> FailureKind:
