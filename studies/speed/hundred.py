@@ -131,18 +131,18 @@ def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
     untold = sum(
         one.end - one.start - one.train_seconds - one.evaluation_seconds for one in intervals if not one.counts
     )
+    counted = sum(interval.counts for interval in intervals)
     marks = [mark for mark in _MARKS if mark < seconds]
     return {
         "workers": len(lanes),
         "seconds": seconds,
-        "trials_per_hour": 3600 * sum(interval.counts for interval in intervals) / seconds,
+        "trials_per_hour": 3600 * counted / seconds,
         "worker_seconds": worker_seconds,
         "training_seconds": training,
         "evaluation_seconds": evaluation,
         "training_share": training / worker_seconds,
         "failed_seconds": untold,
-        "overhead_seconds_per_trial": (worker_seconds - training - evaluation - untold)
-        / max(1, sum(interval.counts for interval in intervals)),
+        "overhead_seconds_per_trial": (worker_seconds - training - evaluation - untold) / max(1, counted),
         "best_after": [[mark, _best_by(intervals, mark)] for mark in [*marks, seconds]],
     }
 

@@ -48,6 +48,11 @@ class Plan:
         return self.cores if self.device == "cpu" else 1
 
     @property
+    def script_processes(self) -> int:
+        """Processes of one thread that the user's script also tries, side by side; none where ours has one as well."""
+        return self.side_by_side if self.side_by_side > 1 else 0
+
+    @property
     def loader_workers(self) -> tuple[int, ...]:
         """Numbers of DataLoader workers that the user's script tries: none, up to one per core."""
         return tuple(sorted({0, max(1, self.cores // 4), max(1, self.cores // 2), self.cores}))

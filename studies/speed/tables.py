@@ -185,8 +185,7 @@ def _training_share(search: Numbers) -> str:
 
 
 def _overhead(search: Numbers) -> str:
-    known = search["training_seconds"] + search["evaluation_seconds"] + search.get("failed_seconds", 0.0)
-    seconds = (search["worker_seconds"] - known) / _done(search)
+    seconds = search["overhead_seconds_per_trial"]
     return f"{significant(seconds)}, {_verdict(seconds < 0.3)}"
 
 

@@ -61,7 +61,6 @@ class Side:
             self.kept.append(outcome)
             return True
         self.missed += [*self.kept, outcome]
-        self.kept.clear()
         self.candidates.pop(0)
         return False
 
@@ -73,13 +72,12 @@ def take_turns(sides: Sequence[Side], seeds: int) -> None:
     """
     seed = 0
     while seed < seeds:
-        seed += 1
-        for side in sides:
-            if side.candidates and not side.take_turn(seed - 1):
-                seed = 0
-                for other in sides:
-                    other.kept.clear()
-                break
+        if all(side.take_turn(seed) for side in sides if side.candidates):
+            seed += 1
+        else:
+            seed = 0
+            for side in sides:
+                side.kept.clear()
 
 
 def measure(plan: Plan) -> dict[str, object]:
@@ -87,7 +85,7 @@ def measure(plan: Plan) -> dict[str, object]:
     target, seeds = (0.5, 1) if plan.quick else (TARGET, SEEDS)
     with (
         Crew(1, None, _prepare_script, plan) as script,
-        Crew(plan.side_by_side, 1, _prepare_script, plan) as scripts,
+        Crew(plan.script_processes, 1, _prepare_script, plan) as scripts,
         Crew(1, None, _prepare_ours, plan) as alone,
         Crew(plan.side_by_side, 1, _prepare_ours, plan) as crew,
     ):
@@ -165,19 +163,16 @@ def _worth_repeating(tried: Sequence[dict[str, Any]]) -> list[Setting]:
 
 
 def _script_runs(script: Crew, target: float, workers: int, setting: Setting, seed: int) -> dict[str, Any]:
-    runs: Sequence[Reached] = script.run("run", workers, target, setting, seed, MAX_SECONDS)
-    return {
-        "reached": all(run.reached for run in runs),
-        "seeds": [_seed(member, seed) for member in range(len(runs))],
-        "accuracies": [run.accuracy for run in runs],
-        "epochs": max(run.epochs for run in runs),
-        "train_seconds": max(run.train_seconds for run in runs),
-        "seconds": max(run.seconds for run in runs),
-    }
+    runs: list[Reached] = script.run("run", workers, target, setting, seed, MAX_SECONDS)
+    return _outcome(runs, target, seed, max(run.epochs for run in runs))
 
 
 def _our_runs(crew: Crew, target: float, epochs: float, seed: int) -> dict[str, Any]:
-    runs: Sequence[TrainedOnce] = crew.run(epochs, seed)
+    return _outcome(crew.run(epochs, seed), target, seed, epochs)
+
+
+def _outcome(runs: Sequence[Reached | TrainedOnce], target: float, seed: int, epochs: float) -> dict[str, Any]:
+    """What runs side by side came to together."""
     return {
         "reached": all(run.accuracy >= target for run in runs),
         "seeds": [_seed(member, seed) for member in range(len(runs))],

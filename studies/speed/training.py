@@ -20,19 +20,19 @@ NESTEROV_SGD = Setting("sgd", 0.1)
 def measure(plan: Plan) -> dict[str, object]:
     """Training images per second of the machine, each side in turn; ours in the usual precision and in float32."""
     rates: dict[str, list[float]] = {f"script, {workers} workers": [] for workers in plan.loader_workers}
-    per_core = f"script, {plan.side_by_side} processes of one thread"
-    rates |= {per_core: []} if plan.side_by_side > 1 else {}
+    several = f"script, {plan.script_processes} processes of one thread"
+    rates |= {several: []} if plan.script_processes else {}
     rates |= {f"bench, {precision}": [] for precision in PRECISIONS}
     with (
         Crew(1, None, _prepare_script, plan) as script,
-        Crew(plan.side_by_side, 1, _prepare_script, plan) as scripts,
+        Crew(plan.script_processes, 1, _prepare_script, plan) as scripts,
         Crew(plan.side_by_side, 1, _prepare_ours, plan) as workers,
     ):
         for _ in range(plan.repeats):
             for number in plan.loader_workers:
                 rates[f"script, {number} workers"] += script.run(number)
-            if per_core in rates:
-                rates[per_core].append(sum(scripts.run(0)))
+            if plan.script_processes:
+                rates[several].append(sum(scripts.run(0)))
             for precision in PRECISIONS:
                 rates[f"bench, {precision}"].append(sum(workers.run(precision)))
     return {
