@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 
-from benchmark.records import Parameters, ParameterValue
+from benchmark.records import Parameters, ParameterValue, TrialConfig
 
 FAMILY = "family"
 """The parameter that says which architecture a trial has."""
@@ -12,13 +13,15 @@ GROUPS = ("architecture", "optimizer", "schedule", "averaging", "augmentation", 
 
 _CHOICES = {FAMILY: "architecture", "optimizer": "optimizer", "schedule": "schedule", "averaging": "averaging"}
 """Parameters that choose one of several things, and the group of what they choose."""
+_CONFIGURED = frozenset(field.name for field in fields(TrialConfig))
+"""What a configuration has beside choices and their parameters: of a family's own names, these are not architecture."""
 
 
 def grouped(parameters: Parameters) -> dict[str, dict[str, ParameterValue]]:
     """A trial's parameters by group, in the order of GROUPS, under their full names; groups without any are left out.
 
     `sgd.lr` belongs to what `optimizer` chose, `flip` and `flip.mode` are augmentation, and what belongs to nothing
-    else, as `batch_size`, is training.
+    else, as `batch_size`, is training; so is `cnn.batch_size`, where a study narrows it for that family.
     """
     by_group: dict[str, dict[str, ParameterValue]] = {group: {} for group in GROUPS}
     for name, value in parameters.items():
@@ -51,7 +54,9 @@ def _told(name: str, value: ParameterValue) -> str:
 def _group(name: str, parameters: Parameters) -> str:
     if name in _CHOICES:
         return _CHOICES[name]
-    owner, is_owned, _ = name.partition(".")
+    owner, is_owned, own_name = name.partition(".")
+    if owner == parameters.get(FAMILY) and own_name in _CONFIGURED:
+        return "training"
     if is_owned:
         return next((group for choice, group in _CHOICES.items() if parameters.get(choice) == owner), "augmentation")
     # Augmentations are turned on and off; no other parameter that stands for itself is.

@@ -58,6 +58,9 @@ _BEYOND = 1e9
 class Space:
     """Every parameter of a study by full name, narrowed as the study says.
 
+    A training parameter that the study narrows for one family, as `resnet.batch_size`, is that family's own: it is
+    suggested under this name, in place of the one that the other families share.
+
     Raises UnknownNameError or BenchError on construction for names and ranges that do not exist.
     """
 
@@ -90,6 +93,10 @@ class Space:
             self._defaults["views"] = "one"
             if "views" not in spec.space:
                 self._distributions["views"] = CategoricalDistribution(("one",))
+        own = {f"{family}.{name}": full for family in spec.families for name, full in training_space(family).items()}
+        self._own = {name for name in own if name in spec.space and name not in self._distributions}
+        """Training parameters that a family has for itself."""
+        self._distributions |= {name: own[name] for name in self._own}
         for name, narrowing in spec.space.items():
             self._known(name, "parameter in [space]")
             self._distributions[name] = narrowed(name, self._distributions[name], narrowing, name in open_names)
@@ -123,6 +130,7 @@ class Space:
         spec = self.spec
 
         def ask(name: str) -> Any:
+            name = self._name(family, name)
             return suggest(name, self._distributions[name])
 
         def chosen(registry: Registry[..., Any], name: str) -> Choice:
@@ -133,7 +141,6 @@ class Space:
         schedule = chosen(SCHEDULES, ask("schedule"))
         augmentations = tuple(chosen(AUGMENTATIONS, name) for name in spec.augmentations if ask(name))
         averaging = chosen(AVERAGINGS, ask("averaging"))
-        growing = GROWTH_SPACE if ARCHITECTURES[family].tags.get("any_size") else {}
         return TrialConfig(
             architecture=architecture,
             augmentations=augmentations,
@@ -146,18 +153,27 @@ class Space:
             patience=spec.budget.patience,
             precision=spec.precision,
             seed=seed,
-            **{name: ask(name) for name in (*TRAINING_SPACE, *growing)},
+            **{name: ask(name) for name in training_space(family)},
         )
 
     def _recipe(self, family: str) -> dict[str, ParameterValue]:
         """The expert's value of every parameter: general, then the family's own, then the study's."""
         entry: Entry[..., Any] = ARCHITECTURES[family]
         own = entry.tags.get("recipe", {})
-        for name in (given := self.spec.recipe.get(family, {})):
+        recipe = self.spec.recipe.get(family, {})
+        given = {self._name(family, name): value for name, value in recipe.items()}
+        if len(given) < len(recipe):
+            raise BenchError(f"[recipe.{family}] gives a parameter twice, by its own name and by the shared one")
+        for name, value in given.items():
             self._known(name, f"parameter in [recipe.{family}]")
-            if not contains(self._distributions[name], given[name]):
-                raise BenchError(f"[recipe.{family}] {name} = {given[name]!r} lies outside {self._distributions[name]}")
-        return {**self._defaults, **own, **given}
+            if not contains(self._distributions[name], value):
+                raise BenchError(f"[recipe.{family}] {name} = {value!r} lies outside {self._distributions[name]}")
+        return {self._name(family, name): value for name, value in {**self._defaults, **own}.items()} | given
+
+    def _name(self, family: str, name: str) -> str:
+        """The full name under which the family has a parameter: its own where the study gave it one."""
+        own = f"{family}.{name}"
+        return own if own in self._own else name
 
     def _check_open_choices(self) -> None:
         """Have entries whose parameters take more than their space lists say whether they know the study's choices."""
@@ -172,6 +188,11 @@ class Space:
     def _known(self, name: str, kind: str) -> None:
         if name not in self._distributions:
             raise UnknownNameError(kind, name, self._distributions)
+
+
+def training_space(family: str) -> Mapping[str, BaseDistribution]:
+    """What every trial of a registered family has to choose beside its architecture, optimizer and the like."""
+    return {**TRAINING_SPACE, **(GROWTH_SPACE if ARCHITECTURES[family].tags.get("any_size") else {})}
 
 
 def narrowed(name: str, full: BaseDistribution, narrowing: Any, is_open: bool = False) -> BaseDistribution:
@@ -199,8 +220,11 @@ def narrowed(name: str, full: BaseDistribution, narrowing: Any, is_open: bool = 
 
 
 def magnitude(name: str, value: float) -> float:
-    """How large a parameter's value is: a 0 that means "off" lies beyond all others, see OFF_AT_ZERO."""
-    return _BEYOND if name in OFF_AT_ZERO and value == 0 else value
+    """How large a parameter's value is: a 0 that means "off" lies beyond all others, see OFF_AT_ZERO.
+
+    `name` may be that of a family's own, as `resnet.clip_norm`.
+    """
+    return _BEYOND if name.rpartition(".")[2] in OFF_AT_ZERO and value == 0 else value
 
 
 def nearest(name: str, distribution: BaseDistribution, value: ParameterValue) -> ParameterValue:

@@ -32,6 +32,14 @@ def test_every_parameter_has_one_group() -> None:
     }
 
 
+def test_what_a_family_has_under_its_own_name_is_not_all_architecture() -> None:
+    found = grouped({"family": "cnn", "cnn.width": 32, "cnn.batch_size": 64, "cnn.start_size": 1.0})
+    assert found == {
+        "architecture": {"family": "cnn", "cnn.width": 32},
+        "training": {"cnn.batch_size": 64, "cnn.start_size": 1.0},
+    }
+
+
 def test_groups_without_a_parameter_are_left_out() -> None:
     assert grouped({"family": "cnn"}) == {"architecture": {"family": "cnn"}}
     assert grouped({}) == {}

@@ -187,6 +187,18 @@ def test_the_first_trials_are_the_experts(space: Space) -> None:
     assert study.trials[3].user_attrs["default"] is False
 
 
+@pytest.mark.parametrize("kind", ["random", "tpe"])
+def test_a_familys_own_parameter_takes_the_place_of_the_shared_one(kind: str) -> None:
+    narrowing = "[space]\nbatch_size = [256]\nresnet.batch_size = [64, 128]\n"
+    study = simulated(Space(parse_study("mine", DEFINITION + narrowing, "mine.toml")), kind, 24)
+    sizes: dict[str, set[object]] = {"batch_size": set(), "resnet.batch_size": set()}
+    for one in study.trials:
+        named = "resnet.batch_size" if one.params[FAMILY] == "resnet" else "batch_size"
+        assert {name for name in one.params if name.endswith("batch_size")} == {named}
+        sizes[named].add(one.params[named])
+    assert sizes == {"batch_size": {256}, "resnet.batch_size": {64, 128}}
+
+
 def near_the_best(study: optuna.Study, trial: FrozenTrial) -> bool:
     """Whether most of a trial's parameters are those of its family's best trial before it."""
     before = [one for one in study.trials[: trial.number] if one.params[FAMILY] == trial.params[FAMILY] and one.value]

@@ -155,6 +155,41 @@ def test_images_grow_only_where_a_network_takes_any_size() -> None:
         assert config.start_size == (0.625 if grows else 1.0)
 
 
+OWN = """\
+[space]
+batch_size = [512, 1024]
+resnet.batch_size = [64, 128]
+resnet.start_size = [1.0]
+"""
+
+
+def test_a_family_has_a_training_parameter_of_its_own_where_the_study_narrows_it() -> None:
+    space = space_of(OWN)
+    ask = Asker(**{"resnet.batch_size": 128})
+    config = space.configure("resnet", ask, seed=0)
+    assert (config.batch_size, config.start_size) == (128, 1.0)
+    assert {"resnet.batch_size", "resnet.start_size"} <= set(ask.asked)
+    assert not {"batch_size", "start_size"} & set(ask.asked)
+    assert config.architecture.params == space_of().configure("resnet", Asker(), seed=0).architecture.params
+    others = Asker()
+    assert space.configure("cnn", others, seed=0).batch_size == 512
+    assert not [name for name in others.asked if name.startswith("resnet.")]
+
+
+def test_a_familys_own_parameter_is_not_bound_to_what_the_others_share() -> None:
+    space = space_of(OWN)
+    assert ARCHITECTURES["resnet"].tags["recipe"]["batch_size"] == 128
+    assert space.expert("resnet")["resnet.batch_size"] == 128
+    assert space.expert("cnn")["batch_size"] == 512
+    for name in ("batch_size", '"resnet.batch_size"'):
+        recipe = f"[recipe.resnet]\n{name} = 64\n"
+        assert space_of(OWN + recipe).expert("resnet")["resnet.batch_size"] == 64
+    with pytest.raises(BenchError, match="gives a parameter twice"):
+        space_of(OWN + '[recipe.resnet]\nbatch_size = 64\n"resnet.batch_size" = 128\n')
+    with pytest.raises(BenchError, match=r"resnet.batch_size = 512 lies outside"):
+        space_of(OWN + "[recipe.resnet]\nbatch_size = 512\n")
+
+
 @pytest.mark.parametrize(
     ("head", "tail", "wrong", "right"),
     [
@@ -164,6 +199,7 @@ def test_images_grow_only_where_a_network_takes_any_size() -> None:
         (HEAD.replace('"crop"', '"corp"'), "", "corp", "crop"),
         (HEAD, "[space]\nresnet.dept = [8]\n", "resnet.dept", "resnet.depth"),
         (HEAD, "[space]\nbatchsize = [64]\n", "batchsize", "batch_size"),
+        (HEAD, "[space]\nvg.batch_size = [64]\n", "vg.batch_size", "batch_size"),
         (HEAD.replace('"lookahead"', '"lookahaed"'), "", "lookahaed", "lookahead"),
         (HEAD, "[space]\nsgd.lr = { low = 0.1, hihg = 1 }\n", "hihg", "high"),
         (HEAD, "[recipe.resnt]\nbatch_size = 64\n", "resnt", "resnet"),
@@ -179,6 +215,7 @@ def test_an_unknown_name_gets_the_nearest(head: str, tail: str, wrong: str, righ
     ("tail", "message"),
     [
         ("[space]\nbatch_size = [100]\n", "100 lies outside"),
+        ("[space]\nresnet.batch_size = [100]\n", "100 lies outside"),
         ('[space]\nbatch_size = ["64"]\n', "'64' lies outside"),
         ("[space]\ncrop = [1]\n", "1 lies outside"),
         ("[space]\nbatch_size = []\n", "give a list of values"),
@@ -239,6 +276,7 @@ def test_a_limit_that_is_off_is_nearest_to_the_loosest() -> None:
     assert nearest("clip_norm", limits, 1.0) == 5.0
     assert nearest("clip_norm", limits, 0.0) == 0.0
     assert nearest("clip_norm", CategoricalDistribution((1.0, 5.0)), 0.0) == 5.0
+    assert nearest("resnet.clip_norm", limits, 1.0) == 5.0
 
 
 def test_what_is_not_mirrored_in_training_is_not_asked_about_in_a_mirror() -> None:
