@@ -161,7 +161,11 @@ def _say_sanity(
     say("rank correlation with the maps of untrained copies (1: the same maps, 0: nothing in common):")
     for model, layer in zip(loaded.members, explanation.layers, strict=True):
         if layer:
-            say(f"{member_name(model)}: {randomisation_check(model, images.pixels):.2f}")
+            found = randomisation_check(model, images.pixels)
+            told = f"{found.correlation:.2f}" if found.compared else "not to be told"
+            empty = found.pairs - found.compared
+            but = f" (without {empty} of {found.pairs} pairs, of which one map is empty)" if empty else ""
+            say(f"{member_name(model)}: {told}{but}")
 
 
 def _draw(

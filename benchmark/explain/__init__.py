@@ -8,11 +8,12 @@ from benchmark.explain.choosing import ShownImages, telling_rows
 from benchmark.explain.exhibits import exhibits_of, member_name, whence
 from benchmark.explain.layers import MapLayer, find_map_layer
 from benchmark.explain.maps import Explanation, explain, grad_cam
-from benchmark.explain.randomisation import randomisation_check, rank_correlations
+from benchmark.explain.randomisation import Likeness, randomisation_check, rank_correlations
 from benchmark.figures.evidence import overlay
 
 __all__ = [
     "Explanation",
+    "Likeness",
     "MapLayer",
     "ShownImages",
     "exhibits_of",
