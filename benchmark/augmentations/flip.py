@@ -26,7 +26,8 @@ def flip(*, mode: str = "alternating") -> Augmentation:
     """Mirror half of the images. "random": every image by a coin toss in every epoch.
 
     "alternating": a fixed pseudo-random half of the training set in even epochs, exactly the other half in odd ones, so
-    that any two epochs in a row show both views of every image.
+    that two epochs in a row show both views of every image that is in both: an epoch is of whole batches, and leaves
+    out the rows that would fill none.
     """
     choose = {"alternating": _alternating, "random": _random}[mode]
 

@@ -255,10 +255,15 @@ def _fit(
     return cross_fits(build, val, test, labels, assignment).fitted()
 
 
+def _selects_by_metric(name: str, spec: EnsembleSpec) -> bool:
+    """Whether the metric has a say in who is a member: greedy selection does, and comes before others in limits."""
+    return name == GREEDY or bool(spec.limits and ENSEMBLERS[name].tags.get("selects"))
+
+
 def _qualified(title: Sequence[str], name: str, spec: EnsembleSpec) -> str:
     """The parts of a title, and what else tells this ensemble by that method from others."""
     parts = [*title, str(spec.limits)]
-    parts.append("by accuracy" if spec.metric == "accuracy" and name == GREEDY else "")
+    parts.append("by accuracy" if spec.metric == "accuracy" and _selects_by_metric(name, spec) else "")
     parts.append("" if spec.temperature == "none" else f"temperature of {spec.temperature}")
     return ", ".join(filter(None, parts))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from benchmark.ensemblers import Ensembler
 from benchmark.errors import BenchError
@@ -77,7 +78,10 @@ def cross_fits(
     # Threads, since the fits are numpy and scikit-learn, which let go of the interpreter while they compute. The
     # longest, on all rows, begins first.
     folds = [None, *range(int(assignment.max()) + 1)]
-    whole, *without = Parallel(n_jobs=-1, prefer="threads")(delayed(fitted_without)(fold) for fold in folds)
+    # One thread each, said here as well: a limit holds for the whole process, and of several threads that set one for
+    # themselves, whoever ends first would end it for all.
+    with threadpool_limits(limits=1):
+        whole, *without = Parallel(n_jobs=-1, prefer="threads")(delayed(fitted_without)(fold) for fold in folds)
     return CrossFit(
         tuple(without), whole, assignment, stacked, np.stack([predictions.log_probs for predictions in test])
     )

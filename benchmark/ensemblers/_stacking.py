@@ -23,6 +23,8 @@ STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 4
 SEED = 0
 MAX_ITERATIONS = 5000
+SMALLEST_SPREAD = 1e-6
+"""Standard deviation of a feature that is learnt from as more than a constant."""
 
 Features = Callable[[NDArray[np.float32]], NDArray[np.float64]]
 """What is learnt from, (M, N, K), of log-probabilities (M, N, K)."""
@@ -78,7 +80,8 @@ class LogisticStacking:
         self._classes = log_probs.shape[2]
         self._centre = features.mean(axis=0)
         spread = features.std(axis=0)
-        self._spread = np.where(spread > 0, spread, 1.0)
+        # Of a constant, rounding leaves a spread of its own, by which another value would be infinitely far away.
+        self._spread = np.where(spread > SMALLEST_SPREAD, spread, 1.0)
         scaled = (features - self._centre) / self._spread
         # One thread: products this thin were 7 times slower on two, and far worse beside a busy neighbour.
         with threadpool_limits(limits=1):

@@ -13,5 +13,5 @@ from benchmark.ensemblers._voting import Voting, equal_votes, logarithmic_pool
     kind="voting",
 )
 def geometric_mean() -> Ensembler:
-    """An unfitted geometric mean: softmax of the mean log-probability."""
+    """An unfitted geometric mean: softmax of the mean log-probability, no member's below log 1e-6 (see the pool)."""
     return Voting(equal_votes, logarithmic_pool)

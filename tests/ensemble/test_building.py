@@ -149,6 +149,9 @@ def test_models_of_one_kind_are_combined_within_the_limits() -> None:
         for name in ("soft_voting", "greedy_selection")
     ]
     assert names == ["runs, temperature of result", "runs, by accuracy, temperature of result"]
+    # Within limits greedy selection comes first, and the metric has a say in who is a member.
+    bound_by_accuracy = combine("runs", "log_linear_pooling", CANDIDATES, LABELS_VAL, replace(bound, metric="accuracy"))
+    assert getattr(bound_by_accuracy, "name", "") == "runs, at most 2 members, by accuracy"
     assert combine("one", "soft_voting", CANDIDATES[:1], LABELS_VAL, free) is None
 
 

@@ -54,6 +54,19 @@ def test_a_class_of_so_few_rows_that_a_fold_has_none_does_not_end_the_fit(name: 
     assert (combined.argmax(axis=1) == 0).mean() > 0.9
 
 
+def test_a_feature_that_was_constant_in_the_fit_decides_nothing_later() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    log_probs = np.log(rng.dirichlet(np.ones(3), (2, 300))).astype(np.float32)
+    # Of a constant of float32, the mean over many rows is not quite the constant.
+    log_probs[1, :, 2] = np.log(1e-6)
+    method = ENSEMBLERS["stacking_on_log_probs"].build().fit(log_probs, labels)
+    later = log_probs[:, :5].copy()
+    before = method.predict(later)
+    later[1, :, 2] = np.log(1e-3)
+    np.testing.assert_allclose(method.predict(later), before, atol=0.05)
+
+
 def test_certainty_gets_the_floor_without_a_warning() -> None:
     full = for_every_class(np.array([[1.0, 0.0], [0.25, 0.75]]), np.array([0, 2]), 3)
     np.testing.assert_allclose(full, [[0, -100, -100], [np.log(0.25), -100, np.log(0.75)]], rtol=1e-6)
