@@ -70,6 +70,9 @@ _TOLD_APART = 0.05
 """Level of the test that tells a configuration from the best."""
 _STARTING_SECONDS = 5.0
 """From the last short trial to the first step of a long run: processes, the part, the data and the network."""
+_MOST_OVERHEAD_SECONDS = 30.0
+"""Of a trial, beside training and evaluation: a GPU's kernels were seen to take 27. What is more is not believed:
+trials go by the machine's clock, which may have been set meanwhile, and goes on while the machine sleeps."""
 _LONG_RUNS = "long_runs"
 """The fact of a study that says what its long runs were asked to be."""
 
@@ -200,7 +203,7 @@ def _train_longer(
 
 
 def _unfinished(store: StudyStore) -> ConfirmSpec | None:
-    """The long runs that were planned last, where one of them was interrupted and is not complete since."""
+    """The long runs that were planned last, where one was interrupted and any of them is still to be trained."""
     stored = store.fact(_LONG_RUNS)
     if stored is None:
         return None
@@ -211,8 +214,7 @@ def _unfinished(store: StudyStore) -> ConfirmSpec | None:
         return None
     # Of a process that was killed, nobody has said so yet.
     part.queue.give_up_lost()
-    trials = part.trials()
-    is_open = any(trial.interrupted for trial in trials) and count_complete(trials) < len(plan_of(part))
+    is_open = any(trial.interrupted for trial in part.trials()) and part.queue.has_open(plan_of(part))
     return asked if is_open else None
 
 
@@ -266,8 +268,9 @@ def _seconds_beside_training(searched: Mapping[int, TrialRecord], changes: Mappi
     found = []
     for number, changed in changes.items():
         trial = searched[number]
-        ratio = cost_ratio(trial.family, trial.parameters, changed)
         # What a continued trial took by the clock is its own part only.
         is_whole = trial.continues is None
-        found.append(ratio * (trial.seconds - trial.train_seconds if is_whole else trial.evaluation_seconds))
+        overhead = trial.seconds - trial.train_seconds - trial.evaluation_seconds if is_whole else 0.0
+        overhead = min(max(0.0, overhead), _MOST_OVERHEAD_SECONDS)
+        found.append(cost_ratio(trial.family, trial.parameters, changed) * (trial.evaluation_seconds + overhead))
     return max(found, default=0.0)

@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.records import ProgressRecord, TrialRecord, TrialState, count_done
-from benchmark.wording import duration
+from benchmark.wording import duration, plural
 
 _RECENT = 6
 """Ended trials that the live display shows."""
@@ -34,14 +34,27 @@ class _Running:
 
 
 class SearchDisplay(AbstractContextManager["SearchDisplay"]):
-    """Follows a search (see search.SearchObserver) and shows it on a console."""
+    """Follows a search (see search.SearchObserver) and shows it on a console.
 
-    def __init__(self, console: Console, study: str, before: list[TrialRecord], total: int, timeout: float | None):
+    `elsewhere`: its workers are those of other processes, of which only the study's standing is told.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        study: str,
+        before: list[TrialRecord],
+        total: int,
+        timeout: float | None,
+        *,
+        elsewhere: bool = False,
+    ):
         self._console = console
         self._study = study
         self._total = total
         self._began = time.monotonic()
         self._timeout = timeout
+        self._elsewhere = elsewhere
         self._trials: Sequence[TrialRecord] = before
         self._done_before = count_done(before)
         self._told_ends = sum(trial.state is not TrialState.RUNNING for trial in before)
@@ -149,6 +162,9 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
 
     def _table(self) -> Table | Text:
         if not self._running:
+            at_work = sum(trial.state is TrialState.RUNNING for trial in self._trials)
+            if self._elsewhere and at_work:
+                return Text(f"{plural(at_work, 'trial')} at work in other processes", "dim")
             return Text("starting workers" if not self._ended_here else "waiting for workers", "dim")
         table = Table(box=None, pad_edge=False)
         for heading in ("running", "family", "report", "val accuracy", "images/s", "seconds"):

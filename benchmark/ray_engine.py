@@ -76,8 +76,12 @@ def search_on_ray(
     _see_that_it_answers(address)
     # Ray would change this setting itself one day, and says so on every start.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    # By name, since without one Ray looks for clusters of this machine, also where they are gone, for minutes.
-    ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    try:
+        # By name, since without one Ray looks for clusters of this machine, also where they are gone, for minutes.
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        at = "on this machine" if address == "local" else f"at RAY_ADDRESS={address}"
+        raise BenchError(f"no Ray cluster to be had {at}: {' '.join(str(error).split())}") from error
     try:
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
@@ -102,9 +106,12 @@ def _ray() -> Any:
 
 
 def _see_that_it_answers(address: str) -> None:
-    """Raises BenchError where nothing listens at an address HOST:PORT: Ray itself would try for five minutes."""
+    """Raises BenchError where nothing listens at an address HOST:PORT: Ray itself would try for five minutes.
+
+    Of its other forms, as ray://HOST:PORT, it knows itself.
+    """
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdigit() or "://" in address:
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()

@@ -202,6 +202,15 @@ def test_what_a_continued_trial_took_beside_training_is_not_less_than_nothing() 
     assert deadline._seconds_beside_training({3: trial(1)}, {3: {}}) == 12.0
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(1300.0, 42.0), (-3500.0, 12.0)], ids=["slept", "set back"])
+def test_a_machine_that_slept_through_a_trial_plans_no_long_run_by_that(seconds: float, expected: float) -> None:
+    trial = TrialRecord(
+        3, TrialState.COMPLETE, "vgg", False, {}, 0.5, None, None, seconds, "cpu", train_seconds=80.0,
+        evaluation_seconds=12.0,
+    )  # fmt: skip
+    assert deadline._seconds_beside_training({3: trial}, {3: {}}) == expected
+
+
 def test_a_deadline_too_short_for_one_trial_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = fill(tmp_path, complete=0)
     monkeypatch.setattr(deadline, "run_until", lambda *_: (store, "timeout"))
@@ -222,6 +231,12 @@ def test_long_runs_of_a_process_that_was_killed_are_open(tmp_path: Path) -> None
     with part._db.begin() as connection:
         connection.execute(sqlalchemy.update(LEASES).values(expires_at=0))
     assert deadline._unfinished(store) == asked
+    # One that fails by itself each time is given up, and does not keep the study from being searched on.
+    for _ in range(3):
+        claim = part.queue.claim(9, lambda claim: choose_family(claim), add_to_plan(part, []))
+        assert isinstance(claim, Claim)
+        assert part.queue.fail(claim.trial, "out of memory", {})
+    assert deadline._unfinished(store) is None
 
 
 def test_much_to_read_is_given_the_time_it_takes(tmp_path: Path) -> None:

@@ -108,3 +108,11 @@ def test_a_search_that_has_not_begun_says_what_it_waits_for(clock: list[float]) 
         shown.tick()
     assert "study tiny: 0/6 trials" in text.getvalue()
     assert "starting workers" in text.getvalue()
+
+
+def test_trials_of_other_processes_are_told_where_there_are_none_of_its_own(clock: list[float]) -> None:
+    text = io.StringIO()
+    console = Console(file=text, width=80, force_terminal=True)
+    with SearchDisplay(console, "tiny", [], 6, None, elsewhere=True) as shown:
+        shown.standing([stored(0, TrialState.COMPLETE, 0.5), stored(1, TrialState.RUNNING)], 6)
+    assert "1 trial at work in other processes" in text.getvalue()

@@ -159,6 +159,20 @@ def send(cluster: Cluster, root: Path, timeout: float | None) -> list[ray_engine
     return cluster.sent
 
 
+@pytest.mark.parametrize(("address", "at"), [(None, "on this machine"), ("auto", "at RAY_ADDRESS=auto")])
+def test_what_ray_says_of_a_cluster_that_it_cannot_join_is_a_sentence(
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str | None, at: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("Version mismatch:\n    Ray: 1 and 2")
+
+    monkeypatch.setattr(cluster, "init", refuse)
+    if address is not None:
+        monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(ray_engine.BenchError, match=f"no Ray cluster to be had {at}: Version mismatch: Ray: 1 and 2"):
+        send(cluster, tmp_path, None)
+
+
 def test_tasks_share_one_deadline(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     assert [task.deadline for task in send(cluster, tmp_path, 30.0)] == [1030.0, 1030.0]

@@ -273,7 +273,7 @@ def _search_on_ray(
 
     if store.location.storage is None:
         raise BenchError("--engine ray needs a database that every node reaches: --storage postgresql://host/db")
-    with SearchDisplay(console, store.location.name, store.trials(), total, timeout) as display:
+    with SearchDisplay(console, store.location.name, store.trials(), total, timeout, elsewhere=True) as display:
         why = search_on_ray(store, total, workers, timeout, data, display, teller(console))
     _say_how_it_ended(console, why, store)
 

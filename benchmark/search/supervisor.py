@@ -135,7 +135,7 @@ class Search:
         """The study's trials when one of this process ended last."""
         self._is_spent = False
         self._claim_from = 0.0
-        self._renewed = 0.0
+        self._renewed = _clocks()
         self._until: float | None = None
         """When it ends, by the monotonic clock, as far as that is known."""
         self._spare: float | None = None
@@ -164,7 +164,7 @@ class Search:
             return "interrupted" if self._stop_requested else end
 
     def _loop(self, limits: SearchLimits, began: float) -> Ending:
-        self._renewed = time.monotonic()
+        self._renewed = _clocks()
         self._tell_standing(limits, self._known)
         while (why := self._reason_to_end(deadline := self._deadline(limits, began))) is None:
             self._until = deadline
@@ -477,9 +477,10 @@ class Search:
 
     def _renew_in_time(self) -> int:
         """Renew the leases where it is time; the number of trials that were lost to others, and are given up here."""
-        if time.monotonic() - self._renewed <= _RENEW_SECONDS:
+        now = _clocks()
+        if all(abs(clock - then) <= _RENEW_SECONDS for clock, then in zip(now, self._renewed, strict=True)):
             return 0
-        self._renewed = time.monotonic()
+        self._renewed = now
         lost = self._queue.renew(slot.work.trial.number for slot in self._slots if slot.work is not None)
         for slot in self._slots:
             if slot.work is not None and slot.work.trial.number in lost:
@@ -569,3 +570,11 @@ def _tell(child: Child, message: object) -> None:
     """Send to a child. One that died meanwhile is noticed when it is listened to, and replaced there."""
     with suppress(BrokenPipeError, ConnectionResetError):
         child.connection.send(message)
+
+
+def _clocks() -> tuple[float, float]:
+    """Seconds by the clock of this process and by the one that leases go by on SQLite.
+
+    Of a machine that slept, or whose clock was set, leases may have ended by the one and not by the other.
+    """
+    return time.monotonic(), time.time()

@@ -25,6 +25,7 @@ from benchmark.training import (
     DeviceData,
     TrainingRun,
     keep_freed_memory,
+    known_device,
     multiply_accumulates,
     predict,
 )
@@ -46,13 +47,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 def device_named(name: str) -> str:
     """The device to measure: "auto" is the first that a search takes. Raises UnknownNameError for one not here."""
-    found = devices()
-    if name == "auto":
-        return found[0]
-    known = {"cpu", *found}
-    if name not in known:
-        raise UnknownNameError("device", name, {"auto", *known})
-    return name
+    return devices()[0] if name == "auto" else known_device(name)
 
 
 def measure_speed(

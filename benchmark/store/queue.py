@@ -135,8 +135,12 @@ class TrialQueue:
 
     @retried
     def should_prune(self, trial: optuna.Trial) -> bool:
-        """What the study's pruner says after the trial's last report."""
-        return trial.should_prune()
+        """What the study's pruner says after the trial's last report; no, of one that is no longer this process's."""
+        try:
+            return trial.should_prune()
+        except UpdateFinishedTrialError:
+            # Pruners take notes; that the trial is lost, its next report tells.
+            return False
 
     @retried
     def complete(
@@ -238,26 +242,22 @@ class TrialQueue:
                 return True
         return False
 
+    @retried
+    def has_open(self, plan: Sequence[PlannedRun]) -> bool:
+        """Whether any of these runs is still to be begun: neither complete, nor at work, nor given up."""
+        return _first_open(plan, self._db.study.get_trials(deepcopy=False)) is not None
+
     def _enqueue_planned(self, plan: Sequence[PlannedRun], trials: Sequence[FrozenTrial]) -> bool:
         """Let the next trial be the first planned run that is open; whether there was one."""
-        taken: set[tuple[int, int]] = set()
-        failures: Counter[tuple[int, int]] = Counter()
-        for trial in trials:
-            if (key := _planned_as(trial)) is None:
-                continue
-            if trial.state is OptunaState.WAITING:
-                # Its process was cut off between planning it and taking it.
-                return True
-            if trial.state is not OptunaState.FAIL:
-                taken.add(key)
-            elif not trial.user_attrs.get(INTERRUPTED):
-                failures[key] += 1
-        for run in plan:
-            if run.key not in taken and failures[run.key] < _ATTEMPTS:
-                facts = {"trial": run.trial, "replicate": run.replicate, "seed": run.seed, "images": run.images}
-                self._db.study.enqueue_trial(dict(run.parameters), user_attrs={"default": False, PLANNED: facts})
-                return True
-        return False
+        if any(trial.state is OptunaState.WAITING and _planned_as(trial) is not None for trial in trials):
+            # Its process was cut off between planning it and taking it.
+            return True
+        run = _first_open(plan, trials)
+        if run is None:
+            return False
+        facts = {"trial": run.trial, "replicate": run.replicate, "seed": run.seed, "images": run.images}
+        self._db.study.enqueue_trial(dict(run.parameters), user_attrs={"default": False, PLANNED: facts})
+        return True
 
     def _end(
         self,
@@ -295,6 +295,20 @@ class TrialQueue:
     def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
         """The trial as the database has it now."""
         return self._db.study._storage.get_trial(trial._trial_id)
+
+
+def _first_open(plan: Sequence[PlannedRun], trials: Sequence[FrozenTrial]) -> PlannedRun | None:
+    """The first run that is neither complete nor at work, and has not failed by itself too often."""
+    taken: set[tuple[int, int]] = set()
+    failures: Counter[tuple[int, int]] = Counter()
+    for trial in trials:
+        if (key := _planned_as(trial)) is None or trial.state is OptunaState.WAITING:
+            continue
+        if trial.state is not OptunaState.FAIL:
+            taken.add(key)
+        elif not trial.user_attrs.get(INTERRUPTED):
+            failures[key] += 1
+    return next((run for run in plan if run.key not in taken and failures[run.key] < _ATTEMPTS), None)
 
 
 def _planned_as(trial: FrozenTrial) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ and returns a TrainedModel; closing that generator ends the run. `train` does bo
 from benchmark.training.capture import Captures
 from benchmark.training.checkpoint import load_weights, state_from_bytes, state_to_bytes, weights_to_bytes
 from benchmark.training.data import BatchStream, DeviceData, Part
-from benchmark.training.device import DeviceChoice, check_libraries, choose_device
+from benchmark.training.device import DeviceChoice, check_libraries, choose_device, known_device
 from benchmark.training.loop import DivergedError, TrainedModel, TrainingRun, build_network, train
 from benchmark.training.memory import keep_freed_memory, peak_memory_bytes, resident_bytes, start_peak_memory
 from benchmark.training.prediction import most_predicted, multiply_accumulates, predict, seconds_to_predict
@@ -25,6 +25,7 @@ __all__ = [
     "check_libraries",
     "choose_device",
     "keep_freed_memory",
+    "known_device",
     "load_weights",
     "most_predicted",
     "multiply_accumulates",

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.cache import cache_folder
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,13 @@ class DeviceChoice:
 
 
 def choose_device(name: str = "auto") -> DeviceChoice:
-    """The device `name` ("auto", "cpu", "cuda", "cuda:1", ...); auto is the first GPU where there is one."""
+    """The device `name` ("auto", "cpu", "cuda", "cuda:1", ...); auto is the first GPU where there is one.
+
+    Raises UnknownNameError for one that is not here.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    device = torch.device(known_device(name))
     if device.type == "cuda":
         # Same seed, same result: without this, cuDNN may add up gradients in any order.
         torch.backends.cudnn.deterministic = True
@@ -80,6 +83,16 @@ def choose_device(name: str = "auto") -> DeviceChoice:
     # Matrix units (AMX), or at least dot products of bfloat16 in vectors.
     is_fast = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
     return DeviceChoice(device, _cpu_name(), is_fast)
+
+
+def known_device(name: str) -> str:
+    """The name again, of a device that is here ("cpu", "cuda", "cuda:1", ...). Raises UnknownNameError for another."""
+    # Not asked of where it is not wanted: that wakes a driver.
+    gpus = [] if name == "cpu" else [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    known = ("cpu", "cuda", *gpus) if gpus else ("cpu",)
+    if name not in known:
+        raise UnknownNameError("device", name, ("auto", *known))
+    return name
 
 
 def _open_for_autograd(device: torch.device) -> None:

@@ -149,6 +149,8 @@ class TrainingRun:
         self._evaluation_seconds = 0.0
         self._step_seconds = (0.0, 0.0)
         """Of one with the smallest and one with the largest images, in the opening."""
+        self._timed: set[Size] = set()
+        """Image sizes whose kernels are there, so that what a step of one takes is its speed."""
         self._looked = 0
         """The step after which the clock was looked at last, and what it said."""
         self._looked_seconds = 0.0
@@ -188,6 +190,7 @@ class TrainingRun:
         seconds_per_step = self._opening_steps() if budget.seconds is not None else 0.0
         self._train_seconds = time.perf_counter() - started
         self._looked, self._looked_seconds = self._done, self._train_seconds
+        self._timed.update(self._growth.sizes)
         if images is None and budget.epochs is not None:
             images = max(1, round(budget.epochs * len(self._data.train)))
         elif images is None:
@@ -339,7 +342,10 @@ class TrainingRun:
         expected = (step - self._looked) * self._growth.mean_seconds(*self._step_seconds, since, now)
         slowness = (seconds - self._looked_seconds) / max(expected, _CLOCK_TICK)
         self._looked, self._looked_seconds = step, seconds
-        if step < self._total_steps:
+        # A run that goes on after a break loads its kernels again: that is no slowness.
+        is_telling = self._size in self._timed
+        self._timed.add(self._size)
+        if step < self._total_steps and is_telling:
             to_come = slowness * self._growth.mean_seconds(*self._step_seconds, now)
             self._total_steps = step + max(1, round((self._config.budget.seconds - seconds) / to_come))
             self._images = self._total_steps * self.batch_size

@@ -6,10 +6,10 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver, get_context
+from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
@@ -73,13 +73,26 @@ def _forking() -> ForkServerContext:
     """The context whose server runs from now on."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["benchmark.workers.warm"])
-    # Ctrl-C goes to the whole process group, and the parent alone is to hear it: the mask is handed on.
+    with _deaf_to_interrupts():
+        forkserver.ensure_running()
+    return context
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """What is started here hears no Ctrl-C, which goes to the whole process group: the parent alone is to."""
+    if not hasattr(signal, "pthread_sigmask"):
+        # On Windows.
+        yield
+        return
+    # It would be started with the first process, and would undo the mask.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
-        forkserver.ensure_running()
+        # The mask is handed on.
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return context
 
 
 def _start(context: ForkServerContext | SpawnContext, setup: WorkerSetup) -> Child:
@@ -87,7 +100,8 @@ def _start(context: ForkServerContext | SpawnContext, setup: WorkerSetup) -> Chi
     # A server keeps the environment of its own start.
     process = context.Process(target=serve, args=(theirs, setup, dict(os.environ)), daemon=True)
     try:
-        process.start()
+        with _deaf_to_interrupts():
+            process.start()
     finally:
         theirs.close()
     return Child(process, ours)

@@ -411,6 +411,30 @@ def test_a_lost_trial_is_given_up_when_the_lease_is_renewed(
     assert sum(states(store)[state] for state in ("complete", "pruned")) == 2
 
 
+def test_a_machine_that_slept_renews_its_leases_before_it_looks_for_lost_ones(
+    store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock that leases go by went on, that of the process stood still."""
+    slept, by_the_wall = [0.0], time.time
+    monkeypatch.setattr(time, "time", lambda: by_the_wall() + slept[0])
+
+    def two_reports(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        connection.send(Planned(400))
+        for step in (1, 2):
+            connection.send(progress(step, 0.5))
+            connection.recv()
+        connection.send(finished(0.5))
+
+    def sleep(number: int, step: int) -> None:
+        slept[0] += 3600.0
+
+    observer = Observer()
+    observer.on_report = sleep
+    scripts += [two_reports, succeed]
+    assert searching(store, observer, workers=2).run(SearchLimits(4)) == "spent"
+    assert states(store) == {"complete": 4}
+
+
 def test_a_checkpoint_that_comes_after_its_trial_was_lost_is_removed(store: StudyStore, scripts: list[Script]) -> None:
     def too_late(connection: Connection, job: Job, artifacts: Artifacts) -> None:
         assert job.checkpoints is not None

@@ -110,6 +110,20 @@ def test_an_expired_lease_frees_the_place_and_a_late_result_is_refused(store: St
     assert store.study.trials[0].user_attrs["interrupted"] is True
 
 
+def test_a_trial_that_was_lost_is_not_pruned_as_well(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    late = claimed(store)
+    store.queue.report(late, 1, 0.5)
+    expire(store)
+    claimed(again(store))
+
+    def note(_: object, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> bool:
+        study._storage.set_trial_system_attr(trial._trial_id, "rung", 0)
+        return True
+
+    monkeypatch.setattr(type(store.study.pruner), "prune", note)
+    assert store.queue.should_prune(late) is False
+
+
 def test_an_expired_lease_that_nobody_took_is_still_good(store: StudyStore) -> None:
     trial = claimed(store)
     expire(store)

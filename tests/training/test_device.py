@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmark.cache import VARIABLE
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, UnknownNameError
 from benchmark.training import check_libraries, choose_device, device
 
 DENSE = nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.LazyLinear(2))
@@ -47,6 +47,12 @@ def test_what_is_asked_for_counts_more(monkeypatch: pytest.MonkeyPatch, fast: bo
     made_for(monkeypatch, amx=fast, avx512_bf16=fast)
     assert type_of_logits(DENSE, "float32") is torch.float32
     assert type_of_logits(DEPTHWISE, "bfloat16") is torch.bfloat16
+
+
+@pytest.mark.parametrize("name", ["mps", "cuda:99", "gpu", "cp"])
+def test_a_device_that_is_not_here_is_refused(name: str) -> None:
+    with pytest.raises(UnknownNameError, match=f"device '{name}'"):
+        choose_device(name)
 
 
 def test_a_pair_that_fits_is_remembered(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
