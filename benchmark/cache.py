@@ -101,7 +101,8 @@ def _publish(folder: Path, key: str, make: Callable[[Path], Arrays]) -> None:
         scratch = Path(tempfile.mkdtemp(prefix=prefix, dir=folder.parent))
     try:
         download, ready = scratch / "download", scratch / "ready"
-        download.mkdir()
+        with _writing(folder):
+            download.mkdir()
         arrays = make(download)
         with _writing(folder):
             _write(ready, key, arrays)

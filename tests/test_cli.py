@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -345,6 +346,30 @@ def test_a_study_without_a_complete_trial_does_not_hide_the_others(bench: Run, r
     code, output = bench("leaderboard", "--all", "--storage", "postgresql://host/db")
     assert code == 2
     assert "--all is of the studies in this folder" in output
+
+
+def test_a_copy_under_another_name_does_not_hide_the_studies(bench: Run, root: Path) -> None:
+    shutil.copy(root / "studies" / "tiny.db", root / "studies" / "tiny-old.db")
+    (root / "studies" / "gone.db").symlink_to(root / "nowhere.db")
+    code, output = bench("leaderboard", "--all")
+    assert code == 0
+    assert "tiny-old is left out: study 'tiny-old' has no trials yet" in output
+    assert "gone is left out: " in output
+    assert (root / "results" / "tiny.md").exists()
+    code, output = bench("leaderboard", "tiny")
+    assert code == 0
+
+
+def test_a_folder_that_may_not_be_entered_is_told_in_a_sentence(
+    bench: Run, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "glob", refuse)
+    code, output = bench("leaderboard", "tiny")
+    assert code == 2
+    assert f"error: cannot use {Path('studies')}: Permission denied" in output
 
 
 def test_a_spent_budget_names_the_next_command_whole(bench: Run, root: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import re
 import sys
@@ -20,6 +21,11 @@ from benchmark.errors import BenchError
 
 _SECRETS = re.compile(r":/+[^:/]*:(?P<password>.+)@|[?&](?:ssl)?password=(?P<option>[^&]+)")
 """The password in a URL, perhaps one with an @ too many or as a path."""
+
+_OF_A_DISK = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EIO))
+"""Errors of writing, which may not say what was written."""
+_OF_A_FILE = _OF_A_DISK | {errno.EACCES, errno.EPERM, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
+"""Errors of a file or folder that is not as a program needs it; one that is merely missing may be our own fault."""
 
 
 class _Discreet(TyperGroup):
@@ -92,6 +98,8 @@ def _in_words(error: Exception) -> str | None:
     """What the user can do something about; None for an error of ours."""
     if isinstance(error, BenchError):
         return str(error)
+    if isinstance(error, OSError) and error.errno in (_OF_A_FILE if error.filename else _OF_A_DISK):
+        return f"cannot use {error.filename or 'a file'}: {error.strerror}"
     if "sqlalchemy" not in sys.modules:
         return None
     from benchmark.store import storage_trouble

@@ -14,7 +14,7 @@ from benchmark.cli.app import app
 from benchmark.cli.options import Root, Storage, StudyToRead, sizes_of
 from benchmark.cli.output import ShownFirst, command, teller
 from benchmark.cli.studies import open_named, searched_here
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, MissingStudyError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,7 +100,8 @@ def leaderboard(
 ) -> None:
     """Rank single models and ensembles; prints, and writes results/NAME.md, .csv and .json with figures.
 
-    Several studies are compared as well: by mean rank. results/README.md lists all there are, with who wins how often.
+    Several studies are compared as well: by mean rank. results/README.md lists all there are, from three on with who
+    wins how often.
 
     Example: bench leaderboard cifar10-cpu --json
     """
@@ -121,7 +122,14 @@ def leaderboard(
     texts = []
     with ShownFirst() as shown:
         for name in names:
-            store = open_named(name, root, storage, beside, to_read=True)
+            try:
+                store = open_named(name, root, storage, beside, to_read=True)
+            except MissingStudyError as error:
+                if not all_studies:
+                    raise
+                # A copy under another name is no reason not to show the others.
+                teller(beside)(f"{name} is left out: {error}")
+                continue
             if all_studies and not count_complete(store.trials()):
                 teller(beside)(f"{name} has no complete trial yet and is left out")
                 continue

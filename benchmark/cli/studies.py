@@ -50,17 +50,25 @@ def open_named(
     from benchmark.definition import check_study_name, shipped_studies
     from benchmark.store import open_study
 
-    databases = sorted((root / "studies").glob("*.db"), key=lambda path: path.stat().st_mtime)
+    databases = list((root / "studies").glob("*.db"))
     if study is None:
         if storage is not None or not databases:
             raise BenchError("name a study" if storage is not None else "no study here yet; run: bench search")
-        study = databases[-1].stem
+        study = max(databases, key=_changed).stem
         if len(databases) > 1:
             console.print(f"no study named: taking {study}, the one used last", soft_wrap=True)
     defined = {path.stem for path in (root / "studies").glob("*.toml")} | set(shipped_studies())
     if storage is None and check_study_name(study) not in defined | {path.stem for path in databases}:
         raise UnknownNameError("study", study, defined | {path.stem for path in databases})
     return open_study(location(study, root, storage), to_read=to_read)
+
+
+def _changed(path: Path) -> float:
+    """When a file was changed last, in seconds since 1970; 0 for a link to nowhere."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def searched_here(root: Path) -> list[str]:

@@ -57,11 +57,15 @@ class Listing:
 
 
 def _facts(path: str) -> os.stat_result:
-    """Of what a link leads to, or else of the link itself."""
+    """Of what a link leads to, or else of the link itself. Raises BenchError where neither may be looked at."""
     try:
         return os.stat(path)  # noqa: PTH116 - of 100,000 files
     except OSError:
+        pass
+    try:
         return os.lstat(path)
+    except OSError as error:
+        raise BenchError(f"cannot read {path}: {error.strerror}") from error
 
 
 def list_images(root: Path) -> Listing:
@@ -71,6 +75,7 @@ def list_images(root: Path) -> Listing:
     names; what is hidden (.NAME) is ignored. Raises BenchError where there are no two classes with images, or too few
     of one to draw from.
     """
+    _refuse_no_text(root.parent, root.name)
     if not root.is_dir():
         raise BenchError(f"{root} is not a folder; --data names one that has a folder of images for each class")
     parts = [root / "train", root / "test"]
@@ -145,10 +150,13 @@ def _folders(place: Path) -> list[Path]:
 
 def _visible(place: Path) -> list[Path]:
     try:
-        return sorted(path for path in place.iterdir() if not path.name.startswith(".")) if place.is_dir() else []
+        found = sorted(path for path in place.iterdir() if not path.name.startswith(".")) if place.is_dir() else []
     except OSError as error:
         _refuse(error)
         raise
+    for path in found:
+        _refuse_no_text(place, path.name)
+    return found
 
 
 def _files(root: Path, folder: Path) -> list[str]:
@@ -164,8 +172,7 @@ def _files(root: Path, folder: Path) -> list[str]:
         links = [f"{name}/" for name in folders if os.path.islink(f"{place}/{name}")]  # noqa: PTH114 - of 100,000 paths
         found += [f"{inside}/{name}" for name in (*files, *links) if not name.startswith(".")]
     for path in found:
-        if not _is_text(path):
-            raise BenchError(f"{root} has a file whose name is no valid text: {path!r}; rename it")
+        _refuse_no_text(root, path)
     return sorted(found)
 
 
@@ -173,10 +180,11 @@ def _refuse(error: OSError) -> None:
     raise BenchError(f"cannot read the folder {error.filename}: {error.strerror}")
 
 
-def _is_text(path: str) -> bool:
-    """Whether it can be written: names of another encoding than the system's have halves of characters in them."""
+def _refuse_no_text(place: Path, path: str) -> None:
+    """Raises BenchError for what cannot be written: names of another encoding have halves of characters in them."""
     try:
         path.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        raise BenchError(
+            f"{str(place)!a} has a file or folder whose name is no valid text: {path!a}; rename it"
+        ) from None

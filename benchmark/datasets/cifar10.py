@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -84,14 +85,16 @@ def _first_true(sources: Sequence[Source], published: Published, say: Say, scrat
     for number, source in enumerate(sources):
         say(f"cifar10: trying {source.title}")
         own_scratch = scratch / str(number)
-        own_scratch.mkdir()
         started = time.perf_counter()
         try:
+            own_scratch.mkdir()
             arrays = _verified(source.fetch(own_scratch), published)
         except Exception as error:  # a source is foreign code and foreign bytes: whatever goes wrong, the next is tried
             reason = " ".join(str(error).split()) or type(error).__name__
             say(f"cifar10: gave up on it after {time.perf_counter() - started:.1f} s: {reason}")
             reasons.append(f"{source.title}: {reason}")
+            # On a disk that is full, what is left of it would be in the way of the next.
+            shutil.rmtree(own_scratch, ignore_errors=True)
         else:
             say(f"cifar10: verified, {time.perf_counter() - started:.1f} s")
             return arrays

@@ -6,6 +6,7 @@ Layouts: PATH/train/CLASS/... and PATH/test/CLASS/...; or PATH/CLASS/..., from w
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 from functools import partial
@@ -53,7 +54,7 @@ def folder(folder: Path | None, say: Say) -> Dataset:
     """
     listing = list_images(_named(folder))
     name = _name(listing.root)
-    place = hashlib.sha256(str(listing.root).encode()).hexdigest()[:16]
+    place = hashlib.sha256(os.fsencode(listing.root)).hexdigest()[:16]
     key = f"{READ_AS}-{listing.key}"
     arrays = arrays_made_once(cache_folder() / "folder" / place, key, partial(_whole, listing, say), say)
     train = Images(arrays["train_pixels"], arrays["train_labels"])

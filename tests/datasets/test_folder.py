@@ -257,6 +257,18 @@ def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
         load(root)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux")
+@pytest.mark.parametrize("place", ["", "train", "test"])
+def test_so_is_the_name_of_a_folder(tmp_path: Path, place: str) -> None:
+    root = fill(tmp_path / "pets")
+    (root / place / os.fsdecode(b"caf\xe9")).mkdir()
+    with pytest.raises(BenchError, match=r"no valid text: 'caf\\udce9'; rename it"):
+        load(root)
+    root = root.rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    with pytest.raises(BenchError, match=r"no valid text: 'caf\\udce9'; rename it"):
+        load(root)
+
+
 def test_transparent_pixels_are_white_and_sixteen_bits_are_scaled(tmp_path: Path) -> None:
     root = fill(tmp_path / "pets", mode="L")
     Image.fromarray(np.full((16, 20), 0x8040, np.uint16)).save(root / "train" / "cat" / "0.png")
