@@ -114,13 +114,15 @@ COLUMNS: tuple[Column, ...] = (
     Column("test_accuracy", "Test acc.", "test accuracy with its 95 % Wilson interval",
            lambda row: row.test.accuracy, percent_with_interval, "% (95 % interval)", True),
     Column("difference", "Beyond best single", "test accuracy minus that of the single model that validation prefers, "
-           "with its paired 95 % bootstrap interval", lambda row: row.versus_single.difference, points_with_interval,
-           "points (95 % interval)", True),
+           "with its paired 95 % bootstrap interval, not corrected for the number of rows",
+           lambda row: row.versus_single.difference, points_with_interval, "points (95 % interval)", True),
     Column("log_loss_calibrated", "Log loss", "mean negative log-probability of the label on test, in nats, after a "
            "temperature fitted on validation", lambda row: row.calibrated.log_loss, decimals, "", False),
     Column("parameters", "Params", "parameters; for an ensemble the sum over its members",
            lambda row: row.entrant.cost.parameters, count, "", False),
-    Column("inference_ms", "Inference", "milliseconds per image when predicting 256 at a time, with all views",
+    Column("inference_ms", "Inference", "milliseconds per image when predicting 256 at a time (fewer where test has "
+           "fewer, images are large or memory was short), with all views, perhaps while other workers had the machine "
+           "as well",
            lambda row: row.entrant.cost.inference_ms, significant, "ms/image", False),
     Column("members", "Members", "how many models vote", lambda row: len(row.entrant.members), count),
     Column("family", "Family", "the architecture's family", lambda row: row.entrant.family, section=Section.SCORES),
@@ -163,11 +165,13 @@ COLUMNS: tuple[Column, ...] = (
            lambda row: row.corruption_accuracy, percent_with_interval, "% (95 % interval)", True, Section.SCORES),
     Column("macs", "MACs", "multiply-accumulates to predict one image, all views included; a sum for an ensemble",
            lambda row: row.entrant.cost.macs, count, "", False, Section.COSTS),
-    Column("train_seconds", "Training", "seconds of training; a sum for an ensemble",
+    Column("train_seconds", "Training", "seconds of training, without the search that led to it; a sum for an ensemble",
            lambda row: row.entrant.cost.train_seconds, significant, "s", False, Section.COSTS),
-    Column("latency_ms", "Latency", "milliseconds to predict one image alone, with all views",
+    Column("latency_ms", "Latency", "milliseconds to predict one image alone, with all views, perhaps while other "
+           "workers had the machine as well",
            lambda row: row.entrant.cost.latency_ms, significant, "ms", False, Section.COSTS),
-    Column("peak_memory_bytes", "Memory", "most memory in training, on a GPU or of the process; of the largest member",
+    Column("peak_memory_bytes", "Memory", "most memory in training, on a GPU or of the process, with the data and what "
+           "the worker keeps for later trials; of the largest member",
            lambda row: row.entrant.cost.peak_memory_bytes, size, "", False, Section.COSTS),
 )  # fmt: skip
 

@@ -122,12 +122,14 @@ def val_before(store: StudyStore, runs: Sequence[PlannedRun]) -> dict[int, Predi
 
 
 def add_to_plan(part: StudyStore, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
-    """Store what is to be trained in a part, after what was planned before; the whole plan."""
+    """Store what is to be trained in a part, after what was planned before, and its total; the whole plan."""
     with part.exclusive():
         stored = plan_of(part)
         known = {run.key for run in stored}
         whole = [*stored, *(run for run in runs if run.key not in known)]
         part.set_fact("plan", as_jsonable(whole))
+        # Of two processes that plan at once, the last must not count the first one's runs alone.
+        part.set_fact("trials", len(whole))
     return whole
 
 

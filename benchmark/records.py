@@ -387,6 +387,10 @@ class TrialRecord:
     """Step and validation accuracy in [0, 1] of each of its reports, in order."""
 
 
+COUNTED = (TrialState.COMPLETE, TrialState.PRUNED)
+"""States of trials that have a place in the budget and have ended."""
+
+
 def count_complete(trials: Iterable[TrialRecord]) -> int:
     """Trials that ended with predictions."""
     return sum(trial.state is TrialState.COMPLETE for trial in trials)
@@ -394,7 +398,7 @@ def count_complete(trials: Iterable[TrialRecord]) -> int:
 
 def count_done(trials: Iterable[TrialRecord]) -> int:
     """Trials that count towards the budget and have ended: complete and pruned ones."""
-    return sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in trials)
+    return sum(trial.state in COUNTED for trial in trials)
 
 
 def seconds_of_their_own(trials: Sequence[TrialRecord]) -> list[tuple[float, float]]:
@@ -425,6 +429,9 @@ class TrialDetails:
     """Parts that its batches passed the network in, for want of memory."""
     traceback: str | None = None
     """Python's, where an error ended it."""
+    trained_on: str = "train"
+    """train, or train+val: its reports are then of validation rows that it trains on, and its final score is that of
+    the trial which it trains again."""
 
     @property
     def images_seen(self) -> int:
@@ -532,6 +539,8 @@ class Origin:
     device: str
     versions: Mapping[str, str]
     """Program and library versions that trained the trials, by name."""
+    page_commit: str = "unknown"
+    """The commit that put the numbers together, as `commit`: what is drawn from stored predictions is its work."""
 
 
 def as_jsonable(value: Any) -> Any:

@@ -56,7 +56,7 @@ from benchmark.records import (
     count_complete,
     digest_of_labels,
 )
-from benchmark.robustness import stored_accuracies
+from benchmark.robustness import corrupted_images, stored_accuracies
 from benchmark.splits import stratified_split
 from benchmark.store import StudyLocation, StudyStore, create_study, open_study, retried
 
@@ -161,7 +161,6 @@ def open_to_confirm(
     if part.fact("trained_on") is None:
         part.set_fact("trained_on", asked.train_on)
     plan = add_to_plan(part, runs)
-    set_total(part, len(plan))
     return spec, part, RunPlan(tuple(plan), {} if asked.train_on == "train" else val_before(store, plan))
 
 
@@ -198,7 +197,7 @@ def place_of_files(store: StudyStore, artifacts: str | None = None) -> Place:
     if told is not None:
         return place_at(told, _shelf(store))
     folder = location.folder / (location.part or "weights")
-    return beside_database(folder) if location.storage is None else on_this_machine(folder)
+    return beside_database(folder) if location.is_usual else on_this_machine(folder)
 
 
 def _shelf(store: StudyStore) -> str:
@@ -341,7 +340,7 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
     )
     # Whatever has a row was scored on test by now.
     scored = note_scored(store, (seen for row in board.rows for seen in (row.entrant.test, *row.entrant.replicates)))
-    return replace(board, scored=scored)
+    return replace(board, scored=scored, corrupted=corrupted_images(store))
 
 
 @dataclass(frozen=True)
@@ -448,6 +447,7 @@ def _origin(store: StudyStore) -> Origin:
         test_rows=rows["test"],
         device=", ".join(devices),
         versions=store.fact("versions"),
+        page_commit=source_commit(),
     )
 
 

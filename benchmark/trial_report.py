@@ -26,6 +26,12 @@ _HEADINGS = (
 )
 
 
+_LEARNED = (
+    "reports are of validation rows that it trains on, and say nothing of others; the final score is that of the trial "
+    "which it trains again"
+)
+
+
 @dataclass(frozen=True)
 class TrialReport:
     """One trial, and where it belongs."""
@@ -65,6 +71,8 @@ def to_lines(report: TrialReport) -> list[str]:
         ("seed", "unknown" if trial.seed is None else str(trial.seed)),
         ("device", record.device or "unknown"),
     ]
+    if trial.trained_on != "train":
+        facts.append(("trained on", f"{trial.trained_on}: {_LEARNED}"))
     if record.confirms is not None:
         facts.append(("confirms", ", ".join([f"trial {record.confirms} of the search", *report.changes])))
     if record.continues is not None:
@@ -102,6 +110,7 @@ def to_json(report: TrialReport, figures: list[str]) -> str:
         "seed": trial.seed,
         "accumulation": trial.accumulation,
         "traceback": trial.traceback,
+        "trained_on": trial.trained_on,
         "curve": as_jsonable(trial.curve),
         "figures": figures,
     }
@@ -130,10 +139,13 @@ def _budget(report: TrialReport) -> str:
 
 
 def _time(record: TrialRecord) -> str:
-    return (
-        f"{significant(record.seconds)} s, of it {significant(record.train_seconds)} s in training steps and "
+    inside = (
+        f"{significant(record.train_seconds)} s in training steps and "
         f"{significant(record.evaluation_seconds)} s in evaluation"
     )
+    if record.continues is None:
+        return f"{significant(record.seconds)} s, of it {inside}"
+    return f"{significant(record.seconds)} s; with those of trial {record.continues}, {inside}"
 
 
 def _cost(record: TrialRecord) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def row(name: str, kind: str, accuracy: float, family: str = "cnn") -> dict[str,
 def whole(study: str = "pets") -> dict[str, Any]:
     return {
         "origin": {"study": study, "dataset": "pets-data", "device": "2 cores"},
-        "study": {"trials": 7},
+        "study": {"trials": 9, "states": {"complete": 4, "pruned": 3, "failed": 1, "running": 1}},
         "winner": {"name": "cnn, trial 5"},
         "rows": [
             row("cnn, trial 5", "tuned", 0.8),
@@ -124,6 +125,16 @@ def test_the_index_lists_every_study_and_skips_other_files(tmp_path: Path) -> No
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "README.md", "broken.json", "cars.json", "other.json", "pets.json",
     ]  # fmt: skip
+
+
+def test_shares_of_studies_take_three_of_them() -> None:
+    assert "In how many % of the studies" not in index_page([ONE, TWO])
+    assert "In how many % of the studies" in index_page([ONE, TWO, THREE])
+
+
+def test_the_page_says_that_it_tests_nothing() -> None:
+    page = index_page([ONE, replace(TWO, dataset=ONE.dataset)])
+    assert "The order is by test, over 2 studies of 1 data set, and nothing is tested here" in page
 
 
 def test_tables_have_as_many_cells_in_every_line() -> None:

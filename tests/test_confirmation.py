@@ -309,7 +309,7 @@ def test_what_finalists_took_is_told_with_their_failures(store: StudyStore) -> N
     assert (board.confirming.trials, board.confirming.failures) == (3, (("diverged at step 7", 1),))
     assert board.summary.trials == len(store.trials())
     page = to_markdown(board)
-    assert "and 3 runs of finalists trained again, " in page
+    assert "and 3 runs (2 complete, 1 failed) of finalists trained again, " in page
     assert "| Why runs failed | Runs |" in page
     assert "### Finalists trained again" in page
     assert json.loads(to_json(board))["confirmation"]["trials"] == 3

@@ -170,6 +170,8 @@ def test_an_ensemble_that_was_replaced_does_not_inherit_the_number(store: StudyS
     shown = {row.entrant.name: row.corruption_accuracy for row in leaderboard_of(store).rows}
     assert shown[ENSEMBLE] == report.scores[0].mean
     assert np.isnan(shown["geometric mean, top 2"].value)
+    assert leaderboard_of(store).corrupted == 20
+    assert "*Corruption acc.* is of 20 of the 500 test images" in to_markdown(leaderboard_of(store))
     replaced = replace(entrants[0], val=entrants[1].val, test=entrants[1].test)
     store.save_ensembles([replaced])
     assert set(stored_accuracies(store, [row.entrant for row in leaderboard_of(store).rows])) == {entrants[1].name}

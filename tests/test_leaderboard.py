@@ -30,7 +30,7 @@ from benchmark.leaderboard import (
     to_rich,
     write,
 )
-from benchmark.leaderboard.board import peer_of
+from benchmark.leaderboard.board import Peer, peer_of
 from benchmark.leaderboard.details import votes
 from benchmark.leaderboard.pictures import pictures_of
 from benchmark.metrics import Estimate
@@ -359,6 +359,12 @@ def test_csv_and_json_carry_the_same_unrounded_rows() -> None:
             assert float(flat[key]) == nested[key]
 
 
+def test_a_page_says_by_which_program_it_was_written() -> None:
+    written = replace(board(), origin=replace(ORIGIN, page_commit="c0ffee"))
+    assert "| This page written at commit | `c0ffee` |" in to_markdown(written)
+    assert json.loads(to_json(written))["origin"]["page_commit"] == "c0ffee"
+
+
 def test_json_is_strict_and_round_trips() -> None:
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
@@ -421,7 +427,10 @@ def test_what_it_says_is_said_in_words() -> None:
 def test_that_nothing_smaller_is_as_good_is_said_too() -> None:
     alone = advised(replace(FOUND, smallest=FOUND.name, difference=Estimate(0, 0, 0)))
     assert "- Every smaller entrant is worse on validation, by more than noise" in to_markdown(alone)
-    for found, smallest in ((advised(), "the smallest that is as good: vgg tuned"), (alone, "none smaller is as good")):
+    for found, smallest in (
+        (advised(), "the smallest that validation does not tell from it: vgg tuned"),
+        (alone, "validation tells all smaller ones from it"),
+    ):
         console = Console(file=io.StringIO(), width=200)
         console.print(to_rich(found))
         assert f"Recommended: soft voting, top 2; {smallest}." in console.file.getvalue()  # type: ignore[attr-defined]
@@ -483,7 +492,7 @@ def test_it_is_none_of_the_ensembles_own_members_and_no_half_of_it() -> None:
             [BEST_ON_VAL, alike], LABELS_VAL, LABELS_TEST, CLASSES, TRIALS, ORIGIN,
             singles=singles, recommendation=found,
         )  # fmt: skip
-        return made.peer
+        return None if made.peer is None else made.peer.name
 
     assert peer(BEST_ON_VAL, BEST_ON_TEST, other) is None
     assert peer(dear, BEST_ON_TEST, other) is None, "it is a member"
@@ -498,7 +507,15 @@ def test_it_may_be_a_model_that_was_trained_again_for_longer() -> None:
         [BEST_ON_VAL, MIX, replace(MIX, name="other"), longer], LABELS_VAL, LABELS_TEST, CLASSES, TRIALS, ORIGIN,
         singles=[replace(BEST_ON_VAL, cost=replace(COST, macs=1, train_seconds=1.0))], recommendation=found,
     )  # fmt: skip
-    assert made.peer == longer.name
+    assert made.peer == Peer(longer.name, pytest.approx(1.2), pytest.approx(longer.cost.macs / MIX.cost.macs))
+
+
+def test_how_much_the_same_cost_is_stands_beside_it() -> None:
+    peer = Peer("vgg, trial 9", 0.15, 1.27)
+    page = to_markdown(replace(advised(), peer=peer))
+    assert "**vgg, trial 9**, with 0.150 times the seconds of training and 1.27 times the MACs" in page
+    told = json.loads(to_json(replace(advised(), peer=peer)))["same_cost_single"]
+    assert told == {"name": "vgg, trial 9", "train_share": 0.15, "macs_share": 1.27}
 
 
 def test_an_ensemble_of_one_member_is_no_single_model() -> None:

@@ -185,7 +185,8 @@ def test_study_and_number() -> None:
 
 
 def report(**changes: Any) -> TrialReport:
-    details = {name: changes.pop(name) for name in ("accumulation", "curve") if name in changes}
+    of_details = ("accumulation", "curve", "trained_on")
+    details = {name: changes.pop(name) for name in of_details if name in changes}
     record = TrialRecord(
         9, TrialState.COMPLETE, "cnn", False,
         {"family": "cnn", "optimizer": "sgd", "sgd.lr": 0.123456, "flip": True, "batch_size": 64},
@@ -221,6 +222,15 @@ def test_time_and_cost_in_words() -> None:
         ({"peak_memory_bytes": None}, "memory        unknown"),
         ({"confirms": 3}, "confirms      trial 3 of the search"),
         ({"continues": 8}, "continues     trial 8, which was interrupted"),
+        (
+            {"continues": 8, "seconds": 40.0},
+            "time          40.0 s; with those of trial 8, 60.0 s in training steps and 5.00 s in evaluation",
+        ),
+        (
+            {"trained_on": "train+val"},
+            "trained on    train+val: reports are of validation rows that it trains on, and say nothing of others; the "
+            "final score is that of the trial which it trains again",
+        ),
         (
             {"state": TrialState.FAILED, "reason": "lost", "interrupted": True},
             "state         failed: lost, and may be continued",

@@ -57,7 +57,7 @@ def trial(
     trial = of.trial(number)
     changes = _changes(store, trial.record)
     rows = store.fact("rows")
-    trained = rows["train"] + (rows["val"] if of.fact("trained_on") == "train+val" else 0)
+    trained = rows["train"] + (rows["val"] if trial.trained_on == "train+val" else 0)
     report = TrialReport(name, part or "", trial, trained, tuple(changes))
     with ShownFirst() as shown:
         figures = shown.attempt(lambda: _draw(report, root / "results" / name))

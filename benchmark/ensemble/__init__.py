@@ -1,8 +1,8 @@
 """Trials into ensembles: every method cross-fitted on validation, scored once on test; trains and stores nothing.
 
 `build_ensembles` makes the entrants that an `EnsembleSpec` asks for, and `combine` one over given members; `recommend`
-names the one to take and the smallest that is as good, `contributions` says what each member is worth, and `size_curve`
-what every further member brings.
+names the one to take and the smallest not told from it, `contributions` says what each member is worth, and
+`size_curve` what every further member brings.
 """
 
 from benchmark.ensemble.building import (

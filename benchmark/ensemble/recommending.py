@@ -1,4 +1,4 @@
-"""Which entrant to take, which smaller one is as good, and what each member is worth; validation decides."""
+"""Which entrant to take, which smaller one is not told from it, and what each member is worth; validation decides."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_LEFT_OUT = 12
 
 @dataclass(frozen=True)
 class Recommendation:
-    """What to take, by name, and how the smallest that is as good differs from it on validation."""
+    """What to take, by name, and how the smallest that validation does not tell from it differs."""
 
     name: str
     metric: str

@@ -53,8 +53,8 @@ def accuracy_against_size(curves: Sequence[SizeCurve], single: SingleModel, *, s
         raise ValueError("there is nothing to draw: no ensembles")
     with new_figure("Accuracy against ensemble size", subject, height=4.8) as figure:
         val, test = figure.subplots(1, 2, sharex=True, sharey=True)
-        val.set_title("Validation, cross-fitted: it decides")
-        test.set_title("Test: it reports")
+        val.set_title("Validation, cross-fitted")
+        test.set_title("Test")
         _draw_panel(val, curves, [curve.val for curve in curves], single.val)
         lines = _draw_panel(test, curves, [curve.test for curve in curves], single.test)
         val.set_ylabel("Accuracy (%), with 95 % intervals")
@@ -76,7 +76,7 @@ def _draw_panel(
         aside = (index - (len(curves) - 1) / 2) * step
         sizes = [size + aside for size in curve.sizes]
         lines.append(draw_estimates(axes, sizes, of_curve, look(index)))
-    axes.set_xlabel("Size (models to choose from)")
+    axes.set_xlabel("Size: models given, or at most taken of all")
     return [*lines, axes.axhline(100 * single.value, color=GREY, linestyle=(0, (1, 1)))]
 
 

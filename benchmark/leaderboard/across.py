@@ -17,7 +17,11 @@ from numpy.typing import NDArray
 from benchmark.errors import BenchError
 from benchmark.leaderboard.pieces import cell, table
 from benchmark.metrics import UNKNOWN, Estimate
-from benchmark.wording import percent, percent_with_interval
+from benchmark.records import COUNTED
+from benchmark.wording import percent, percent_with_interval, plural
+
+FEWEST_STUDIES = 3
+"""With fewer, shares of studies are 0, 50 or 100 %, and the ranks say the same."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,7 @@ class StudyResult:
     dataset: str
     device: str
     trials: int
+    """That count: complete and pruned ones."""
     recommended: str
     accuracies: Mapping[str, Estimate]
     """Test accuracy by label (see `label_of`)."""
@@ -73,7 +78,7 @@ def result_of(whole: Mapping[str, Any]) -> StudyResult:
             study=origin["study"],
             dataset=origin["dataset"],
             device=origin["device"],
-            trials=whole["study"]["trials"],
+            trials=sum(whole["study"]["states"].get(state, 0) for state in COUNTED),
             recommended=label_of(next(row for row in whole["rows"] if row["name"] == whole["winner"]["name"])),
             accuracies=accuracies,
         )
@@ -127,11 +132,12 @@ def index_page(results: Sequence[StudyResult]) -> str:
         table(headings, rows, right=[False, False, False, True, True, False]),
     ]
     if len(results) > 1:
-        parts += _comparison(compare_studies(sorted(results, key=lambda one: one.study)))
+        across = compare_studies(sorted(results, key=lambda one: one.study))
+        parts += _comparison(across, datasets=len({result.dataset for result in results}))
     return "\n\n".join(parts) + "\n"
 
 
-def _comparison(across: Across) -> list[str]:
+def _comparison(across: Across, datasets: int) -> list[str]:
     rows = [
         [
             label,
@@ -143,11 +149,13 @@ def _comparison(across: Across) -> list[str]:
     parts = [
         "## Side by side",
         "Test accuracy in %. The mean rank is taken over the studies, among the entrants that all of them have; equal "
-        "ones share the mean of their places.",
+        f"ones share the mean of their places. The order is by test, over {len(across.studies):,} studies of "
+        f"{plural(datasets, 'data set')}, and nothing is tested here: which entrants of a study differ, its own page "
+        "says.",
         table(["Entrant", "Mean rank ↓", *across.studies], rows, right=[False] + [True] * (len(across.studies) + 1)),
     ]
     shared = across.labels[: len(across.wins)]
-    if len(shared) > 1:
+    if len(shared) > 1 and len(across.studies) >= FEWEST_STUDIES:
         cells = [
             [label, *("" if one == other else f"{100 * across.wins[one, other]:.0f}" for other in range(len(shared)))]
             for one, label in enumerate(shared)

@@ -148,6 +148,17 @@ class SizeScore:
     test_accuracy: Estimate
 
 
+@dataclass(frozen=True)
+class Peer:
+    """The single model that costs about what the recommended ensemble costs, and its costs in those of the ensemble."""
+
+    name: str
+    train_share: float
+    """Of seconds of training."""
+    macs_share: float
+    """Of multiply-accumulates per image."""
+
+
 @dataclass(frozen=True, eq=False)
 class Leaderboard:
     """Rows in the order of validation, the study they come from, and where the numbers come from."""
@@ -162,10 +173,11 @@ class Leaderboard:
     chosen: Chosen | None = None
     """None with fewer than two single models."""
     sizes: tuple[SizeScore, ...] = ()
-    peer: str | None = None
-    """The single model that costs about what the recommended ensemble costs."""
+    peer: Peer | None = None
     scored: int = 0
     """How many different sets of predictions were scored on test in this study, so far."""
+    corrupted: int = 0
+    """How many test images were corrupted for the rows' corruption accuracies."""
     trials: tuple[TrialRecord, ...] = ()
     """All trials of the search, whatever became of them; `summary` counts them."""
     confirming: StudySummary | None = None
@@ -234,7 +246,7 @@ def make_board(
         members=None if recommended is None else _members(recommended, within, labels_val),
         chosen=_chosen(singles, labels_val),
         sizes=tuple(sizes),
-        peer=None if peer is None else peer.name,
+        peer=None if recommended is None or peer is None else Peer(peer.name, *_cost_shares(peer, recommended)),
         trials=tuple(trials),
         confirming=summarise(confirming) if confirming else None,
         importances=tuple(importances),
@@ -251,13 +263,17 @@ def peer_of(ensemble: Entrant, singles: Sequence[Entrant], labels_val: NDArray[n
         return None
 
     def is_near(single: Entrant) -> bool:
-        shares = (
-            single.cost.train_seconds / max(ensemble.cost.train_seconds, 1e-9),
-            single.cost.macs / max(ensemble.cost.macs, 1),
-        )
-        return any(2 / 3 <= share <= 1.5 for share in shares)
+        return any(2 / 3 <= share <= 1.5 for share in _cost_shares(single, ensemble))
 
     return next(iter(ranked([single for single in singles if is_near(single)], labels_val)), None)
+
+
+def _cost_shares(single: Entrant, ensemble: Entrant) -> tuple[float, float]:
+    """A single model's seconds of training and multiply-accumulates, as shares of an ensemble's."""
+    return (
+        single.cost.train_seconds / max(ensemble.cost.train_seconds, 1e-9),
+        single.cost.macs / max(ensemble.cost.macs, 1),
+    )
 
 
 def _winner(row: Row, labels_test: NDArray[np.int64], class_names: Sequence[str]) -> Winner:
@@ -359,17 +375,21 @@ def summarise(trials: Sequence[TrialRecord]) -> StudySummary:
     )
 
 
-def spent_in_words(board: Leaderboard, states: bool = False) -> str:
-    """`13 trials, 4 min 10 s of trial time`, with their states if asked for, and what finalists trained again took."""
-    told = f"{_counted(board.summary, 'trial', states)}, {duration(board.summary.trial_seconds)} of trial time"
+def spent_in_words(board: Leaderboard) -> str:
+    """`13 trials (12 complete, 1 pruned), 4 min 10 s of trial time`, and what finalists trained again took."""
+    told = f"{_counted(board.summary, 'trial')}, {duration(board.summary.trial_seconds)} of trial time"
     if (again := board.confirming) is None:
         return told
-    return f"{told}, and {_counted(again, 'run', states)} of finalists trained again, {duration(again.trial_seconds)}"
+    return f"{told}, and {_counted(again, 'run')} of finalists trained again, {duration(again.trial_seconds)}"
 
 
-def _counted(summary: StudySummary, noun: str, states: bool) -> str:
-    told = ", ".join(f"{summary.states[state]} {state}" for state in TrialState if summary.states[state])
-    return f"{plural(summary.trials, noun)} ({told})" if states else plural(summary.trials, noun)
+def states_in_words(summary: StudySummary) -> str:
+    """`12 complete, 1 pruned`."""
+    return ", ".join(f"{summary.states[state]} {state}" for state in TrialState if summary.states[state])
+
+
+def _counted(summary: StudySummary, noun: str) -> str:
+    return f"{plural(summary.trials, noun)} ({states_in_words(summary)})"
 
 
 def _family(name: str, trials: Sequence[TrialRecord]) -> FamilySummary:

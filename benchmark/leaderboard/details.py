@@ -191,6 +191,7 @@ def origin_part(board: Leaderboard) -> list[str]:
     facts = [
         ("Study", origin.study),
         ("Program at commit", f"`{origin.commit}`"),
+        ("This page written at commit", f"`{origin.page_commit}`"),
         ("Seed of the study", str(origin.seed)),
         ("Seed of the split", str(origin.split_seed)),
         ("Data set", origin.dataset),

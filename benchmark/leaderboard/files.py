@@ -43,7 +43,7 @@ def to_json(board: Leaderboard) -> str:
     whole: dict[str, Any] = {
         "recommendation": as_jsonable(board.recommendation),
         "chosen_single": as_jsonable(board.chosen),
-        "same_cost_single": board.peer,
+        "same_cost_single": as_jsonable(board.peer),
         "test_scored": board.scored,
         "sizes": as_jsonable(board.sizes),
         "origin": as_jsonable(board.origin),

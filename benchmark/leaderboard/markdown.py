@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from benchmark.columns import Column, Section, columns_of
@@ -19,7 +20,7 @@ from benchmark.leaderboard.details import (
 )
 from benchmark.leaderboard.pieces import cell, signed, table
 from benchmark.metrics import Estimate
-from benchmark.wording import percent, points, points_with_interval
+from benchmark.wording import percent, points, points_with_interval, significant
 
 _CONFIRMED = (
     "- *Confirmed* models are trials trained again with other seeds; of their runs the row is the one in the middle by "
@@ -30,6 +31,10 @@ _RETRAINED = (
     "- Entrants *trained on train+val* have no validation rows left. What stands for them under validation, and gave "
     "their members their votes and their temperature, are the predictions of the trials that they train again, made "
     "when those rows were held out. So they rank beside those trials, and only test can tell them from these."
+)
+
+_CORRUPTED = (
+    "- *Corruption acc.* is of {:,} of the {:,} test images, under 15 corruptions at 5 severities; it chooses nothing."
 )
 
 _RECOMMENDED_BY = {
@@ -125,7 +130,7 @@ def _scores(board: Leaderboard, columns: Sequence[Column]) -> str:
 
 
 def _findings(board: Leaderboard) -> str:
-    """What the table says, in words: what to take, what is as good, and what to subtract."""
+    """What the table says, in words: what to take, what is not told from it, and what to subtract."""
     lines = ["### What it says", ""]
     if (found := board.recommendation) is not None:
         unit = "nats of cross-fitted log loss" if found.metric == "log_loss" else "share of errors"
@@ -148,10 +153,12 @@ def _findings(board: Leaderboard) -> str:
                 f"- Beyond the best single model, on test: {points_with_interval(against.difference)} points; it alone "
                 f"is right on {against.first_only:,} images, the single model alone on {against.second_only:,}."
             )
-    if board.peer is not None:
+    if (peer := board.peer) is not None:
         lines.append(
-            f"- A single model of about the same cost, to train or to predict with: **{cell(board.peer)}** "
-            "(two thirds to one and a half times; the best of them by validation, and none of its members)."
+            f"- A single model of about the same cost, to train or to predict with: **{cell(peer.name)}**, with "
+            f"{significant(peer.train_share)} times the seconds of training and {significant(peer.macs_share)} times "
+            "the MACs of what is recommended (two thirds to one and a half times of either; the best of them by "
+            "validation, and none of its members)."
         )
     if (chosen := board.chosen) is not None:
         instead = "" if chosen.successor is None else f", most often {cell(chosen.successor)}"
@@ -184,8 +191,11 @@ def _reading(board: Leaderboard) -> str:
             f"- The interval is the {board.interval}, over test images. It does not hold the variation between "
             "training seeds.",
             "- Entrants that share a *group* are not told from the best of them: an exact McNemar test on the same "
-            "test images, at 5 %, corrected by Holm for the number of pairs. *Beyond best single* compares on the same "
-            "images as well, which resolves more than two intervals do.",
+            "test images, at 5 %, corrected by Holm for the number of pairs. Two of different groups may be alike: "
+            "only the best of each was compared with the others.",
+            "- *Beyond best single* compares on the same images as well, which resolves more than two intervals do. "
+            "Its intervals, as *McNemar's p*, are not corrected for the number of rows: of twenty that do not differ, "
+            "about one looks as if it did.",
             "- A tuned model's validation accuracy is the best of many and reads too high; an ensemble's is "
             "out-of-fold, but its members were chosen on the same rows. Test has neither flaw.",
             "- Log loss is after a temperature that was fitted on validation, for every row alike; as it is, it stands "
@@ -193,9 +203,16 @@ def _reading(board: Leaderboard) -> str:
             *([_CONFIRMED] if any(row.entrant.kind == "confirmed" for row in board.rows) else ()),
             "- Higher is better unless the heading has ↓. Precision, recall and F1 are unweighted means over classes. "
             "An ensemble's parameters, MACs and times are sums over its members.",
+            "- Times of predicting were measured in the search's workers, perhaps while others had the machine as "
+            "well: small differences between rows say nothing. Training is without the search that led to a row.",
+            *([_CORRUPTED.format(board.corrupted, origin.test_rows)] if _has_corruption_scores(board) else ()),
             *([_RETRAINED] if retrained else ()),
         )
     )
+
+
+def _has_corruption_scores(board: Leaderboard) -> bool:
+    return any(not math.isnan(row.corruption_accuracy.value) for row in board.rows)
 
 
 def _signed_with_interval(estimate: Estimate) -> str:

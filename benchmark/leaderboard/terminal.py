@@ -13,9 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmark.columns import Column, Section, columns_of
-from benchmark.leaderboard.across import Across
+from benchmark.leaderboard.across import FEWEST_STUDIES, Across
 from benchmark.leaderboard.board import Leaderboard, spent_in_words
-from benchmark.wording import percent
 
 GIVEN_UP = ("kind", "members", "inference_ms", "parameters", "log_loss_calibrated", "difference", "group")
 """Columns that a narrow terminal does without, the first to go first; a file has them all."""
@@ -65,7 +64,7 @@ class TerminalBoard:
                 style="dim",
             ),
             Text(
-                f"{spent_in_words(self.board, states=True)}, on {', '.join(summary.devices) or origin.device}.",
+                f"{spent_in_words(self.board)}, on {', '.join(summary.devices) or origin.device}.",
                 style="dim",
             ),
             *(
@@ -81,11 +80,13 @@ class TerminalBoard:
         found = self.board.recommendation
         if found is None:
             return []
-        smallest = "none smaller is as good"
+        smallest = ""
         if found.smallest != found.name:
-            smallest = f"the smallest that is as good: {found.smallest}"
+            smallest = f"; the smallest that validation does not tell from it: {found.smallest}"
+        elif len(self.board.recommended.entrant.members) > 1:
+            smallest = "; validation tells all smaller ones from it"
         caution = [Text(found.caution, style="yellow")] if found.caution else []
-        return [*caution, Text(f"Recommended{found.among}: {found.name}; {smallest}.", style="bold")]
+        return [*caution, Text(f"Recommended{found.among}: {found.name}{smallest}.", style="bold")]
 
 
 def to_rich(board: Leaderboard, columns: Sequence[Column] = ()) -> TerminalBoard:
@@ -94,15 +95,23 @@ def to_rich(board: Leaderboard, columns: Sequence[Column] = ()) -> TerminalBoard
 
 
 def across_to_rich(across: Across) -> Table:
-    """What `Console.print` shows of several studies side by side: mean rank, win rate, and test accuracy in %."""
+    """What `Console.print` shows of several studies: mean rank, from three of them on win rate, test accuracy in %."""
     table = Table(box=box.SIMPLE_HEAD, title=Text("side by side", style="bold"), title_justify="left", pad_edge=False)
     table.add_column("Entrant")
-    for heading in ("Mean\nrank ↓", "Wins\n%", *across.studies):
+    wins = ["Wins\n%"] if len(across.studies) >= FEWEST_STUDIES else []
+    for heading in ("Mean\nrank ↓", *wins, *across.studies):
         table.add_column(Text(heading), justify="right", no_wrap=True)
-    rates = across.win_rates
-    rates += [math.nan] * (len(across.labels) - len(rates))
+    rates = [*across.win_rates, *[math.nan] * (len(across.labels) - len(across.wins))]
     for label, rank, rate, values in zip(across.labels, across.mean_rank, rates, across.accuracy, strict=True):
-        cells = ["–" if math.isnan(value) else percent(value) for value in values.tolist()]
-        wins = "–" if math.isnan(rate) else f"{100 * rate:.0f}"
-        table.add_row(Text(label), "–" if rank is None else f"{rank:.2f}", wins, *cells)
+        shares = [_percent(rate, "{:.0f}")] if wins else []
+        table.add_row(
+            Text(label),
+            "–" if rank is None else f"{rank:.2f}",
+            *shares,
+            *(_percent(value, "{:.2f}") for value in values.tolist()),
+        )
     return table
+
+
+def _percent(share: float, form: str) -> str:
+    return "–" if math.isnan(share) else form.format(100 * share)

@@ -85,7 +85,7 @@ def _pictures(
 
 
 def _to_explain(board: Leaderboard) -> list[Entrant]:
-    """The recommended entrant; the smallest that is as good; the best single model: the first that can be asked."""
+    """The recommended entrant; the smallest not told from it; the best single model: the first that can be asked."""
     by_name = {row.entrant.name: row.entrant for row in board.rows}
     as_good = board.winner.name if board.recommendation is None else board.recommendation.smallest
     names = (board.winner.name, as_good, board.best_single.entrant.name)

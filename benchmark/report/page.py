@@ -13,6 +13,7 @@ from markupsafe import Markup
 from benchmark.errors import BenchError
 from benchmark.figures.style import shown
 from benchmark.files import replace_files
+from benchmark.leaderboard.board import states_in_words
 from benchmark.leaderboard.details import votes
 from benchmark.records import TrialState
 from benchmark.report.looks import page_look
@@ -65,6 +66,7 @@ def _environment() -> Environment:
         "points_with_interval": points_with_interval,
         "shown": shown,
         "significant": significant,
+        "states_in_words": states_in_words,
         "duration": duration,
         "votes": votes,
     }

@@ -104,7 +104,8 @@ def _accuracy_by_time(board: Leaderboard) -> Chart | None:
     kinds = list(dict.fromkeys([*KINDS, *(row.entrant.kind for row in timed)]))
     return Chart(
         "Test accuracy against inference time",
-        "Bars are 95 % intervals, the line is the best accuracy that a time buys. Time and errors are on log scales.",
+        "Bars are 95 % intervals. What is on the line is right more often than anything faster. Time and errors are on "
+        "log scales.",
         frame,
         lines=(Line((*steps, (frame.right, steps[-1][1])), None, "Pareto front"),),
         dots=tuple(_dot(row, frame, kinds.index(row.entrant.kind)) for row in timed),

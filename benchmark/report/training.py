@@ -29,7 +29,8 @@ class Run:
 
     trial: TrialRecord
     drawn: tuple[Drawn, ...]
-    peak_rate: str
+    highest_rate: str
+    """Learning rate, at a report; a schedule may peak between two."""
     parameters: tuple[tuple[str, ParameterValue], ...]
 
 
@@ -79,8 +80,8 @@ def training_of(
         ),
         Chart(
             "Learning rate",
-            "In percent of the trial's own peak.",
-            Frame(steps, linear_axis("Learning rate (% of its peak)", 0, 100)),
+            "At each report, in percent of the highest that the trial had at one.",
+            Frame(steps, linear_axis("Learning rate (% of its highest)", 0, 100)),
         ),
     )
     return Training(charts, tuple(_run(trial, curves[trial.number], charts) for trial in trials), best.number)
@@ -88,7 +89,7 @@ def training_of(
 
 def _run(trial: TrialRecord, curve: Sequence[ProgressRecord], charts: Sequence[Chart]) -> Run:
     losses, accuracy, rate = (chart.frame for chart in charts)
-    peak = max((record.learning_rate for record in curve), default=0.0)
+    highest = max((record.learning_rate for record in curve), default=0.0)
     trained = [(record.step, record.train_loss, f"{significant(record.train_loss)} nats") for record in curve]
     validated = [(record.step, record.val_loss, f"{significant(record.val_loss)} nats") for record in curve]
     learned = [
@@ -98,7 +99,8 @@ def _run(trial: TrialRecord, curve: Sequence[ProgressRecord], charts: Sequence[C
     ]
     scored = [(step, score, f"{percent(score)} %") for step, score in trial.reports]
     rates = [
-        (record.step, 100 * record.learning_rate / (peak or 1.0), significant(record.learning_rate)) for record in curve
+        (record.step, 100 * record.learning_rate / (highest or 1.0), significant(record.learning_rate))
+        for record in curve
     ]
     return Run(
         trial,
@@ -113,7 +115,7 @@ def _run(trial: TrialRecord, curve: Sequence[ProgressRecord], charts: Sequence[C
             ),
             _drawn(rate, "learning rate", rates, _RATE),
         ),
-        significant(peak) if curve else "–",
+        significant(highest) if curve else "–",
         tuple(sorted(trial.parameters.items())),
     )
 

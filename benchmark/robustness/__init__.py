@@ -7,7 +7,7 @@ from benchmark.robustness.images import CorruptedImages, MadeImages, PublishedIm
 from benchmark.robustness.pictures import draw
 from benchmark.robustness.report import CorruptionOrigin, CorruptionReport, to_json, to_markdown, write
 from benchmark.robustness.scores import CorruptionScores, score_corruptions
-from benchmark.robustness.stored import note_accuracies, stored_accuracies
+from benchmark.robustness.stored import corrupted_images, note_accuracies, stored_accuracies
 from benchmark.robustness.terminal import to_rich
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "CorruptionScores",
     "MadeImages",
     "PublishedImages",
+    "corrupted_images",
     "draw",
     "note_accuracies",
     "read_published",

@@ -35,12 +35,20 @@ def stored_accuracies(store: StudyStore, entrants: Iterable[Entrant]) -> dict[st
     All of them are on the same corrupted images, since others do not compare: on the most that were taken, and of as
     many on those that were taken last.
     """
-    stored: Mapping[str, Any] = store.fact(_FACT) or {}
-    if not stored:
-        return {}
-    known = max(reversed(list(stored.values())), key=lambda measured: int(measured["rows"]))["accuracies"]
+    known = _shown(store)["accuracies"]
     return {
         entrant.name: Estimate(**known[entrant.name]["mean"])
         for entrant in entrants
         if entrant.name in known and known[entrant.name]["predictions"] == entrant.test.digest
     }
+
+
+def corrupted_images(store: StudyStore) -> int:
+    """How many test images `stored_accuracies` are of; 0 where none were measured."""
+    return int(_shown(store)["rows"])
+
+
+def _shown(store: StudyStore) -> Mapping[str, Any]:
+    stored: Mapping[str, Any] = store.fact(_FACT) or {}
+    measured = reversed(list(stored.values()))
+    return max(measured, key=lambda one: int(one["rows"]), default={"rows": 0, "accuracies": {}})

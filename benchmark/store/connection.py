@@ -85,6 +85,12 @@ class StudyLocation:
         return Path(str(url.database)) if named else None
 
     @property
+    def is_usual(self) -> bool:
+        """Whether it is the SQLite file `root/studies/NAME.db`, also where a URL says so."""
+        usual = self.root / "studies" / f"{self.name}.db"
+        return self.storage is None or (self.database is not None and self.database.resolve() == usual.resolve())
+
+    @property
     def url(self) -> str:
         """The database URL, password included: never print it.
 
@@ -110,12 +116,10 @@ class StudyLocation:
     def folder(self) -> Path:
         """The folder for the study's weights, beside the database."""
         folder = self.root / "studies" / self.name
-        if self.storage is None:
+        if self.storage is None or self.is_usual:
             return folder
         # A study of the same name in another database keeps its hands off these weights.
         where = visible_url(self.storage) if self.database is None else str(self.database.resolve())
-        if where == str(folder.with_name(f"{self.name}.db").resolve()):
-            return folder
         return folder.with_name(f"{self.name}-{hashlib.sha256(where.encode()).hexdigest()[:8]}")
 
     @contextmanager

@@ -200,7 +200,11 @@ class StudyStore:
         if not 0 <= number < len(trials):
             known = f"trials 0 to {len(trials) - 1}" if trials else "no trial yet"
             raise BenchError(f"there is no trial {number}: study {self._db.name!r} has {known}")
-        return details_of(trials[number])
+        return details_of(trials[number], self._trained_on)
+
+    @property
+    def _trained_on(self) -> str:
+        return str(self.fact("trained_on") or "train")
 
     @retried
     def curves(self) -> list[tuple[ProgressRecord, ...]]:
@@ -225,7 +229,7 @@ class StudyStore:
 
     def single_models(self) -> list[Entrant]:
         """Every complete trial as an entrant, in order of numbers."""
-        trained_on = self.fact("trained_on") or "train"
+        trained_on = self._trained_on
         return [
             Entrant(
                 name=f"{trial.family}, default" if trial.is_default else f"{trial.family}, trial {trial.number}",

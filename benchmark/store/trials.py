@@ -51,8 +51,8 @@ def curve_of(trial: FrozenTrial) -> tuple[ProgressRecord, ...]:
     return tuple(ProgressRecord(**report) for report in trial.user_attrs.get("curve", ()))
 
 
-def details_of(trial: FrozenTrial) -> TrialDetails:
-    """All that is stored of a trial but its predictions."""
+def details_of(trial: FrozenTrial, trained_on: str) -> TrialDetails:
+    """All that is stored of a trial but its predictions; `trained_on` is said of its whole part of the study."""
     facts = trial.user_attrs
     return TrialDetails(
         record=record_of(trial),
@@ -61,4 +61,5 @@ def details_of(trial: FrozenTrial) -> TrialDetails:
         seed=facts.get("seed"),
         accumulation=facts.get("accumulation", 1),
         traceback=facts.get("traceback"),
+        trained_on=trained_on,
     )

@@ -43,8 +43,9 @@ def families(numbers: Numbers, device_type: str) -> list[str]:
     return [
         f"Defaults of `{numbers['study']}` on one worker of {_count(numbers['threads'], 'thread', 'threads')}, alone; "
         f"{numbers['seconds']:g} s a measurement, median (lowest–highest). The peak is the best square matrix product: "
-        f"{peaks}. Shares count two operations per multiply-accumulate and three forward passes per training image, at "
-        "full image size; batches and optimizer count as time, not as work.",
+        f"{peaks}; in float32 as convolutions compute it, which is TF32 on a GPU that has it. Shares count two "
+        "operations per multiply-accumulate and three forward passes per training image, at full image size; batches "
+        "and optimizer count as time, not as work.",
         table(headings, rows, right=[False] + [True] * 3 + [False] + [True] * 5),
     ]
 
@@ -120,13 +121,15 @@ def time_to_accuracy(numbers: Numbers, device_type: str) -> list[str]:
     beside = [f"- {recipe['name']}: {recipe['record']}." for recipe in recipes.values() if recipe["record"]]
     history = [f"- {recipe['name']}: {recipe['history']}." for recipe in recipes.values() if recipe.get("history")]
     changes = [[name, recipe["budget"], _parameters(recipe)] for name, recipe in recipes.items()]
+    is_gpu = device_type == "cuda"
     return [
         "Every training image trains, and the test set is scored once per run. Between recipes was chosen on "
         "validation rows. "
         f"{_count(numbers['processes'], 'process', 'processes')} side by side"
         f"{' of one thread each' if device_type == 'cpu' else ''}. Training is the time inside training steps of one "
-        "run; in all adds making the network and scoring it. PFLOP: six operations per multiply-accumulate and image "
-        "seen, at full image size.",
+        "run; in all adds making the network and scoring it. A short run of every recipe "
+        f"went before and is not counted: {'kernels and graphs are loaded' if is_gpu else 'the whitening is computed'} "
+        "once per process. PFLOP: six operations per multiply-accumulate and image seen, at full image size.",
         table(headings, rows, right=[False, False] + [True] * 7),
         *(["Aims, of the mean accuracy and the longest run in all:\n\n" + "\n".join(aims)] if aims else []),
         *(["On the way here:\n\n" + "\n".join(history)] if history else []),

@@ -26,10 +26,10 @@ def test_words_and_units() -> None:
     figure, val, test = draw(curve("soft voting"), curve("stacking"))
     assert heading(figure) == "Accuracy against ensemble size: pets"
     assert (val.get_title("left"), test.get_title("left")) == (
-        "Validation, cross-fitted: it decides", "Test: it reports",
+        "Validation, cross-fitted", "Test",
     )  # fmt: skip
     assert val.get_ylabel() == "Accuracy (%), with 95 % intervals"
-    assert val.get_xlabel() == test.get_xlabel() == "Size (models to choose from)"
+    assert val.get_xlabel() == test.get_xlabel() == "Size: models given, or at most taken of all"
     assert legend(figure) == ["soft voting", "stacking", "best single model: cnn, trial 88"]
 
 

@@ -54,6 +54,19 @@ def test_words_and_units() -> None:
     assert_nothing_is_cut_off(figure)
 
 
+def test_smoothing_that_a_family_has_for_itself_is_told_as_well() -> None:
+    record = replace(COMPLETE.record, parameters={"cnn.label_smoothing": 0.25, "label_smoothing": 0.125})
+    assert "label smoothing 0.25." in draw(replace(COMPLETE, record=record))[1][0].get_title("left")
+
+
+def test_of_a_run_that_trains_on_validation_rows_nothing_is_said_of_validation() -> None:
+    figure, (_, accuracy, _) = draw(replace(COMPLETE, trained_on="train+val", best_step=3))
+    assert accuracy.get_title("left").startswith("It trains on the validation rows as well")
+    assert legend(figure) == ["training loss", "validation loss and accuracy", "learning rate", "kept report: 3 of 3"]
+    assert accuracy.get_ylim()[1] < 65
+    assert_nothing_is_cut_off(figure)
+
+
 def test_every_report_is_where_the_numbers_say() -> None:
     _, (losses, accuracy, rate) = drawn()
     assert series(losses) == [[(1000, 2.0), (2000, 1.5), (3000, 1.2)], [(1000, 1.9), (2000, 1.4), (3000, 1.3)]]

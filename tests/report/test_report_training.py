@@ -41,7 +41,7 @@ def test_every_trial_is_drawn_on_the_same_axes() -> None:
     ]
     assert dict(training.drawn_on(1))[0].lines[0].points == (accuracy.at(1, 0.4), accuracy.at(2, 0.6))
     assert dict(training.drawn_on(2))[0].lines[0].points == (rate.at(1, 100), rate.at(2, 50))
-    assert training.runs[0].peak_rate == "0.500"
+    assert training.runs[0].highest_rate == "0.500"
 
 
 def test_a_dot_says_what_was_measured() -> None:
