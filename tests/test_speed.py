@@ -132,8 +132,10 @@ def test_a_family_that_the_study_has_not() -> None:
 
 def test_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed.measuring, "devices", lambda: ["cuda:0", "cuda:1"])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert [device_named(name) for name in ("auto", "cpu", "cuda:1")] == ["cuda:0", "cpu", "cuda:1"]
     monkeypatch.setattr(speed.measuring, "devices", lambda: ["cpu"])
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert [device_named(name) for name in ("auto", "cpu")] == ["cpu", "cpu"]
     with pytest.raises(UnknownNameError, match="unknown device 'cuda:0'; known: auto, cpu"):
         device_named("cuda:0")

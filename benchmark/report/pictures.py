@@ -127,7 +127,8 @@ def evidence_of(store: StudyStore, entrants: Sequence[Entrant], images: StudyIma
             return found
         instead = f"It stands in for {entrants[0].name}, which cannot be asked: {refusals[0]}"
         return replace(found, note=f"{found.note} {instead}")
-    return Missing(" ".join(refusals))
+    # All of them for one reason, where the weights are elsewhere.
+    return Missing(" ".join(dict.fromkeys(refusals)))
 
 
 def _explained(store: StudyStore, entrant: Entrant, images: StudyImages, data: DeviceData) -> Evidence:

@@ -143,7 +143,8 @@ def test_ctrl_z_waits_for_the_lock_and_costs_no_trial_that_is_continued_in_time(
         os.killpg(paused.pid, signal.SIGCONT)
         found.finish()
         store = assert_whole(found)
-        assert {str(trial.state) for trial in store.trials()} <= {"complete", "pruned"}
+        ended = [(trial.number, str(trial.state), trial.reason) for trial in store.trials()]
+        assert {state for _, state, _ in ended} <= {"complete", "pruned"}, ended
 
 
 @pytest.fixture(params=["folder", "s3"])
