@@ -19,6 +19,7 @@ from crowd import Crowd, assert_whole, crowd, kill
 from s3_server import client, s3_server, use_keys
 
 from benchmark.records import Split, TrialState
+from benchmark.store.queue import LEASE_SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_whole_machine")]
 
@@ -135,16 +136,20 @@ def test_ctrl_z_waits_for_the_lock_and_costs_no_trial_that_is_continued_in_time(
     with crowd(tmp_path / "root", trials=4, epochs=6) as found:
         paused = found.worker()
         found.wait_until_running()
+        stopped = time.monotonic()
         os.killpg(paused.pid, signal.SIGTSTP)
         found.wait_until(lambda: psutil.Process(paused.pid).status() == psutil.STATUS_STOPPED)
         # Another may claim: were the lock held, it would wait for the one that is stopped.
         found.worker()
         found.wait_until(lambda: found.states()["complete"] + found.states()["pruned"] >= 1)
         os.killpg(paused.pid, signal.SIGCONT)
+        # Its lease was renewed up to ten seconds before. On a machine this slow it may have ended meanwhile.
+        was_in_time = time.monotonic() - stopped < LEASE_SECONDS - 15
         found.finish()
         store = assert_whole(found)
         ended = [(trial.number, str(trial.state), trial.reason) for trial in store.trials()]
-        assert {state for _, state, _ in ended} <= {"complete", "pruned"}, ended
+        counted = [state for _, state, reason in ended if was_in_time or reason != "lost: worker vanished"]
+        assert set(counted) <= {"complete", "pruned"}, ended
 
 
 @pytest.fixture(params=["folder", "s3"])
