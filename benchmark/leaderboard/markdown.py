@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from benchmark.columns import Column, Section, columns_of
+from benchmark.columns import Column, Section, columns_named, columns_of
 from benchmark.errors import BenchError
 from benchmark.leaderboard.board import Leaderboard, spent_in_words
 from benchmark.leaderboard.details import (
@@ -179,6 +178,7 @@ def _reading(board: Leaderboard) -> str:
     origin = board.origin
     metric = "" if board.recommendation is None else board.recommendation.metric
     retrained = any(row.entrant.trained_on != "train" for row in board.rows)
+    (corruption,) = columns_named(["corruption_accuracy"])
     return "\n".join(
         (
             "### How to read this",
@@ -205,14 +205,10 @@ def _reading(board: Leaderboard) -> str:
             "An ensemble's parameters, MACs and times are sums over its members.",
             "- Times of predicting were measured in the search's workers, perhaps while others had the machine as "
             "well: small differences between rows say nothing. Training is without the search that led to a row.",
-            *([_CORRUPTED.format(board.corrupted, origin.test_rows)] if _has_corruption_scores(board) else ()),
+            *([_CORRUPTED.format(board.corrupted, origin.test_rows)] if corruption.is_known(board.rows) else ()),
             *([_RETRAINED] if retrained else ()),
         )
     )
-
-
-def _has_corruption_scores(board: Leaderboard) -> bool:
-    return any(not math.isnan(row.corruption_accuracy.value) for row in board.rows)
 
 
 def _signed_with_interval(estimate: Estimate) -> str:

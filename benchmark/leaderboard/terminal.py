@@ -15,6 +15,7 @@ from rich.text import Text
 from benchmark.columns import Column, Section, columns_of
 from benchmark.leaderboard.across import FEWEST_STUDIES, Across
 from benchmark.leaderboard.board import Leaderboard, spent_in_words
+from benchmark.wording import percent
 
 GIVEN_UP = ("kind", "members", "inference_ms", "parameters", "log_loss_calibrated", "difference", "group")
 """Columns that a narrow terminal does without, the first to go first; a file has them all."""
@@ -103,15 +104,8 @@ def across_to_rich(across: Across) -> Table:
         table.add_column(Text(heading), justify="right", no_wrap=True)
     rates = [*across.win_rates, *[math.nan] * (len(across.labels) - len(across.wins))]
     for label, rank, rate, values in zip(across.labels, across.mean_rank, rates, across.accuracy, strict=True):
-        shares = [_percent(rate, "{:.0f}")] if wins else []
-        table.add_row(
-            Text(label),
-            "–" if rank is None else f"{rank:.2f}",
-            *shares,
-            *(_percent(value, "{:.2f}") for value in values.tolist()),
-        )
+        cells = ["–" if math.isnan(value) else percent(value) for value in values.tolist()]
+        if wins:
+            cells = ["–" if math.isnan(rate) else f"{100 * rate:.0f}", *cells]
+        table.add_row(Text(label), "–" if rank is None else f"{rank:.2f}", *cells)
     return table
-
-
-def _percent(share: float, form: str) -> str:
-    return "–" if math.isnan(share) else form.format(100 * share)
