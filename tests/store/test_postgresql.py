@@ -280,7 +280,7 @@ def test_a_server_that_does_not_come_back_is_told_in_one_line(
         assert time.monotonic() - began < 10.0
         told = storage_trouble(caught.value)
         assert told is not None
-        assert "refused" in told
+        assert f"port {postgres.port} failed" in told
         assert len(told.splitlines()) == 1
         assert PASSWORD not in told + "".join(traceback.format_exception(caught.value))
 
