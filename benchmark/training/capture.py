@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -74,8 +75,9 @@ class Captures:
         self._kept[key] = kept
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-            # What captured it holds itself in a cycle, and with it gigabytes.
+            # What captured it holds itself in a cycle, and with it gigabytes, which neighbours may need.
             gc.collect()
+            torch.cuda.empty_cache()
         return kept
 
 
@@ -95,5 +97,20 @@ def captured_on_cuda(passes: nn.Module, images: Tensor) -> Forward:
     """Forward and backward of `passes` as graphs for images of this shape, by torch.cuda.make_graphed_callables."""
     # Gradients come from the capture's stream to parameters of the usual one, in order: autograd waits on the device.
     torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
-    # A parameter that the output does not depend on has no gradient, as without a graph.
-    return cast(Forward, torch.cuda.make_graphed_callables(passes, (images,), allow_unused_input=True))
+    # A parameter that the output does not depend on has no gradient, as without a graph. One pass loads what cannot be
+    # loaded within a capture; torch's three are for averaging gradients between processes.
+    with _no_collection():
+        captured = torch.cuda.make_graphed_callables(passes, (images,), num_warmup_iters=1, allow_unused_input=True)
+    return cast(Forward, captured)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage is collected: a graph among it would be destroyed in the midst of a capture, which CUDA forbids."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -12,8 +12,12 @@ from torch import nn
 
 def weights_to_bytes(model: nn.Module) -> bytes:
     """All weights and buffers in the safetensors format, by their names in the model's state."""
-    # One by one contiguous and of its own: the format knows neither memory formats nor shared memory.
-    state = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
+    # One by one contiguous and of its own: the format knows neither memory formats nor shared memory. A GPU puts them
+    # in order faster than its host.
+    state = {
+        name: value.detach().clone(memory_format=torch.contiguous_format).cpu()
+        for name, value in model.state_dict().items()
+    }
     return safetensors.torch.save(state)
 
 

@@ -38,6 +38,8 @@ _CLOCK_TICK = 1e-9
 """Seconds that pass at least, on a clock too coarse to notice."""
 _OPENING_SHARE = 0.02
 """Share of the budget at which those steps count as done: about where they are, and past a warm-up's rate of 0."""
+_SLOWEST_OPENING = 20
+"""Times as long as usual that those steps may take on average."""
 _STEPS_WORTH_CAPTURING = 50
 _LOOKS = 32
 """Times that a run whose budget adapts looks at the clock: each time a GPU is waited for."""
@@ -77,7 +79,7 @@ class TrainedModel:
     images_planned: int
     """Those of the whole budget: more than were seen where it stopped early."""
     train_seconds: float
-    """Seconds inside training steps, batches included; not evaluation. With a budget in seconds on a GPU, the first two
+    """Seconds inside training steps, batches included; not evaluation. With a budget in seconds on a GPU, the first
     steps of every image size are not in them either: they choose, load and capture its kernels."""
     evaluation_seconds: float
     """Seconds inside the reports' evaluation."""
@@ -188,7 +190,9 @@ class TrainingRun:
             self._prepare()
         started = time.perf_counter()
         seconds_per_step = self._opening_steps() if budget.seconds is not None else 0.0
-        self._train_seconds = time.perf_counter() - started
+        # What is beyond that was a pause, as of Ctrl-Z, and would leave too little of the budget.
+        longest = _SLOWEST_OPENING * self._done * max(self._step_seconds)
+        self._train_seconds = min(time.perf_counter() - started, longest)
         self._looked, self._looked_seconds = self._done, self._train_seconds
         self._timed.update(self._growth.sizes)
         if images is None and budget.epochs is not None:
@@ -367,11 +371,12 @@ class TrainingRun:
     def _prepare(self) -> None:
         """Have a GPU's kernels chosen, loaded and captured for every image size, which can take it ten seconds.
 
-        It does so once per worker and shape. The two steps of each size are in every run, so that it can be repeated;
-        they train like any others, and their time does not count.
+        It does so once per worker and shape. These steps are in every run, so that it can be repeated; they train like
+        any others, and their time does not count. Of the first size there are two: what Muon replays is captured in the
+        second step of a run.
         """
-        for size in dict.fromkeys(self._growth.sizes):
-            self._open_with(_WARMUP_STEPS, size)
+        for number, size in enumerate(dict.fromkeys(self._growth.sizes)):
+            self._open_with(1 if number else _WARMUP_STEPS, size)
         self._prepared = self._done
 
     def _seconds_per_step(self, size: Size) -> float:

@@ -52,9 +52,9 @@ def start_peak_memory(where: DeviceChoice) -> None:
 def peak_memory_bytes(where: DeviceChoice) -> int | None:
     """The most memory since `start_peak_memory`: what torch held of a GPU, else what was resident in this process.
 
-    Both hold what the worker keeps as well: data set, captured networks with their activations, libraries. Of a GPU it
-    is what was reserved and not what tensors took: replaying a graph allocates nothing. None where the system does not
-    tell.
+    Both hold what the worker keeps as well: data set, libraries, and captured networks with their activations, one of
+    which may go as the trial begins. Of a GPU it is what was reserved and not what tensors took: replaying a graph
+    allocates nothing. None where the system does not tell.
     """
     if where.device.type == "cuda":
         # After an error that left it unusable, a device may not tell.

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterator
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 from benchmark.training.data import DeviceData, Part
@@ -46,9 +49,9 @@ def predict(
     outputs = []
     batch = min(most_predicted(data), largest_batch or len(part))
     with data.where.autocast(precision, model):
-        for start in range(0, len(part), batch):
-            images = resized(data.normalise(part.pixels[start : start + batch]), size)
-            outputs.append(functional.log_softmax(_averaged_logits(answering, images, views), dim=1))
+        for rows, new in _batches(len(part), batch, fill_up=_fills_up(data)):
+            images = resized(data.normalise(part.pixels[rows]), size)
+            outputs.append(functional.log_softmax(_averaged_logits(answering, images, views), dim=1)[-new:])
     model.train(was_training)
     return torch.cat(outputs)
 
@@ -88,6 +91,21 @@ def most_predicted(data: DeviceData) -> int:
     return max(1, min(most, _PIXELS_ON_GPU // (data.image_shape.height * data.image_shape.width)))
 
 
+def _batches(rows: int, batch: int, *, fill_up: bool) -> Iterator[tuple[slice, int]]:
+    """The rows of each batch, and how many of them, its last ones, are in no batch before.
+
+    `fill_up`: the last batch is as large as the others, with rows that were there before.
+    """
+    for start in range(0, rows, batch):
+        end = min(start + batch, rows)
+        yield slice(max(0, end - batch) if fill_up else start, end), end - start
+
+
+def _fills_up(data: DeviceData) -> bool:
+    """Whether all batches have one size: a GPU chooses and loads kernels anew for another, which takes longer."""
+    return data.where.device.type != "cpu"
+
+
 def _for_prediction(model: nn.Module, data: DeviceData) -> nn.Module:
     """The network with its batch norms folded, on a CPU: a GPU would be done before the folding is."""
     return folded(model) if data.where.device.type == "cpu" else model
@@ -112,12 +130,19 @@ def _moved(images: Tensor, rows: int, columns: int) -> Tensor:
 
 @torch.inference_mode()
 def multiply_accumulates(model: nn.Module, data: DeviceData) -> int:
-    """Multiply-accumulates of one forward pass of one image: matrix products and convolutions, as torch counts them."""
+    """Multiply-accumulates of one forward pass of one image: matrix products and convolutions, as torch counts them.
+
+    Shapes alone pass the network: nothing is computed, and a GPU loads no kernels for a batch of one.
+    """
     from torch.utils.flop_counter import FlopCounterMode  # imports Triton, which reading a study need not
 
     was_training = model.training
     model.eval()
+    tensors = chain(model.named_parameters(), model.named_buffers())
+    shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
+    size = data.image_shape
+    image = torch.empty(1, size.channels, size.height, size.width, device="meta")
     with FlopCounterMode(display=False) as counter:
-        model(data.normalise(data.train.pixels[:1]))
+        functional_call(model, shapes, (image,))
     model.train(was_training)
     return int(counter.get_total_flops()) // 2

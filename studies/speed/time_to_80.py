@@ -35,7 +35,8 @@ SETTINGS = (
     CONSTANT_ADAM,
 )
 """What the user's script tries, in this order; a run that takes longer than the fastest so far is stopped."""
-_WARM_EPOCHS = 0.02
+_WARM_EPOCHS = {"cpu": 0.02, "cuda": 1.0}
+"""On a GPU as many as it takes for the passes to be captured, at every size of images."""
 MAX_EPOCHS, MAX_SECONDS = 20, 1800.0
 BUDGETS = (0.4, 0.5, 0.6, 0.75, 0.9, 1.1, 1.3, 1.6, 2.0, 3.0)
 """Epochs that ours tries, in this order, with the default `cnn` of the CPU study."""
@@ -201,7 +202,9 @@ def _prepare_script(member: int, plan: Plan) -> Callable[..., float | Reached]:
 def _prepare_ours(member: int, plan: Plan) -> Callable[[float, int], TrainedOnce]:
     worker = Worker(device_data(plan))
     # What a process imports once is no part of a run; the script has tried its settings by then.
-    worker.train(study_default("cnn", CPU_STUDY, Budget(epochs=_WARM_EPOCHS), TRYING_SEED), worker.data.val)
+    worker.train(
+        study_default("cnn", CPU_STUDY, Budget(epochs=_WARM_EPOCHS[plan.device]), TRYING_SEED), worker.data.val
+    )
 
     def task(epochs: float, seed: int) -> TrainedOnce:
         config = study_default("cnn", CPU_STUDY, Budget(epochs=epochs), _seed(member, seed))

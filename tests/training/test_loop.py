@@ -178,6 +178,24 @@ def test_a_long_budget_is_planned_from_more_steps(data: DeviceData, monkeypatch:
     assert TrainingRun(replace(CONFIG, budget=Budget(seconds=900)), data).open() == (900 - 5) * 16
 
 
+@pytest.mark.parametrize("paused_in", [0, 1, 3])
+def test_a_pause_in_the_opening_leaves_the_budget(
+    data: DeviceData, monkeypatch: pytest.MonkeyPatch, paused_in: int
+) -> None:
+    """As of Ctrl-Z: an hour in one of the first five steps, which take a quarter of a second each."""
+    clock = Clock(monkeypatch, {(8, 8): 0.25})
+    timed_step = TrainingRun._step
+
+    def paused_once(running: TrainingRun, share: float, size: tuple[int, int]) -> Tensor:
+        clock.now += 3600 * (len(clock.sizes) == paused_in)
+        return timed_step(running, share, size)
+
+    monkeypatch.setattr(TrainingRun, "_step", paused_once)
+    running = TrainingRun(replace(CONFIG, budget=Budget(seconds=99)), data)
+    assert running.open() >= 74 * 4 * 16
+    assert running.seconds[0] <= 25
+
+
 def test_seconds_of_growing_images(growing: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
     """8 and 10 pixels a side take 64 and 100 thousandths of a second, and full images 144."""
     pixels = {(side, side): side**2 / 1000 for side in (8, 10, 12)}

@@ -65,7 +65,7 @@ def test_the_peak_is_what_was_held_since_the_start() -> None:
 def test_freed_memory_is_kept_and_used_again() -> None:
     """In a process of its own, which changes its allocator: 200 blocks of 20 MB share the place of a few."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", KEEPING], capture_output=True, text=True, check=False, timeout=120
+        [sys.executable, "-W", "error", "-c", KEEPING], capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stderr
     for rise in map(int, done.stdout.split()):

@@ -23,7 +23,7 @@ from benchmark.architectures import ARCHITECTURES
 from benchmark.architectures.cnn import _patch_matrices
 from benchmark.augmentations import AUGMENTATIONS, Batch
 from benchmark.records import Choice, ImageShape, TrialConfig
-from benchmark.training import BatchStream, DeviceData, TrainingRun, most_predicted, predict
+from benchmark.training import BatchStream, DeviceData, TrainingRun, most_predicted, predict, prediction
 from benchmark.training.growth import resized
 
 STEPS = 10
@@ -513,6 +513,24 @@ def test_evaluation_of_fewer_at_a_time(data: DeviceData, trained: nn.Module) -> 
     for largest in (1, 7, 1000):
         parts = predict(trained, data, data.val, views="two", precision="float32", largest_batch=largest)
         torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-5)
+
+
+def test_evaluation_in_batches_of_one_size(
+    data: DeviceData, trained: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the last batch is filled up with rows of the one before: each row once, in order, to 1e-5."""
+    whole = predict(trained, data, data.val, views="two", precision="float32")
+    seen: list[int] = []
+    with_sizes = trained.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    # Unfolded, as on a GPU: what is folded is another module.
+    monkeypatch.setattr(prediction, "_for_prediction", lambda model, _: model)
+    monkeypatch.setattr(prediction, "_fills_up", lambda _: True)
+    for largest in (7, 13, len(data.val), 1000):
+        seen.clear()
+        parts = predict(trained, data, data.val, views="two", precision="float32", largest_batch=largest)
+        assert set(seen) == {min(largest, len(data.val))}
+        torch.testing.assert_close(parts, whole, rtol=1e-5, atol=1e-5)
+    with_sizes.remove()
 
 
 @pytest.mark.parametrize("size", [(20, 20), (26, 22), (8, 8)])

@@ -9,7 +9,9 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmark.architectures import ARCHITECTURES
 from benchmark.records import VIEWS, Dataset, Images, SplitRows
 from benchmark.training import DeviceData, choose_device, multiply_accumulates, predict, seconds_to_predict
 
@@ -121,3 +123,15 @@ def test_multiply_accumulates_by_hand(data: DeviceData) -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3, padding=1, bias=False), nn.Flatten(), nn.Linear(40, 3, bias=False))
     # 20 positions x 2 outputs x 9 inputs, and 40 x 3.
     assert multiply_accumulates(model, data) == 360 + 120
+
+
+@pytest.mark.parametrize("family", ARCHITECTURES)
+def test_multiply_accumulates_from_shapes_are_those_of_a_pass(data: DeviceData, family: str) -> None:
+    model = ARCHITECTURES[family].build(data.image_shape, data.num_classes).train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    found = multiply_accumulates(model, data)
+    assert model.training
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model.eval()(data.normalise(data.train.pixels[:1]))
+    assert found == counter.get_total_flops() // 2 > 0
