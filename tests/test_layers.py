@@ -26,6 +26,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "origin",
         "parameters",
         "picture_files",
+        "processes",
         "registry",
         "splits",
         "tiles",

@@ -6,6 +6,8 @@ import os
 import socket
 from pathlib import Path
 
+from benchmark.processes import process_exists
+
 
 def this_process() -> str:
     """This process as "host:machine:pid:birth", where machine and birth are empty if the system does not tell them."""
@@ -19,16 +21,17 @@ def this_process() -> str:
 def is_gone(owner: str) -> bool:
     """Whether the owner is a process of this very machine that no longer exists; False where that cannot be known.
 
+    `owner`: what `this_process` said there, and perhaps more after another colon.
     Containers may share a host's name and not its processes: a machine is known by its boot and its process namespace.
     """
-    host, machine, pid, birth = owner.rsplit(":", 3) if owner.count(":") >= 3 else ("", "", "", "")
+    host, machine, pid, birth, *_ = [*owner.split(":"), "", "", "", ""]
     if not machine or (host, machine) != (socket.gethostname(), _machine()):
         return False
     try:
         return _birth(int(pid)) != birth
     except OSError:
         # The system may hide the processes of other users (mount option hidepid of /proc), as if there were none.
-        return not _exists(int(pid))
+        return not process_exists(int(pid))
 
 
 def _machine() -> str:
@@ -49,14 +52,3 @@ def _birth(pid: int) -> str | None:
     # The name, in brackets, may contain anything; the 22nd field of proc(5) is the 20th after it.
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return None if after_name[0] in "ZX" else after_name[19]
-
-
-def _exists(pid: int) -> bool:
-    """Whether there is such a process, of whatever user."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -7,6 +7,7 @@ whoever makes it: a running trial without a living lease fails, and its place is
 from __future__ import annotations
 
 import enum
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -39,6 +40,8 @@ _ATTEMPTS = 3
 """A planned run that failed so often by itself is given up."""
 _STALLS = 5
 """A trial that was interrupted so often without another checkpoint is not continued: it may be what breaks machines."""
+_QUEUES = itertools.count()
+"""Tells the queues of one process apart."""
 _ENDED_WELL = (OptunaState.COMPLETE, OptunaState.PRUNED)
 
 
@@ -70,7 +73,9 @@ class TrialQueue:
     def __init__(self, database: Database, files: FileTable) -> None:
         self._db = database
         self._files = files
-        self.owner = this_process()
+        self.owner = f"{this_process()}:{next(_QUEUES)}"
+        self._claimed: set[int] = set()
+        """Trials that were claimed here and have not ended here: of a claim that was cut off nobody knows."""
 
     @retried
     def claim(
@@ -110,7 +115,8 @@ class TrialQueue:
             if continued is not None and claim.checkpoint is not None:
                 # Last: a process that is cut off before leaves the checkpoint with the trial that was interrupted.
                 self._files.pass_on_checkpoint(continued, trial.number)
-            return claim
+        self._claimed.add(trial.number)
+        return claim
 
     @retried
     def renew(self, numbers: Iterable[int]) -> set[int]:
@@ -195,7 +201,8 @@ class TrialQueue:
     def fail_lost(self) -> list[FrozenTrial]:
         """Fail running trials that nobody works on: the lease has ended, or its process on this machine is gone.
 
-        To be called while this process is alone at it (Database.exclusive). Returns all trials as they are then.
+        Or the trial is this queue's own, from a claim that was cut off and made again. To be called while this process
+        is alone at it (Database.exclusive). Returns all trials as they are then.
         """
         study, now = self._db.study, self._db.now()
         with self._db.begin() as connection:
@@ -203,7 +210,11 @@ class TrialQueue:
             leases = {row.trial: row for row in connection.execute(query.where(LEASES.c.study == self._db.name))}
         trials = study.get_trials(deepcopy=False)
         running = [trial for trial in trials if trial.state is OptunaState.RUNNING]
+        cut_off = {
+            number for number, held in leases.items() if held.owner == self.owner and number not in self._claimed
+        }
         living = {number for number, held in leases.items() if held.expires_at > now and not is_gone(held.owner)}
+        living -= cut_off
         lost = [trial for trial in running if trial.number not in living]
         for trial in lost:
             # First: from now on its process, should it go on, has no say in it.
@@ -289,6 +300,7 @@ class TrialQueue:
             if holds:
                 with self._db.begin() as connection:
                     connection.execute(delete(LEASES).where(*lease))
+        self._claimed.discard(trial.number)
         # Others end a trial as failed and nothing else: any other end is this process's, perhaps of an attempt before.
         return found.state is state and (holds or state is not OptunaState.FAIL)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 
 import numpy as np
@@ -13,13 +14,14 @@ from benchmark.store import Claim, StudyStore, open_study
 from benchmark.store.tables import LEASES
 
 COST = Cost(10, 20, 1.5, 0.25)
+_OTHERS = itertools.count(1)
 FACTS = {"cost": COST, "device": "abacus", "default": True}
 
 
 def again(store: StudyStore) -> StudyStore:
     """The same study as a process of another machine sees it."""
     other = open_study(store.location)
-    other.queue.owner = f"elsewhere:machine:{os.getpid()}:1"
+    other.queue.owner = f"elsewhere:machine:{os.getpid()}:{next(_OTHERS)}"
     return other
 
 

@@ -143,7 +143,7 @@ def _meet_at(barrier: Any) -> None:
 
 
 def _begin(job: Callable[..., Any], *given: Any) -> Any:
-    _BARRIER.wait(120)
+    _BARRIER.wait(600)
     return job(*given)
 
 
@@ -153,7 +153,7 @@ def _create(root: Path, url: str, number: int) -> None:
 
 def _create_two(root: Path, shared: str, each: str, number: int) -> None:
     _create(root, shared, number)
-    _BARRIER.wait(120)
+    _BARRIER.wait(600)
     create_study(StudyLocation(f"study{number}", root, each)).set_fact("seen", number)
 
 
@@ -170,11 +170,11 @@ def test_eight_processes_may_make_the_study_or_one_each_in_an_empty_database(
         assert open_study(StudyLocation(f"study{number}", tmp_path, each)).fact("seen") == number
 
 
-def _work(location: StudyLocation, total: int, number: int) -> tuple[list[int], float]:
+def _work(location: StudyLocation, total: int, lease_seconds: float, number: int) -> tuple[list[int], float]:
     """Run trials until `total` are complete: the numbers of those completed here, and the longest call."""
-    queue.LEASE_SECONDS = 8.0
+    queue.LEASE_SECONDS = lease_seconds
     store = open_study(location)
-    _BARRIER.wait(120)
+    _BARRIER.wait(600)
     completed, longest, deadline = [], 0.0, time.monotonic() + 200
 
     def timed(call: Callable[..., Any], *given: Any) -> Any:
@@ -217,7 +217,7 @@ def check_exact(store: StudyStore, total: int, completed: list[int]) -> None:
 
 @pytest.mark.slow
 def test_four_processes_share_a_budget_exactly(store: StudyStore) -> None:
-    results = [future.result() for future in together(4, _work, store.location, 40)]
+    results = [future.result() for future in together(4, _work, store.location, 40, 120.0)]
     check_exact(store, 40, [number for numbers, _ in results for number in numbers])
     assert len(store.trials()) == 40
 
@@ -227,7 +227,7 @@ def test_four_processes_share_a_budget_exactly(store: StudyStore) -> None:
 
 @pytest.mark.slow
 def test_a_server_that_crashes_and_comes_back_twice_costs_no_trial(store: StudyStore, postgres: PostgresServer) -> None:
-    total, away = 60, (2.0, 3.0)
+    total, away = 120, (2.0, 3.0)
 
     def break_twice() -> None:
         for complete, seconds in zip((10, 25), away, strict=True):
@@ -238,11 +238,11 @@ def test_a_server_that_crashes_and_comes_back_twice_costs_no_trial(store: StudyS
             assert complete <= sum(trial.state is TrialState.COMPLETE for trial in store.trials()) < total
             postgres.restart(seconds)
 
-    results = [future.result() for future in together(3, _work, store.location, total, meanwhile=break_twice)]
+    results = [future.result() for future in together(3, _work, store.location, total, 8.0, meanwhile=break_twice)]
     check_exact(store, total, [number for numbers, _ in results for number in numbers])
     waited = [longest for _, longest in results]
     assert max(waited) > min(away), "nobody noticed"
-    assert max(waited) < retrying.PATIENCE_SECONDS / 2
+    assert max(waited) < retrying.PATIENCE_SECONDS
 
 
 def test_opening_waits_for_a_server_that_is_just_starting(
@@ -333,15 +333,11 @@ def test_a_claim_that_lost_its_lock_in_a_crash_has_its_checkpoint_taken_once(
 
     claim = store.queue.claim(9, prepare_too_slowly)
     assert isinstance(claim, Claim)
-    assert [trial.continues for trial in store.trials()] == [None, 0, None, None]
-    assert (taken[0].checkpoint, claim.checkpoint) == (None, None)
-    # Of the attempt that was cut off: nobody runs it, and its lease ends.
-    assert list(store.files.checkpoints()) == [1]
-    expire(store)
-    later = store.queue.claim(9, prepare)
-    assert isinstance(later, Claim)
-    assert later.checkpoint is not None
-    assert later.trial.user_attrs["continues"] == 1
+    # The attempt that was cut off is nobody's, and what it took goes on in the next.
+    assert [trial.continues for trial in store.trials()] == [None, 0, None, 1]
+    assert taken[0].checkpoint is None
+    assert claim.checkpoint is not None
+    assert list(store.files.checkpoints()) == [claim.trial.number]
 
 
 @pytest.mark.parametrize("opening", [create_study, open_study])

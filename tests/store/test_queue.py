@@ -124,6 +124,25 @@ def test_a_trial_that_was_lost_is_not_pruned_as_well(store: StudyStore, monkeypa
     assert store.queue.should_prune(late) is False
 
 
+def test_a_claim_that_was_cut_off_takes_no_place(store: StudyStore) -> None:
+    """As where the connection breaks when all is done but the commit: the process lives, and claims again."""
+
+    def cut_off(claim: Claim) -> None:
+        raise ConnectionError
+
+    theirs = claimed(again(store), total=3)
+    mine = claimed(store, total=3)
+    with pytest.raises(ConnectionError):
+        store.queue.claim(3, cut_off)
+    # Others cannot know.
+    assert again(store).queue.claim(3, prepare) is NoTrial.TAKEN
+    assert claimed(store, total=3).number == 3
+    states = [trial.state for trial in store.trials()]
+    assert states == [TrialState.RUNNING, TrialState.RUNNING, TrialState.FAILED, TrialState.RUNNING]
+    assert store.queue.renew([mine.number, 3]) == set()
+    assert again(store).queue.renew([theirs.number]) == {theirs.number}, "another queue, though of the same process"
+
+
 def test_an_expired_lease_that_nobody_took_is_still_good(store: StudyStore) -> None:
     trial = claimed(store)
     expire(store)
