@@ -27,6 +27,8 @@ from benchmark.variation import varied
 
 _TRIALS_BEFORE_TILT = 3
 """Finished trials that every family needs before their best scores are compared."""
+_PREFERENCE_TRIALS = 2.0
+"""By so much less a family may lag that is preferred."""
 _STARTUP_TRIALS = 5
 """Trials of a family before a model-based sampler takes over; the expert's is the first of them."""
 
@@ -47,8 +49,12 @@ def family_shares(best: Mapping[str, float | None], finished: Mapping[str, int],
     return {family: floor * equal + (1.0 - floor) / rank / harmonic for rank, family in enumerate(ranked, start=1)}
 
 
-def next_family(trials: Sequence[FrozenTrial], families: Sequence[str], floor: float) -> tuple[str, bool]:
+def next_family(
+    trials: Sequence[FrozenTrial], families: Sequence[str], floor: float, preferred: Container[str] = ()
+) -> tuple[str, bool]:
     """The family that lags furthest behind its share, and whether its default trial is still to be run.
+
+    A `preferred` family comes before it where it lags less by two trials at most.
 
     `trials`: all trials of the study. A default trial that was interrupted is run again; one that failed by
     itself is run once more, and then the family goes without.
@@ -77,7 +83,10 @@ def next_family(trials: Sequence[FrozenTrial], families: Sequence[str], floor: f
     }
     shares = family_shares(best, finished, floor)
     total = sum(map(len, counted.values())) + 1
-    return max(families, key=lambda family: shares[family] * total - len(counted[family])), False
+    lags = {family: shares[family] * total - len(counted[family]) for family in families}
+    last = max(lags.values())
+    near = [family for family in families if family in preferred and lags[family] >= last - _PREFERENCE_TRIALS]
+    return max(near or families, key=lambda family: lags[family]), False
 
 
 class PerFamilySampler(BaseSampler):
@@ -100,6 +109,8 @@ class PerFamilySampler(BaseSampler):
         self._family = ""
         self._is_default = False
         self._given: dict[str, ParameterValue] | None = None
+        self.preferred: Container[str] = ()
+        """Families that cost less than others just now, as where a worker has loaded their kernels."""
 
     @property
     def is_default(self) -> bool:
@@ -114,7 +125,7 @@ class PerFamilySampler(BaseSampler):
         spec = self._space.spec
         self._inner = make_sampler(self._kind, derived_seed(self._seed, "sampler", trial.number))
         trials = study.get_trials(deepcopy=False)
-        self._family, self._is_default = next_family(trials, spec.families, spec.search.family_floor)
+        self._family, self._is_default = next_family(trials, spec.families, spec.search.family_floor, self.preferred)
         # One look at the database for all of the trial's parameters: the inner sampler asks for each of them.
         self._view = FamilyView(study, self._family, trials)
         family: dict[str, BaseDistribution] = {FAMILY: CategoricalDistribution(spec.families)}
@@ -163,9 +174,13 @@ class PerFamilyPruner(BasePruner):
         self._first_step = max(1, math.ceil(prune_after * reports))
         self._inner = make_pruner(kind, reports, self._first_step)
 
+    def may_prune(self, step: int) -> bool:
+        """Whether any trial may end after that report, counted from 1."""
+        return step >= self._first_step
+
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Whether the trial should end now."""
-        if trial.last_step is None or trial.last_step < self._first_step:
+        if trial.last_step is None or not self.may_prune(trial.last_step):
             return False
         return self._inner.prune(FamilyView(study, trial.params[FAMILY]), trial)
 

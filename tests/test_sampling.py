@@ -116,6 +116,33 @@ def test_a_family_that_always_fails_does_not_take_every_trial() -> None:
     assert min(counts.values()) >= 40 * 0.5 / 3 - 1
 
 
+def test_a_preferred_family_may_lag_less_by_two_trials() -> None:
+    behind = [*defaults(), trial("cnn"), trial("vgg")]
+    assert next_family(behind, FAMILIES, 0.5, {"cnn"}) == ("cnn", False)
+    assert next_family(behind, FAMILIES, 0.5, {"cnn", "resnet"}) == ("resnet", False)
+    assert next_family([*behind, trial("cnn"), trial("cnn")], FAMILIES, 0.5, {"cnn"}) == ("resnet", False)
+    assert next_family(defaults()[:2], FAMILIES, 0.5, {"cnn"}) == ("vgg", True), "defaults come first all the same"
+
+
+def test_workers_that_prefer_what_they_have_trained_train_few_families_and_keep_the_shares() -> None:
+    """Four workers take a hundred trials in turn, and `vgg` has the least share."""
+
+    def searched(prefer: bool) -> tuple[int, Counter[str]]:
+        """How many workers have trained `vgg`, and the trials by family."""
+        trials, trained = [], [set[str]() for _ in range(4)]
+        for number in range(100):
+            mine = trained[number % 4]
+            family, is_default = next_family(trials, FAMILIES, 0.1, mine if prefer else ())
+            mine.add(family)
+            value = {"cnn": 0.9, "resnet": 0.8, "vgg": 0.7}[family]
+            trials.append(trial(family, value=value, default=is_default))
+        return sum("vgg" in mine for mine in trained), Counter(str(one.params[FAMILY]) for one in trials)
+
+    (all_of_them, usual), (few, found) = searched(False), searched(True)
+    assert (all_of_them, few) == (4, 1)
+    assert all(abs(found[family] - usual[family]) <= 2 for family in FAMILIES)
+
+
 def test_interrupted_trials_take_no_place() -> None:
     trials = [*defaults(), *[trial("cnn", TrialState.FAIL, interrupted=True)] * 9, trial("resnet"), trial("vgg")]
     assert next_family(trials, FAMILIES, 0.5) == ("cnn", False)
