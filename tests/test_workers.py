@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -409,6 +410,30 @@ def test_workers_on_a_cpu_are_forked_from_one_server_and_live_in_their_parents_e
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTSTP])
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_the_terminals_signals_are_the_parents_alone(
+    started: Callable[[str], launch.Child], number: signal.Signals
+) -> None:
+    """A worker that stopped in the midst of a message would hold its parent up before it stops itself."""
+    worker = started("first")
+    server = psutil.Process(psutil.Process(worker.process.pid).ppid())
+    worker.send(number)
+    server.send_signal(number)
+    second = started("second")
+    for one in (worker, second):
+        one.connection.send("no job")
+        for answer in (Failed, Ready):
+            assert one.connection.poll(60)
+            assert isinstance(one.connection.recv(), answer)
+    worker.send(signal.SIGSTOP)
+    worker.connection.send("no job")
+    assert not worker.connection.poll(1)
+    worker.send(signal.SIGCONT)
+    assert worker.connection.poll(60)
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
 def test_workers_outlive_the_server_that_they_were_forked_from_and_it_is_replaced(
     started: Callable[[str], launch.Child],
@@ -493,10 +518,22 @@ def test_a_machine_is_shared_out(
     expected: list[tuple[str, int]],
 ) -> None:
     monkeypatch.setenv("CUDA_MPS_PIPE_DIRECTORY", str(tmp_path))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(launch, "cpu_count", lambda: 4)
     setups = worker_setups(devices, asked, spec(), None)
     assert [(setup.device, setup.threads) for setup in setups] == expected
     assert {(setup.dataset, setup.val, setup.split_seed) for setup in setups} == {("digits", 50, 3)}
+    assert {setup.families for setup in setups} == {("cnn",)}
+
+
+@pytest.mark.parametrize(("told", "expected"), [("1", 1), ("3", 3), ("9", 4), ("0", 1), ("4,3", 4), ("", 4)])
+def test_no_worker_has_more_threads_than_the_environment_allows(
+    monkeypatch: pytest.MonkeyPatch, told: str, expected: int
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    monkeypatch.setattr(launch, "cpu_count", lambda: 4)
+    (setup,) = worker_setups(["cpu"], 1, spec(), None)
+    assert setup.threads == expected
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="MPS is for Linux alone")

@@ -5,7 +5,8 @@ A builder maps (image_shape, num_classes) and its own keyword-only parameters to
 any number of channels and classes. Its tag `recipe` holds the expert's training settings for the family's default
 trial, by full parameter name ("optimizer", "sgd.lr", "batch_size", ...). Its tag `any_size` says that one network
 takes images of several sizes, at least 8 pixels a side, so that they may grow during training. Its tag `width` names
-the parameter, a whole number, with whose square its cost per image grows.
+the parameter, a whole number, with whose square its cost per image grows. Its tag `imports` names the packages that it
+imports when it is first built, so that workers can have them before.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from benchmark.records import ImageShape
     },
     reference="Tan and Le 2019, arXiv:1905.11946, table 1; timm",
     any_size=True,
+    imports=("timm",),
     recipe={
         "optimizer": "adamw",
         "adamw.lr": 4e-3,

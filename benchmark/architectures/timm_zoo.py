@@ -30,6 +30,7 @@ def _check_model(model: str) -> None:
     },
     reference="Wightman 2019, PyTorch Image Models, doi:10.5281/zenodo.4414861",
     open=("model",),
+    imports=("timm",),
     check=_check_model,
     recipe={
         "optimizer": "adamw",

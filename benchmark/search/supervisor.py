@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -52,6 +51,8 @@ from benchmark.workers import (
 
 _POLL_SECONDS = 0.5
 _RENEW_SECONDS = 10.0
+_PAUSE_SECONDS = 30.0
+"""So long between two looks at the clock it was stopped, or waited for a database: no time limit runs meanwhile."""
 _CLAIM_AGAIN_SECONDS = 2.0
 """Pause between two looks for a free place while every one is taken."""
 _LEASE_LOST = "lost: its lease had ended"
@@ -96,6 +97,8 @@ class _Slot:
     """Children in a row that ended before they were ready."""
     has_started: bool = False
     """Whether any child of it ever was ready."""
+    families: set[str] = field(default_factory=set)
+    """What its child has trained: on a GPU it has loaded their kernels, which can take it ten seconds."""
 
 
 class Search:
@@ -119,7 +122,8 @@ class Search:
         self._plan = plan
         self._sampler = PerFamilySampler(space, spec.search.sampler, spec.seed)
         store.study.sampler = self._sampler
-        store.study.pruner = PerFamilyPruner(spec.search.pruner, spec.budget.reports, spec.search.prune_after)
+        self._pruner = PerFamilyPruner(spec.search.pruner, spec.budget.reports, spec.search.prune_after)
+        store.study.pruner = self._pruner
         self._keeper = FileKeeper(store, place, spec.search)
         fingerprint, division = store.fact("fingerprint"), store.fact("split_digest")
         digests = None if fingerprint is None or division is None else (fingerprint, division)
@@ -136,21 +140,25 @@ class Search:
         self._is_spent = False
         self._claim_from = 0.0
         self._renewed = _clocks()
+        self._looked = time.monotonic()
+        """When it looked last whether trials take too long."""
         self._until: float | None = None
         """When it ends, by the monotonic clock, as far as that is known."""
         self._spare: float | None = None
         """Seconds between the end of a planned run's training and that: known from the first one."""
 
     def run(self, limits: SearchLimits) -> Ending:
-        """Run trials until a limit is reached or Ctrl-C or SIGTERM comes; running trials are then ended at once.
+        """Run trials until a limit is reached or a signal to end comes; running trials are then ended at once.
 
+        Such signals are SIGINT (Ctrl-C), SIGTERM and SIGHUP, where they are not ignored.
         Raises BenchError where a worker cannot start, the disk is full, or trial after trial fails.
         """
         began = time.monotonic()
         with self._stopping_on_signals():
             self._known = self._keeper.tidy()
-            self._slots = [_Slot(setup, start_child(setup)) for setup in self._setups]
             try:
+                for setup in self._setups:
+                    self._slots.append(_Slot(setup, start_child(setup)))
                 end = self._loop(limits, began)
             except BaseException:
                 self._end_children()
@@ -164,7 +172,7 @@ class Search:
             return "interrupted" if self._stop_requested else end
 
     def _loop(self, limits: SearchLimits, began: float) -> Ending:
-        self._renewed = _clocks()
+        self._renewed, self._looked = _clocks(), time.monotonic()
         self._tell_standing(limits, self._known)
         while (why := self._reason_to_end(deadline := self._deadline(limits, began))) is None:
             self._until = deadline
@@ -219,13 +227,20 @@ class Search:
         return left < budget.seconds / 2 and not any(trial.interrupted for trial in self._known)
 
     def _pause(self) -> None:
-        """Ctrl-Z: stop here, where no lock is held that others wait for, until the shell continues the process."""
+        """Ctrl-Z: stop here, where no lock is held that others wait for, until the shell continues the process.
+
+        The children stop with it. Where no shell is there to continue it, the system lets it go on.
+        """
         self._pause_requested = False
-        paused = time.monotonic()
-        os.kill(os.getpid(), signal.SIGSTOP)
-        for slot in self._slots:
-            if slot.work is not None:
-                slot.work.started += time.monotonic() - paused
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        try:
+            for slot in self._slots:
+                slot.child.send(signal.SIGSTOP)
+            signal.raise_signal(signal.SIGTSTP)
+        finally:
+            for slot in self._slots:
+                slot.child.send(signal.SIGCONT)
+            signal.signal(signal.SIGTSTP, handler)
 
     def _heard_from(self) -> list[_Slot]:
         """Slots whose child has said something or died, waiting for a moment at most.
@@ -266,6 +281,7 @@ class Search:
             for step, value in [] if claim.checkpoint is None else claim.checkpoint.values:
                 claim.trial.report(value, step)
 
+        self._sampler.preferred = slot.families if slot.setup.device.startswith("cuda") else ()
         claim = self._queue.claim(total, prepare, None if self._plan is None else self._plan.runs)
         if isinstance(claim, NoTrial):
             return claim
@@ -284,6 +300,7 @@ class Search:
             facts["accumulation"] = config.accumulation
             job = replace(job, config=config, images=record["images"], resume_from=checkpoint.file)
         slot.work = _Work(trial, config, job, checkpoint, facts, claim.planned)
+        slot.families.add(trial.params["family"])
         self._observer.started(
             trial.number,
             trial.params["family"],
@@ -367,19 +384,30 @@ class Search:
 
     def _progress(self, slot: _Slot, work: _Work, record: ProgressRecord) -> bool:
         trial, config = work.trial, work.config
+        may_end = self._pruner.may_prune(record.step) and record.step < config.reports
+        # A default trial is the row that search is compared with.
+        may_end = may_end and not trial.user_attrs["default"]
+        if not may_end:
+            # It need not wait for the database.
+            _tell(slot.child, True)
         if not self._queue.report(trial, record.step, record.val_accuracy):
             # Another process took this one for dead, after a pause longer than the lease, and gave its place away.
-            _tell(slot.child, False)
-            self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
+            if may_end:
+                _tell(slot.child, False)
+                self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
+            else:
+                self._lose(slot, work)
             return True
         work.facts.setdefault("curve", []).append(as_jsonable(record))
         self._observer.reported(trial.number, config.reports, record)
-        # Every pruner notes the value of every trial; a default trial is the row that search is compared with.
-        prune = self._queue.should_prune(trial) and record.step < config.reports and not trial.user_attrs["default"]
-        _tell(slot.child, not prune)
-        if prune:
-            self._queue.prune(trial, work.facts)
+        # Every pruner notes the value of every trial.
+        prune = self._queue.should_prune(trial) and may_end
+        if may_end:
+            _tell(slot.child, not prune)
+        if prune and self._queue.prune(trial, work.facts):
             self._end(slot, TrialState.PRUNED, record.val_accuracy)
+        elif prune:
+            self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
         return prune
 
     def _note_checkpoint(self, work: _Work, answer: Saved) -> None:
@@ -464,11 +492,14 @@ class Search:
         self._observer.ended(number, state, score, reason)
 
     def _end_hung(self) -> int:
-        """End the trials that take longer than any may; their number."""
+        """End the trials that take longer than any may, pauses left out; their number."""
+        since_last, self._looked = time.monotonic() - self._looked, time.monotonic()
         ended = 0
         for slot in self._slots:
             if slot.work is None or self._time_limit is None:
                 continue
+            if since_last > _PAUSE_SECONDS:
+                slot.work.started += since_last
             if time.monotonic() - slot.work.started > self._time_limit:
                 self._replace_child(slot)
                 self._fail(slot, slot.work, f"timed out after {self._time_limit:.0f} s", {})
@@ -484,14 +515,19 @@ class Search:
         lost = self._queue.renew(slot.work.trial.number for slot in self._slots if slot.work is not None)
         for slot in self._slots:
             if slot.work is not None and slot.work.trial.number in lost:
-                self._replace_child(slot)
-                self._keeper.remove_unknown(slot.work.job.files)
-                self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
+                self._lose(slot, slot.work)
         return len(lost)
+
+    def _lose(self, slot: _Slot, work: _Work) -> None:
+        """Give up a trial that its child still trains, and that is another process's by now."""
+        self._replace_child(slot)
+        self._keeper.remove_unknown(work.job.files)
+        self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
 
     def _replace_child(self, slot: _Slot) -> None:
         slot.child.end()
         slot.child, slot.device, slot.is_ready, slot.is_fresh = start_child(slot.setup), "", False, True
+        slot.families = set()
 
     def _replace_dead(self, slot: _Slot) -> bool:
         """The child is gone: fail its trial, and start another in its place."""
@@ -526,8 +562,11 @@ class Search:
         for slot in self._slots:
             if slot.work is not None:
                 self._queue.interrupt(slot.work.trial, _STOPPED, slot.work.facts)
-                self._end(slot, TrialState.FAILED, None, _STOPPED)
         self._keeper.tidy()
+        # Last: there may be no terminal any more to say it to.
+        for slot in self._slots:
+            if slot.work is not None:
+                self._end(slot, TrialState.FAILED, None, _STOPPED)
 
     def _total(self, limits: SearchLimits) -> int:
         stored = self._store.fact("trials")
@@ -553,12 +592,19 @@ class Search:
                 raise KeyboardInterrupt(number)
             self._stop_requested = True
 
-        def request_pause(*_: Any) -> None:
-            self._pause_requested = True
+        def request_pause(number: int, _: Any) -> None:
+            # One that is continued before it came to stopping does not stop.
+            self._pause_requested = signal.Signals(number).name == "SIGTSTP"
 
-        previous = {number: signal.signal(number, request) for number in (signal.SIGINT, signal.SIGTERM)}
-        if hasattr(signal, "SIGTSTP"):
-            previous[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, request_pause)
+        handlers = dict.fromkeys(("SIGINT", "SIGTERM", "SIGHUP"), request)
+        handlers |= dict.fromkeys(("SIGTSTP", "SIGCONT"), request_pause)
+        # Not all of them are everywhere. What was ignored stays so, as Ctrl-C by what a script put in the background.
+        numbers = [(getattr(signal, name, None), handler) for name, handler in handlers.items()]
+        previous = {
+            number: signal.signal(number, handler)
+            for number, handler in numbers
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN
+        }
         try:
             yield
         finally:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import gc
+import importlib
 import os
 import signal
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -59,8 +60,11 @@ def load_data(setup: WorkerSetup) -> DeviceData:
     return data.with_val_in_train() if setup.trains_on_val else data
 
 
-def import_what_trials_need() -> None:
-    """Import what takes seconds, once: not out of the first trial's."""
+def import_what_trials_need(families: Iterable[str] = ()) -> None:
+    """Import what takes seconds, once: not out of the first trial's, nor out of the first one of a family.
+
+    What is missing or broken is told by the trial that needs it.
+    """
     # The first optimizer of a process and the first count of its operations import them.
     import torch._dynamo
     import torch.utils.flop_counter  # noqa: F401
@@ -68,6 +72,11 @@ def import_what_trials_need() -> None:
     import benchmark.datasets
     import benchmark.splits
     import benchmark.training  # noqa: F401
+    from benchmark.architectures import ARCHITECTURES
+
+    for name in sorted({name for family in families for name in ARCHITECTURES[family].tags.get("imports", ())}):
+        with suppress(ImportError):
+            importlib.import_module(name)
 
 
 def serve(connection: Connection, setup: WorkerSetup, environment: Mapping[str, str]) -> None:
@@ -81,7 +90,7 @@ def serve(connection: Connection, setup: WorkerSetup, environment: Mapping[str, 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent()
     device = _see_one_device(setup.device)
-    import_what_trials_need()
+    import_what_trials_need(setup.families)
     from benchmark.training import Captures, keep_freed_memory, resident_bytes
 
     keep_freed_memory()

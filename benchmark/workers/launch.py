@@ -18,6 +18,7 @@ from pathlib import Path
 from joblib import cpu_count
 
 from benchmark.definition import StudySpec
+from benchmark.processes import process_exists
 from benchmark.workers.child import serve
 from benchmark.workers.messages import WorkerSetup
 
@@ -39,6 +40,12 @@ class Child:
         self.connection.close()
         self.process.kill()
         self.process.join()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, as to stop the process for a while; nothing where it is gone."""
+        if self.process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
 
 
 def start_child(setup: WorkerSetup) -> Child:
@@ -73,21 +80,25 @@ def _forking() -> ForkServerContext:
     """The context whose server runs from now on."""
     context = get_context("forkserver")
     context.set_forkserver_preload(["benchmark.workers.warm"])
-    with _deaf_to_interrupts():
+    with _deaf_to_the_terminal():
         forkserver.ensure_running()
     return context
 
 
 @contextmanager
-def _deaf_to_interrupts() -> Iterator[None]:
-    """What is started here hears no Ctrl-C, which goes to the whole process group: the parent alone is to."""
+def _deaf_to_the_terminal() -> Iterator[None]:
+    """What is started here hears no Ctrl-C and no Ctrl-Z, which go to the whole process group: the parent alone is to.
+
+    A child that stopped in the midst of a message, or the server that children are forked from, would hold the parent
+    up before it stops itself.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         # On Windows.
         yield
         return
     # It would be started with the first process, and would undo the mask.
     resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTSTP])
     try:
         # The mask is handed on.
         yield
@@ -100,7 +111,7 @@ def _start(context: ForkServerContext | SpawnContext, setup: WorkerSetup) -> Chi
     # A server keeps the environment of its own start.
     process = context.Process(target=serve, args=(theirs, setup, dict(os.environ)), daemon=True)
     try:
-        with _deaf_to_interrupts():
+        with _deaf_to_the_terminal():
             process.start()
     finally:
         theirs.close()
@@ -126,7 +137,7 @@ def runs_mps() -> bool:
     except OSError:
         return False
     # What a daemon leaves that was killed is no daemon.
-    return number.isdecimal() and Path("/proc", number).exists()
+    return number.isdecimal() and int(number) > 0 and process_exists(int(number))
 
 
 def worker_setups(
@@ -140,12 +151,13 @@ def worker_setups(
     """One setup per worker: devices in turn, and a CPU's cores shared out between workers.
 
     `workers` None is one per GPU, four under MPS where each has a core, or one single-threaded worker per core: on
-    small networks two processes of one thread do twice the work of one process with two.
+    small networks two processes of one thread do twice the work of one process with two. No worker has more threads
+    than OMP_NUM_THREADS says, as every program that torch runs in.
     """
     cores, on_cpu = cpu_count(), devices[0] == "cpu"
     if workers is None:
         workers = cores if on_cpu else len(devices) * _per_gpu(cores // len(devices))
-    threads = max(1, cores // workers) if on_cpu else 1
+    threads = max(1, min(cores // workers, _most_threads(cores))) if on_cpu else 1
     return [
         WorkerSetup(
             dataset=spec.dataset,
@@ -154,10 +166,17 @@ def worker_setups(
             split_seed=spec.split.seed,
             device=devices[number % len(devices)],
             threads=threads,
+            families=tuple(spec.families),
             trains_on_val=trains_on_val,
         )
         for number in range(workers)
     ]
+
+
+def _most_threads(cores: int) -> int:
+    """What OMP_NUM_THREADS allows; all cores where it is not set, or is no number."""
+    told = os.environ.get("OMP_NUM_THREADS", "").strip()
+    return int(told) if told.isdecimal() else cores
 
 
 def _per_gpu(cores: int) -> int:

@@ -21,6 +21,8 @@ class WorkerSetup:
     split_seed: int
     device: str
     threads: int
+    families: tuple[str, ...] = ()
+    """Of the networks that it will train: what these import, it imports before its first trial."""
     place: Place | None = None
     """None where nothing is kept."""
     trains_on_val: bool = False

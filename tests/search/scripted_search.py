@@ -132,7 +132,7 @@ class ScriptedProcess:
             self._theirs.close()
 
     def kill(self) -> None:
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=120)
         assert not self._thread.is_alive()
 
     def join(self, timeout: float | None = None) -> None:

@@ -13,6 +13,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import optuna
 import psutil
 import pytest
 import sqlalchemy
@@ -22,6 +23,7 @@ from scripted_search import (
     Script,
     ScriptedProcess,
     fail,
+    finished,
     progress,
     searching,
     states,
@@ -35,7 +37,7 @@ from benchmark.records import Cost, Split, TrialRecord, TrialState
 from benchmark.search import SearchLimits, best_trials, supervisor
 from benchmark.store import StudyLocation, StudyStore, open_study
 from benchmark.store.tables import LEASES
-from benchmark.workers import Child, Failed, FailureKind, Job, WorkerSetup
+from benchmark.workers import Child, Failed, FailureKind, Job, Planned, WorkerSetup
 
 
 def test_a_budget_is_a_total(store: StudyStore, scripts: list[Script]) -> None:
@@ -126,7 +128,51 @@ def test_a_result_that_comes_too_late_counts_for_nothing(store: StudyStore, scri
     assert store.trials()[0].state is TrialState.FAILED
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_trial_that_is_lost_when_it_is_pruned_is_told_as_lost(
+    store: StudyStore, scripts: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts += [lambda *given, value=value: succeed(*given, value) for value in (0.1, 0.9, 0.08)]
+    observer = Observer()
+    prune = store.queue.prune
+
+    def lose_and_prune(trial: optuna.Trial, facts: Any) -> bool:
+        if trial.number == 2:
+            with store._db.begin() as connection:
+                connection.execute(sqlalchemy.delete(LEASES))
+        return prune(trial, facts)
+
+    monkeypatch.setattr(store.queue, "prune", lose_and_prune)
+    observer.on_tick = lambda: store.queue.give_up_lost() if 2 in observer.ends else None
+    searching(store, observer, pruner="halving").run(SearchLimits(3))
+    assert observer.ends[2] == (TrialState.FAILED, "lost: its lease had ended")
+    assert sum(states(store)[state] for state in ("complete", "pruned")) == 3
+
+
+def test_a_child_that_may_not_end_does_not_wait_for_the_database(
+    store: StudyStore, scripts: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = threading.Event()
+
+    def listening(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        connection.send(Planned(400))
+        connection.send(progress(1, 0.5))
+        if connection.recv():
+            told.set()
+        connection.send(finished(0.5))
+
+    report = store.queue.report
+
+    def report_late(*given: Any) -> bool:
+        assert told.wait(60)
+        return report(*given)
+
+    monkeypatch.setattr(store.queue, "report", report_late)
+    scripts.append(listening)
+    assert searching(store, Observer()).run(SearchLimits(1)) == "spent"
+    assert states(store) == {"complete": 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_search_and_gives_the_trial_back(
     store: StudyStore, scripts: list[Any], number: signal.Signals
 ) -> None:
@@ -143,6 +189,53 @@ def test_a_signal_ends_the_search_and_gives_the_trial_back(
     observer = Observer()
     searching(store, observer).run(SearchLimits(3))
     assert states(store) == {"complete": 3, "failed": 1}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_that_was_ignored_stays_so(store: StudyStore, scripts: list[Any], number: signal.Signals) -> None:
+    """As Ctrl-C by what a script has put in the background, and the end of the terminal after nohup."""
+    observer = Observer()
+    observer.on_report = lambda trial, step: os.kill(os.getpid(), number)
+    scripts.append(succeed)
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        assert searching(store, observer).run(SearchLimits(2)) == "spent"
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+
+
+def test_one_that_is_continued_before_it_stopped_does_not_stop(store: StudyStore, scripts: list[Any]) -> None:
+    observer = Observer()
+
+    def stop_and_go_on(trial: int, step: int) -> None:
+        os.kill(os.getpid(), signal.SIGTSTP)
+        os.kill(os.getpid(), signal.SIGCONT)
+
+    observer.on_report = stop_and_go_on
+    scripts.append(succeed)
+    search = searching(store, observer)
+    search._pause = lambda: pytest.fail("it stopped")  # type: ignore[assignment,method-assign]
+    assert search.run(SearchLimits(1)) == "spent"
+
+
+def test_what_is_said_of_trials_that_are_given_back_comes_last(store: StudyStore, scripts: list[Any]) -> None:
+    """There may be no terminal any more to say it to."""
+    observer = Observer()
+
+    def no_terminal(*given: Any) -> None:
+        raise OSError("Input/output error")
+
+    def close_terminal(trial: int, step: int) -> None:
+        if len(observer.running) == 2 and observer.ended != no_terminal:
+            observer.ended = no_terminal  # type: ignore[method-assign]
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    observer.on_report = close_terminal
+    scripts.append(succeed)
+    with pytest.raises(OSError, match="Input/output"):
+        searching(store, observer, workers=2).run(SearchLimits(4))
+    assert states(store)["running"] == 0
 
 
 def test_a_signal_that_comes_when_the_last_trial_has_ended_is_not_lost(
@@ -201,6 +294,24 @@ def test_a_worker_that_cannot_start_is_an_error(store: StudyStore, monkeypatch: 
     with pytest.raises(BenchError, match="a worker could not start"):
         searching(store, Observer()).run(SearchLimits(1))
     assert store.trials() == []
+
+
+def test_workers_that_started_end_where_another_cannot(
+    store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = supervisor.start_child, []
+
+    def start_once(setup: WorkerSetup) -> Child:
+        if started:
+            raise OSError("Resource temporarily unavailable")
+        started.append(start(setup))
+        return started[0]
+
+    monkeypatch.setattr(supervisor, "start_child", start_once)
+    scripts.append(succeed)
+    with pytest.raises(OSError, match="temporarily"):
+        searching(store, Observer(), workers=2).run(SearchLimits(1))
+    assert started[0].connection.closed
 
 
 def test_a_worker_in_the_place_of_one_that_could_start_is_tried_again(
@@ -312,7 +423,7 @@ def test_no_trial_fails_where_the_server_dies_that_workers_were_forked_from(stor
 @pytest.mark.slow
 def test_ctrl_c_ends_the_command_and_the_same_command_goes_on(tmp_path: Path) -> None:
     (tmp_path / "studies").mkdir()
-    (tmp_path / "studies" / "mine.toml").write_text(DEFINITION.format(epochs=40, pruner="none"))
+    (tmp_path / "studies" / "mine.toml").write_text(DEFINITION.format(epochs=100, pruner="none"))
     command = [sys.executable, "-m", "benchmark.cli", "search", "mine", "--trials", "1", "--workers", "1"]
     command += ["--root", str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

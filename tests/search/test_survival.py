@@ -132,7 +132,7 @@ def test_a_hung_trial_is_ended_at_its_time_limit(
 
     def hang(connection: Connection, job: Job, artifacts: Artifacts) -> None:
         # Not a word, and deaf to a closed pipe.
-        over.wait(30)
+        over.wait(60)
 
     scripts += [succeed, hang, succeed]
     started = time.monotonic()
@@ -144,11 +144,22 @@ def test_a_hung_trial_is_ended_at_its_time_limit(
         kill(process)
 
     monkeypatch.setattr(ScriptedProcess, "kill", end)
-    search = searching(store, Observer(), more="trial_timeout = 4")
+    search = searching(store, Observer(), more="trial_timeout = 6")
     assert search.run(SearchLimits(2)) == "spent"
-    assert time.monotonic() - started < 25
+    assert time.monotonic() - started < 50
     assert states(store) == {"complete": 2, "failed": 1}
-    assert store.trials()[1].reason == "timed out after 4 s"
+    assert store.trials()[1].reason == "timed out after 6 s"
+
+
+def test_the_time_limit_does_not_run_while_the_search_is_stopped(
+    store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_PAUSE_SECONDS", 2.0)
+    observer = Observer()
+    observer.on_report = lambda number, step: time.sleep(5.0) if (number, step) == (1, 2) else None
+    scripts.append(succeed)
+    assert searching(store, observer, more="trial_timeout = 4").run(SearchLimits(2)) == "spent"
+    assert states(store) == {"complete": 2}
 
 
 def test_a_planned_run_that_begins_again_has_the_seconds_that_are_left(store: StudyStore) -> None:
@@ -521,19 +532,25 @@ def test_a_second_signal_does_not_wait(store: StudyStore, scripts: list[Script])
 def test_a_child_that_is_killed_while_it_starts_is_started_again(
     store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    begin = supervisor.start_child
+    begin, serve, starting = supervisor.start_child, ScriptedProcess._serve, threading.Lock()
     killed: list[int] = []
 
     def killed_at_first(setup: Any) -> Any:
-        child = begin(setup)
-        if len(killed) < times:
-            killed.append(1)
-            child.process._theirs.close()
-            child.process.exitcode = -9
+        with starting:
+            child = begin(setup)
+            if len(killed) < times:
+                killed.append(1)
+                child.process._theirs.close()
+                child.process.exitcode = -9
         return child
 
+    def serve_later(process: ScriptedProcess) -> None:
+        with starting:
+            pass
+        serve(process)
+
     monkeypatch.setattr(supervisor, "start_child", killed_at_first)
-    monkeypatch.setattr(ScriptedProcess, "_serve", patient(ScriptedProcess._serve))
+    monkeypatch.setattr(ScriptedProcess, "_serve", serve_later)
     scripts.append(succeed)
     if times < 5:
         assert searching(store, Observer()).run(SearchLimits(1)) == "spent"
@@ -543,11 +560,14 @@ def test_a_child_that_is_killed_while_it_starts_is_started_again(
 
 
 def patient(call: Any) -> Any:
-    """The call, made a moment later."""
+    """The call `wait`, the first time only when all connections have something to say."""
+    calls: list[int] = []
 
-    def later(*given: Any) -> Any:
-        time.sleep(0.2)
-        return call(*given)
+    def later(connections: list[Connection], *given: Any) -> Any:
+        if not calls:
+            assert all(connection.poll(60) for connection in connections)
+        calls.append(1)
+        return call(connections, *given)
 
     return later
 
