@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _S3_OPTIONS = ("endpoint_url", "region_name")
 _S3_ATTEMPTS = 5
 _S3_CONNECT_SECONDS = 10
+_S3_READ_SECONDS = 15
+"""All attempts together take less than the lease of a running trial, which nobody renews meanwhile."""
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BLOCK_BYTES = 1 << 20
 
@@ -166,6 +168,8 @@ def _s3(bucket: str, options: dict[str, str]) -> ArtifactStore:
     except ImportError:
         raise BenchError("S3 needs boto3: pip install 'ensemble-bench[s3]'") from None
     patient = Config(
-        retries={"total_max_attempts": _S3_ATTEMPTS, "mode": "standard"}, connect_timeout=_S3_CONNECT_SECONDS
+        retries={"total_max_attempts": _S3_ATTEMPTS, "mode": "standard"},
+        connect_timeout=_S3_CONNECT_SECONDS,
+        read_timeout=_S3_READ_SECONDS,
     )
     return Boto3ArtifactStore(bucket, boto3.client("s3", config=patient, **options), avoid_buf_copy=True)

@@ -86,7 +86,7 @@ class Crowd:
             stderr=subprocess.STDOUT,
             text=True,
             env=self._environment,
-            start_new_session=True,
+            process_group=0,
         )
         self.processes.append(process)
         return process

@@ -20,11 +20,11 @@ KEYS = {"AWS_ACCESS_KEY_ID": "someone", "AWS_SECRET_ACCESS_KEY": "s3cret", "AWS_
 @contextmanager
 def s3_server() -> Iterator[str]:
     """The URL of a server that runs until the end."""
-    port = free_port()
+    port = _free_port()
     command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not _answers(port):
             assert process.poll() is None, "moto's server ended"
             assert time.monotonic() < deadline, "moto's server does not answer"
@@ -43,7 +43,7 @@ def use_keys(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(key, value)
 
 
-def free_port() -> int:
+def _free_port() -> int:
     """A port of this machine that nobody listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

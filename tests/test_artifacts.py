@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from typing import Any
 
 import pytest
 from filled_study import DEFINITION
-from s3_server import KEYS, client, free_port, s3_server, use_keys
+from s3_server import KEYS, client, s3_server, use_keys
 
 from benchmark.artifacts import Artifacts, Place, SpoiltFileError, beside_database, on_this_machine, place_at
 from benchmark.errors import BenchError
@@ -175,19 +176,25 @@ def test_a_bucket_that_is_not_there_is_told_in_words(s3: Any, endpoint: str) -> 
 
 
 def test_a_server_that_is_away_is_told_within_seconds(s3: Any) -> None:
-    artifacts = Artifacts(place_at(f"s3://{BUCKET}?endpoint_url=http://127.0.0.1:{free_port()}", "mine"))
-    began = time.monotonic()
-    for what, act in (
-        ("write", lambda: artifacts.write("a", b"1")),
-        ("read", lambda: artifacts.read(StoredFile("a", "0" * 64, 1))),
-        ("remove", lambda: artifacts.remove("a")),
-    ):
-        with pytest.raises(BenchError, match=f"cannot {what} in s3://{BUCKET}/mine.*[Cc]ould not connect") as caught:
-            act()
-        assert not isinstance(caught.value, SpoiltFileError)
-        assert KEYS["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
-        assert "\n" not in str(caught.value)
-    assert time.monotonic() - began < 60
+    with socket.socket() as deaf:
+        # Bound, so that nobody else gets the port, and not listening.
+        deaf.bind(("127.0.0.1", 0))
+        away = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        artifacts = Artifacts(place_at(f"s3://{BUCKET}?endpoint_url={away}", "mine"))
+        began = time.monotonic()
+        for what, act in (
+            ("write", lambda: artifacts.write("a", b"1")),
+            ("read", lambda: artifacts.read(StoredFile("a", "0" * 64, 1))),
+            ("remove", lambda: artifacts.remove("a")),
+        ):
+            with pytest.raises(
+                BenchError, match=f"cannot {what} in s3://{BUCKET}/mine.*[Cc]ould not connect"
+            ) as caught:
+                act()
+            assert not isinstance(caught.value, SpoiltFileError)
+            assert KEYS["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
+            assert "\n" not in str(caught.value)
+        assert time.monotonic() - began < 60
 
 
 def test_a_time_out_of_boto3_is_told_in_words_though_it_is_an_os_error(

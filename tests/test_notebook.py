@@ -210,7 +210,9 @@ def test_the_tour_runs_from_end_to_end_on_digits(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("BENCH_TOUR_TRIALS", "4")
     tour = nbformat.read(TOUR, as_version=4)  # type: ignore[no-untyped-call]
     assert all(not cell.get("outputs") for cell in tour.cells)
-    NotebookClient(tour, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(
+        tour, timeout=600, startup_timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    ).execute()
     shown = [output for cell in tour.cells for output in cell.get("outputs", ())]
     pictures = [output for output in shown if "image/png" in output.get("data", {})]
     assert len(pictures) >= 9

@@ -52,9 +52,9 @@ cli.main()
 """
 
 
-def define(root: Path, trials: int) -> None:
+def define(root: Path, trials: int, epochs: int = 4) -> None:
     (root / "studies").mkdir(parents=True)
-    text = DEFINITION.format(epochs=4, trials=trials, search="")
+    text = DEFINITION.format(epochs=epochs, trials=trials, search="")
     (root / "studies" / "mine.toml").write_text(text)
 
 
@@ -63,7 +63,7 @@ def run(root: Path, url: str, script: list[str], trials: int) -> subprocess.Comp
     environment = {**os.environ, "BENCH_STORAGE": url, "OMP_NUM_THREADS": "1", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
     environment.pop("RAY_ADDRESS", None)
     return subprocess.run(
-        [sys.executable, *script, *words], capture_output=True, text=True, env=environment, timeout=400, check=False
+        [sys.executable, *script, *words], capture_output=True, text=True, env=environment, timeout=900, check=False
     )
 
 
@@ -74,7 +74,8 @@ def run(root: Path, url: str, script: list[str], trials: int) -> subprocess.Comp
 )
 def test_a_search_on_ray(tmp_path: Path, postgres: Any, script: list[str]) -> None:
     url = postgres.url()
-    define(tmp_path / "root", trials=6)
+    # Long enough to see two trials at work, and to end one of them.
+    define(tmp_path / "root", trials=6, epochs=4 if script[0] == "-m" else 15)
     done = run(tmp_path / "root", url, script, trials=6)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 workers on a Ray cluster" in done.stdout
@@ -85,7 +86,10 @@ def test_a_search_on_ray(tmp_path: Path, postgres: Any, script: list[str]) -> No
     assert states["complete"] + states["pruned"] == 6
     assert states["running"] == 0
     if script[0] == "-c":
-        assert {trial.reason for trial in store.trials() if trial.state == "failed"} == {"lost: worker vanished"}
+        # Ray asks a node's processes to end before it kills them.
+        reasons = {trial.reason for trial in store.trials() if trial.state == "failed"}
+        assert reasons
+        assert reasons <= {"lost: worker vanished", "interrupted: the search was stopped"}
     assert verify(store, place_of_files(store), keep_weights=3).damage == ()
 
 

@@ -125,6 +125,6 @@ gray = AUGMENTATIONS["grayscale"].build(share=0.5)(batch).images
 assert 0 < sum(torch.equal(image[0], image[2]) for image in gray) < 6
 """
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr

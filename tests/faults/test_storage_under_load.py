@@ -108,8 +108,9 @@ def test_twenty_kills_during_commits(tmp_path: Path) -> None:
     processes = [start() for _ in range(3)]
     store = open_study(StudyLocation("mine", tmp_path))
     for _ in range(20):
-        reached = len(store.trials()) + 3
+        reached, deadline = len(store.trials()) + 3, time.monotonic() + 600
         while len(store.trials()) < reached:
+            assert errors.empty() and time.monotonic() < deadline  # noqa: PT018
             time.sleep(0.01)
         time.sleep(randoms.uniform(0.0, 0.1))
         victim = processes.pop(randoms.randrange(len(processes)))

@@ -72,7 +72,7 @@ def test_same_bytes_from_another_process(tmp_path: Path) -> None:
         cwd=Path(__file__).parent,
         env={**os.environ, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"},
         check=True,
-        timeout=120,
+        timeout=600,
     )
     for here in save(small_figure(), tmp_path / "here", "small"):
         assert here.read_bytes() == (tmp_path / "there" / here.name).read_bytes()
