@@ -1,6 +1,6 @@
 """Compare averages of the weights at a run's reports with the best report alone: greedy and uniform soups.
 
-    python -m studies.compare_soups --seconds 60 --seeds 4 "" "averaging=none" "averaging=none schedule=one_cycle"
+    python -m studies.compare_soups --seconds 60 --seeds 4 "" "averaging=lookahead" "schedule=one_cycle"
 
 Each argument is one variation of a family's default, as for `studies.compare_recipes`. A run keeps its weights at every
 report that sees images in full size; soups are made of these (Wortsman et al. 2022, arXiv:2203.05482, recipe 1).

@@ -349,6 +349,12 @@ def test_what_is_missing_is_named() -> None:
     assert "- On a GPU: nothing has been measured (families, " in missing
     assert "On a CPU" not in missing
     assert to_markdown([]).count("nothing has been measured") == 2
+    numbers = NUMBERS["hundred"]
+    without = {**numbers, "searches": {"on": numbers["searches"]["on"]}}
+    page = to_markdown([replace(measured("hundred"), numbers=without)])
+    missing = page.partition("## Not measured")[2]
+    assert "- A processor: a hundred trials with pruning off (`python -m studies.speed hundred --prun" in missing
+    assert "with pruning on" not in missing
 
 
 def test_several_devices_stand_apart() -> None:

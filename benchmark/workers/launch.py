@@ -150,8 +150,8 @@ def worker_setups(
 ) -> list[WorkerSetup]:
     """One setup per worker: devices in turn, and a CPU's cores shared out between workers.
 
-    `workers` None is one per GPU, four under MPS where each has a core, or one single-threaded worker per core: on
-    small networks two processes of one thread do twice the work of one process with two. No worker has more threads
+    `workers` None is one per GPU, four under MPS where each has a core, or one single-threaded worker per core: two
+    processes of one thread do more than one process with two (docs/decisions.md). No worker has more threads
     than OMP_NUM_THREADS says, as every program that torch runs in.
     """
     cores, on_cpu = cpu_count(), devices[0] == "cpu"

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.leaderboard.pieces import table
 from studies.speed.parts import PARTS
+from studies.speed.plan import Plan
 from studies.speed.results import IDLE_LOAD, Measured
 from studies.speed.tables import TABLES
 
@@ -102,5 +103,12 @@ def _missing(by_device: Mapping[str, Sequence[Measured]]) -> str:
                 f"- {group[0].origin['device']}: {part.title} (`python -m studies.speed {part.name}`)."
                 for part in possible
                 if part.name not in there
+            ]
+            lines += [
+                f"- {group[0].origin['device']}: a hundred trials with pruning {pruning}"
+                f" (`python -m studies.speed hundred --pruning {pruning}`)."
+                for result in group
+                for pruning in Plan.pruning
+                if result.part == "hundred" and pruning not in result.numbers["searches"]
             ]
     return "\n".join(lines) or "Nothing is missing."

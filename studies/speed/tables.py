@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmark.leaderboard.pieces import table
 from benchmark.wording import count, percent, significant
+from studies.speed.plan import Plan
 from studies.speed.spread import MeanAndDeviation, Spread, best_of, mean_and_deviation, ratios, spread
 
 Numbers = Mapping[str, Any]
@@ -158,7 +159,7 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
     headings = ["", *(f"pruning {name} ({one['pruner']})" for name, one in searches.items())]
     right = [False] + [True] * len(searches)
     marks = sorted({mark for one in searches.values() for mark, _ in one["best_after"]})
-    missing = [f"With pruning {name}: not measured." for name in ("on", "off") if name not in searches]
+    missing = [f"With pruning {name}: not measured." for name in Plan.pruning if name not in searches]
     missing += [
         f"With pruning {name}: ended after {_done(one)} trials of {numbers['trials']}."
         for name, one in searches.items()
