@@ -171,10 +171,13 @@ def test_muon_is_torchs_muon_on_the_filters_as_matrices(kernel: int, layout: tor
     assert convolution.weight.is_contiguous(memory_format=layout)
 
 
-def steps_of_muon(device: str, steps: int, resumed_at: int | None = None) -> list[Tensor]:
+def steps_of_muon(
+    device: str, steps: int, resumed_at: int | None = None, layout: torch.memory_format = torch.channels_last
+) -> list[Tensor]:
     """Filters after so many steps; with `resumed_at`, of an optimizer that took over from another one then."""
     torch.manual_seed(0)
-    banks = nn.ModuleList([nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 16, 1, bias=False)]).to(device)
+    banks = nn.ModuleList([nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 16, 1, bias=False)])
+    banks = banks.to(device).to(memory_format=layout)
     optimizer = muon_of(banks, lr=0.1, weight_decay=0.1)
     generator = torch.Generator().manual_seed(1)
     for step in range(steps):
@@ -183,7 +186,7 @@ def steps_of_muon(device: str, steps: int, resumed_at: int | None = None) -> lis
             optimizer = muon_of(banks, lr=0.3)
             optimizer.load_state_dict(state)
         for bank in banks.parameters():
-            bank.grad = torch.randn(bank.shape, generator=generator).to(device)
+            bank.grad = torch.randn(bank.shape, generator=generator).to(device).contiguous(memory_format=layout)
         optimizer.param_groups[0]["lr"] = 0.1 / (1 + step)
         optimizer.step()
     return [bank.detach() for bank in banks.parameters()]
@@ -198,10 +201,13 @@ def test_muon_goes_on_from_its_state(resumed_at: int) -> None:
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("resumed_at", [None, 1, 4])
-def test_muon_as_a_graph_is_muon_step_by_step(monkeypatch: pytest.MonkeyPatch, resumed_at: int | None) -> None:
-    found = steps_of_muon("cuda", 6, resumed_at)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_muon_as_a_graph_is_muon_step_by_step(
+    monkeypatch: pytest.MonkeyPatch, layout: torch.memory_format, resumed_at: int | None
+) -> None:
+    found = steps_of_muon("cuda", 6, resumed_at, layout)
     monkeypatch.setattr(muon, "_captured", lambda work: work)
-    for one, expected in zip(found, steps_of_muon("cuda", 6), strict=True):
+    for one, expected in zip(found, steps_of_muon("cuda", 6, layout=layout), strict=True):
         assert torch.equal(one, expected)
 
 

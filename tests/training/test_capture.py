@@ -14,6 +14,7 @@ import torch
 from small_runs import CONFIG, Ended, assert_same_run, halves, run, to_the_end
 from torch import Tensor, nn
 
+from benchmark.augmentations import AUGMENTATIONS, Batch
 from benchmark.records import Budget, Choice, TrialConfig
 from benchmark.training import (
     BatchStream,
@@ -21,11 +22,15 @@ from benchmark.training import (
     DeviceData,
     TrainingRun,
     loop,
+    multiply_accumulates,
     peak_memory_bytes,
     predict,
     start_peak_memory,
+    state_from_bytes,
+    state_to_bytes,
 )
 from benchmark.training.capture import Forward, captured_on_cuda
+from benchmark.training.growth import resized
 
 WHITENING = Choice("cnn", {"variant": "whitening", "width": 16})
 MUON = Choice("muon", {"lr": 0.1, "momentum": 0.6})
@@ -263,6 +268,42 @@ def test_graphs_are_used_again_as_if_they_were_new(on_gpu: DeviceData, change: d
 
 @gpu
 @needs_cuda
+@pytest.mark.usefixtures("_always_worth_it")
+def test_graphs_that_had_to_go_are_captured_again(on_gpu: DeviceData) -> None:
+    captures = Captures()
+    wide = [replace(CONFIG, architecture=Choice("cnn", {"variant": "plain", "width": 16 * n})) for n in (1, 2, 3, 4)]
+    for config in (*wide, *wide):
+        assert_same_run(captured_run(config, on_gpu, captures)[0], captured_run(config, on_gpu, Captures())[0])
+
+
+@pytest.mark.usefixtures("_always_worth_it")
+@pytest.mark.parametrize(
+    ("device", "capture"),
+    [("cpu", as_it_is), ("cpu", warmed_up), pytest.param("cuda", captured_on_cuda, marks=[gpu, needs_cuda])],
+)
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_run_goes_on_from_its_state_on_other_graphs(
+    device: str, capture: Callable[[nn.Module, Tensor], Forward], change: dict[str, Any]
+) -> None:
+    config, there = replace(CONFIG, **change), halves(12, device)
+    whole, _ = captured_run(config, there, Captures(capture))
+    first = TrainingRun(config, there, Captures(capture))
+    images = first.open()
+    reports = first.reports()
+    records = [next(reports) for _ in range(2)]
+    content = state_to_bytes(first.state_dict())
+    reports.close()
+    # Another process has drawn other numbers, and trained another network of these shapes.
+    captures = Captures(capture)
+    captured_run(replace(config, seed=6), there, captures)
+    second = TrainingRun(config, there, captures)
+    assert second.resume(state_from_bytes(content)) == images
+    rest, trained = to_the_end(second.reports())
+    assert_same_run(([*records, *rest], trained), whole)
+
+
+@gpu
+@needs_cuda
 def test_a_run_in_seconds_is_captured_and_can_be_repeated(on_gpu: DeviceData) -> None:
     config = replace(CONFIG, budget=Budget(seconds=1), start_size=0.625)
     running = TrainingRun(config, on_gpu, Captures())
@@ -338,8 +379,32 @@ def test_batches_on_a_gpu_look_like_those_on_a_cpu(data: DeviceData, on_gpu: Dev
 @needs_cuda
 @pytest.mark.usefixtures("_float32_means_float32")
 @pytest.mark.parametrize("views", ["one", "two", "six"])
-def test_predictions_on_a_gpu_are_those_on_a_cpu(data: DeviceData, on_gpu: DeviceData, views: str) -> None:
+@pytest.mark.parametrize("largest", [None, 7])
+def test_predictions_on_a_gpu_are_those_on_a_cpu(
+    data: DeviceData, on_gpu: DeviceData, views: str, largest: int | None
+) -> None:
+    """Also where the last batch is filled up with rows of the one before."""
     _, trained = run(CONFIG, data)
     expected = predict(trained.model, data, data.test, views=views, precision="float32")
-    found = predict(trained.model.to("cuda"), on_gpu, on_gpu.test, views=views, precision="float32")
+    macs = multiply_accumulates(trained.model, data)
+    there = trained.model.to("cuda")
+    found = predict(there, on_gpu, on_gpu.test, views=views, precision="float32", largest_batch=largest)
     torch.testing.assert_close(found.cpu(), expected, rtol=1e-3, atol=1e-3)
+    assert multiply_accumulates(there, on_gpu) == macs
+
+
+@gpu
+@needs_cuda
+def test_mirrored_and_smaller_images_on_a_gpu_are_those_on_a_cpu(data: DeviceData, on_gpu: DeviceData) -> None:
+    """The alternating flip draws no random numbers, so that it can be compared image for image."""
+    flip = AUGMENTATIONS["flip"].build(mode="alternating")
+    seen = []
+    for part in (data, on_gpu):
+        device = part.where.device
+        labels = part.train.labels
+        targets = nn.functional.one_hot(labels, part.num_classes).float()
+        rows, random = torch.arange(len(labels), device=device), torch.Generator(device).manual_seed(1)
+        batch = Batch(part.train.pixels, targets, rows, epoch=1, fill=part.mean, generator=random)
+        seen.append(part.normalise(flip(batch).images))
+    torch.testing.assert_close(seen[1].cpu(), seen[0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(resized(seen[1], (8, 8)).cpu(), resized(seen[0], (8, 8)), rtol=1e-4, atol=1e-4)
