@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _S3_OPTIONS = ("endpoint_url", "region_name")
 _S3_ATTEMPTS = 5
-_S3_CONNECT_SECONDS = 10
+_S3_CONNECT_SECONDS = 5
 _S3_READ_SECONDS = 15
 """All attempts together take less than the lease of a running trial, which nobody renews meanwhile."""
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

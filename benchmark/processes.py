@@ -8,7 +8,8 @@ import os
 def process_exists(pid: int) -> bool:
     """Whether there is a process of that number, at least 1, of whatever user; a dead one counts until it is buried.
 
-    The system may hide the processes of other users in /proc (its mount option hidepid); asked so, it tells.
+    Not for Windows, where asking would interrupt it. The system may hide the processes of other users in /proc (its
+    mount option hidepid); asked so, it tells.
     """
     try:
         os.kill(pid, 0)

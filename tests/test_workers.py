@@ -523,7 +523,23 @@ def test_a_machine_is_shared_out(
     setups = worker_setups(devices, asked, spec(), None)
     assert [(setup.device, setup.threads) for setup in setups] == expected
     assert {(setup.dataset, setup.val, setup.split_seed) for setup in setups} == {("digits", 50, 3)}
-    assert {setup.families for setup in setups} == {("cnn",)}
+    assert {setup.families for setup in setups} == {() if devices == ["cpu"] else ("cnn",)}
+
+
+def test_what_a_family_imports_is_imported_before_its_first_trial_and_may_be_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a_fine_package.py").write_text("")
+    (tmp_path / "a_broken_package.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(tmp_path)
+    entry = ARCHITECTURES["cnn"]
+    needy = replace(entry, tags={**entry.tags, "imports": ("a_broken_package", "a_fine_package", "a_missing_package")})
+    monkeypatch.setitem(ARCHITECTURES._entries, "cnn", needy)
+    monkeypatch.delitem(sys.modules, "a_fine_package", raising=False)
+    child.import_what_trials_need(["resnet"])
+    assert "a_fine_package" not in sys.modules
+    child.import_what_trials_need(["cnn", "resnet"])
+    assert "a_fine_package" in sys.modules
 
 
 @pytest.mark.parametrize(("told", "expected"), [("1", 1), ("3", 3), ("9", 4), ("0", 1), ("4,3", 4), ("", 4)])

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from benchmark.store import StudyStore
 
 _INTERRUPTED = 130
-"""Exit code after Ctrl-C or SIGTERM, as shells have it, so that `bench search && bench ensemble` stops there."""
+"""Exit code after a signal to end (Ctrl-C, SIGTERM, SIGHUP), so that `bench search && bench ensemble` stops there."""
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from benchmark.records import ProgressRecord, TrialRecord, TrialState
 
 Ending = Literal["spent", "timeout", "interrupted"]
-"""Why a search ended: all its trials are done, its time is over, or Ctrl-C or SIGTERM came."""
+"""Why a search ended: all its trials are done, its time is over, or a signal to end came (Ctrl-C, SIGTERM, SIGHUP)."""
 
 
 class SearchObserver(Protocol):

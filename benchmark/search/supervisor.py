@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -52,7 +53,9 @@ from benchmark.workers import (
 _POLL_SECONDS = 0.5
 _RENEW_SECONDS = 10.0
 _PAUSE_SECONDS = 30.0
-"""So long between two looks at the clock it was stopped, or waited for a database: no time limit runs meanwhile."""
+"""So long between two looks at the clock it was stopped, or waited for a database: no trial's time limit runs then."""
+_CONTINUED_SECONDS = 0.1
+"""Of two signals that are handled together, the one to continue may come first though it was sent last."""
 _CLAIM_AGAIN_SECONDS = 2.0
 """Pause between two looks for a free place while every one is taken."""
 _LEASE_LOST = "lost: its lease had ended"
@@ -133,6 +136,7 @@ class Search:
         self._slots: list[_Slot] = []
         self._stop_requested = False
         self._pause_requested = False
+        self._continued = -math.inf
         self._failures_in_a_row = 0
         self._durations: list[float] = []
         self._known: list[TrialRecord] = []
@@ -232,6 +236,7 @@ class Search:
         The children stop with it. Where no shell is there to continue it, the system lets it go on.
         """
         self._pause_requested = False
+        paused = time.monotonic()
         handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         try:
             for slot in self._slots:
@@ -241,6 +246,14 @@ class Search:
             for slot in self._slots:
                 slot.child.send(signal.SIGCONT)
             signal.signal(signal.SIGTSTP, handler)
+        self._lengthen(time.monotonic() - paused)
+        self._looked = time.monotonic()
+
+    def _lengthen(self, seconds: float) -> None:
+        """Give running trials so many seconds more until their time limit."""
+        for slot in self._slots:
+            if slot.work is not None:
+                slot.work.started = min(slot.work.started + seconds, time.monotonic())
 
     def _heard_from(self) -> list[_Slot]:
         """Slots whose child has said something or died, waiting for a moment at most.
@@ -300,7 +313,6 @@ class Search:
             facts["accumulation"] = config.accumulation
             job = replace(job, config=config, images=record["images"], resume_from=checkpoint.file)
         slot.work = _Work(trial, config, job, checkpoint, facts, claim.planned)
-        slot.families.add(trial.params["family"])
         self._observer.started(
             trial.number,
             trial.params["family"],
@@ -318,6 +330,7 @@ class Search:
     def _send_job(self, slot: _Slot, work: _Work) -> None:
         work.had_fresh_child = work.had_fresh_child or slot.is_fresh
         slot.is_ready = slot.is_fresh = False
+        slot.families.add(work.trial.params["family"])
         _tell(slot.child, self._in_time(work.job))
 
     def _in_time(self, job: Job) -> Job:
@@ -494,12 +507,12 @@ class Search:
     def _end_hung(self) -> int:
         """End the trials that take longer than any may, pauses left out; their number."""
         since_last, self._looked = time.monotonic() - self._looked, time.monotonic()
+        if since_last > _PAUSE_SECONDS:
+            self._lengthen(since_last)
         ended = 0
         for slot in self._slots:
             if slot.work is None or self._time_limit is None:
                 continue
-            if since_last > _PAUSE_SECONDS:
-                slot.work.started += since_last
             if time.monotonic() - slot.work.started > self._time_limit:
                 self._replace_child(slot)
                 self._fail(slot, slot.work, f"timed out after {self._time_limit:.0f} s", {})
@@ -587,17 +600,21 @@ class Search:
             return
 
         def request(number: int, _: Any) -> None:
-            if self._stop_requested:
-                # It did not come to an end, as where it waits for a database: now at once.
+            if self._stop_requested and number in (signal.SIGINT, signal.SIGTERM):
+                # It did not come to an end, as where it waits for a database: now at once. A terminal that is closed
+                # says so more than once.
                 raise KeyboardInterrupt(number)
             self._stop_requested = True
 
-        def request_pause(number: int, _: Any) -> None:
+        def request_pause(number: int, _: Any) -> None:  # noqa: ARG001 - as it is called
+            self._pause_requested = time.monotonic() - self._continued > _CONTINUED_SECONDS
+
+        def go_on(number: int, _: Any) -> None:  # noqa: ARG001 - as it is called
             # One that is continued before it came to stopping does not stop.
-            self._pause_requested = signal.Signals(number).name == "SIGTSTP"
+            self._pause_requested, self._continued = False, time.monotonic()
 
         handlers = dict.fromkeys(("SIGINT", "SIGTERM", "SIGHUP"), request)
-        handlers |= dict.fromkeys(("SIGTSTP", "SIGCONT"), request_pause)
+        handlers |= {"SIGTSTP": request_pause, "SIGCONT": go_on}
         # Not all of them are everywhere. What was ignored stays so, as Ctrl-C by what a script put in the background.
         numbers = [(getattr(signal, name, None), handler) for name, handler in handlers.items()]
         previous = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import statistics
 import time
@@ -170,6 +171,8 @@ def _family_speed(
 ) -> FamilySpeed:
     where = data.where
     batches = iter(BatchStream(data, config.augmentations, config.batch_size, config.seed))
+    # The graphs of the family before would be destroyed in the midst of a capture, which CUDA forbids.
+    gc.collect()
     run = TrainingRun(config, data, Captures())
     # The end of the budget: images have their full size, and rates are 0, so that the weights stay ordinary numbers.
     training = rate_of(lambda: run.step(share=1.0), run.batch_size, seconds, where)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable
 from typing import cast
 
 import torch
@@ -99,18 +98,5 @@ def captured_on_cuda(passes: nn.Module, images: Tensor) -> Forward:
     torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
     # A parameter that the output does not depend on has no gradient, as without a graph. One pass loads what cannot be
     # loaded within a capture; torch's three are for averaging gradients between processes.
-    with _no_collection():
-        captured = torch.cuda.make_graphed_callables(passes, (images,), num_warmup_iters=1, allow_unused_input=True)
+    captured = torch.cuda.make_graphed_callables(passes, (images,), num_warmup_iters=1, allow_unused_input=True)
     return cast(Forward, captured)
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """No garbage is collected: a graph among it would be destroyed in the midst of a capture, which CUDA forbids."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import chain
 
 import torch
@@ -132,17 +132,25 @@ def _moved(images: Tensor, rows: int, columns: int) -> Tensor:
 def multiply_accumulates(model: nn.Module, data: DeviceData) -> int:
     """Multiply-accumulates of one forward pass of one image: matrix products and convolutions, as torch counts them.
 
-    Shapes alone pass the network: nothing is computed, and a GPU loads no kernels for a batch of one.
+    Shapes alone pass the network, so that nothing is computed, and a GPU loads no kernels for it. An image does where
+    that cannot be, as where a network looks at its numbers on the way.
     """
-    from torch.utils.flop_counter import FlopCounterMode  # imports Triton, which reading a study need not
-
     was_training = model.training
     model.eval()
+    image = data.normalise(data.train.pixels[:1])
     tensors = chain(model.named_parameters(), model.named_buffers())
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
-    size = data.image_shape
-    image = torch.empty(1, size.channels, size.height, size.width, device="meta")
+    try:
+        return _counted(lambda: functional_call(model, shapes, (image.to("meta"),)))
+    except Exception:
+        return _counted(lambda: model(image))
+    finally:
+        model.train(was_training)
+
+
+def _counted(forward: Callable[[], object]) -> int:
+    from torch.utils.flop_counter import FlopCounterMode  # imports Triton, which reading a study need not
+
     with FlopCounterMode(display=False) as counter:
-        functional_call(model, shapes, (image,))
-    model.train(was_training)
+        forward()
     return int(counter.get_total_flops()) // 2

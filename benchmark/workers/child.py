@@ -75,7 +75,7 @@ def import_what_trials_need(families: Iterable[str] = ()) -> None:
     from benchmark.architectures import ARCHITECTURES
 
     for name in sorted({name for family in families for name in ARCHITECTURES[family].tags.get("imports", ())}):
-        with suppress(ImportError):
+        with suppress(Exception):
             importlib.import_module(name)
 
 

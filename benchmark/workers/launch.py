@@ -131,6 +131,8 @@ def runs_mps() -> bool:
     Without it they take turns. Its daemon, on Linux alone, tells its number in the folder that CUDA_MPS_PIPE_DIRECTORY
     names; a folder that another user keeps to himself is none that CUDA would find it in either.
     """
+    if sys.platform != "linux":
+        return False
     folder = Path(os.environ.get("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps"))
     try:
         number = (folder / "nvidia-cuda-mps-control.pid").read_text().strip()
@@ -152,7 +154,7 @@ def worker_setups(
 
     `workers` None is one per GPU, four under MPS where each has a core, or one single-threaded worker per core: two
     processes of one thread do more than one process with two (docs/decisions.md). No worker has more threads
-    than OMP_NUM_THREADS says, as every program that torch runs in.
+    than OMP_NUM_THREADS says, as torch by itself has not.
     """
     cores, on_cpu = cpu_count(), devices[0] == "cpu"
     if workers is None:
@@ -166,7 +168,8 @@ def worker_setups(
             split_seed=spec.split.seed,
             device=devices[number % len(devices)],
             threads=threads,
-            families=tuple(spec.families),
+            # What workers on a CPU share they import before they know the study.
+            families=() if on_cpu else tuple(spec.families),
             trains_on_val=trains_on_val,
         )
         for number in range(workers)

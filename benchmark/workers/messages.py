@@ -22,7 +22,7 @@ class WorkerSetup:
     device: str
     threads: int
     families: tuple[str, ...] = ()
-    """Of the networks that it will train: what these import, it imports before its first trial."""
+    """Of networks that it will train, those whose packages it is to import before its first trial."""
     place: Place | None = None
     """None where nothing is kept."""
     trains_on_val: bool = False

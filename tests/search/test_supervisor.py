@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -31,6 +32,7 @@ from scripted_search import (
     weights_of,
 )
 
+from benchmark import sampling
 from benchmark.artifacts import Artifacts
 from benchmark.errors import BenchError
 from benchmark.records import Cost, Split, TrialRecord, TrialState
@@ -128,6 +130,46 @@ def test_a_result_that_comes_too_late_counts_for_nothing(store: StudyStore, scri
     assert store.trials()[0].state is TrialState.FAILED
 
 
+@pytest.mark.parametrize(
+    ("device", "expected"), [("cuda:0", [set(), {"cnn"}, {"cnn"}, set()]), ("cpu", [set(), set(), set(), set()])]
+)
+def test_a_worker_on_a_gpu_prefers_what_its_child_has_trained(
+    store: StudyStore, scripts: list[Any], monkeypatch: pytest.MonkeyPatch, device: str, expected: list[set[str]]
+) -> None:
+    def die(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        raise EOFError
+
+    choose, seen = sampling.next_family, []
+
+    def choose_and_note(*given: Any) -> Any:
+        seen.append(set(given[3]))
+        return choose(*given)
+
+    monkeypatch.setattr(sampling, "next_family", choose_and_note)
+    scripts += [succeed, succeed, die, succeed]
+    search = searching(store, Observer())
+    search._setups = [replace(setup, device=device) for setup in search._setups]
+    assert search.run(SearchLimits(3)) == "spent"
+    assert seen == expected
+
+
+def test_a_closed_terminal_may_say_so_twice(store: StudyStore, scripts: list[Any]) -> None:
+    """As bash does, and then the system."""
+    observer = Observer()
+    observer.on_report = lambda trial, step: os.kill(os.getpid(), signal.SIGHUP)
+    scripts.append(succeed)
+    search = searching(store, observer)
+    end_children = search._end_children
+
+    def again() -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+        end_children()
+
+    search._end_children = again  # type: ignore[method-assign]
+    assert search.run(SearchLimits(1)) == "interrupted"
+    assert store.trials()[0].reason == "interrupted: the search was stopped"
+
+
 def test_a_trial_that_is_lost_when_it_is_pruned_is_told_as_lost(
     store: StudyStore, scripts: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,14 +247,24 @@ def test_a_signal_that_was_ignored_stays_so(store: StudyStore, scripts: list[Any
         signal.signal(number, before)
 
 
-def test_one_that_is_continued_before_it_stopped_does_not_stop(store: StudyStore, scripts: list[Any]) -> None:
+@pytest.mark.parametrize("sent", ["one after the other", "at once"])
+def test_one_that_is_continued_before_it_stopped_does_not_stop(
+    store: StudyStore, scripts: list[Any], sent: str
+) -> None:
     observer = Observer()
 
     def stop_and_go_on(trial: int, step: int) -> None:
         os.kill(os.getpid(), signal.SIGTSTP)
         os.kill(os.getpid(), signal.SIGCONT)
 
-    observer.on_report = stop_and_go_on
+    def handled_together(trial: int, step: int) -> None:
+        # Python goes by the signals' numbers and not by their order, and on Linux that to continue has the lower one.
+        for number in (signal.SIGCONT, signal.SIGTSTP):
+            handler = signal.getsignal(number)
+            assert callable(handler)
+            handler(number, None)
+
+    observer.on_report = stop_and_go_on if sent == "one after the other" else handled_together
     scripts.append(succeed)
     search = searching(store, observer)
     search._pause = lambda: pytest.fail("it stopped")  # type: ignore[assignment,method-assign]

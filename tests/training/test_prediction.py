@@ -125,6 +125,21 @@ def test_multiply_accumulates_by_hand(data: DeviceData) -> None:
     assert multiply_accumulates(model, data) == 360 + 120
 
 
+def test_multiply_accumulates_of_a_network_that_looks_at_its_numbers(data: DeviceData) -> None:
+    class Looking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(20, 3)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits: torch.Tensor = self.head(images.flatten(1))
+            return logits if logits.max().item() > -99 else -logits
+
+    model = Looking().train()
+    assert multiply_accumulates(model, data) == 60
+    assert model.training
+
+
 @pytest.mark.parametrize("family", ARCHITECTURES)
 def test_multiply_accumulates_from_shapes_are_those_of_a_pass(data: DeviceData, family: str) -> None:
     model = ARCHITECTURES[family].build(data.image_shape, data.num_classes).train()
