@@ -373,6 +373,8 @@ class TrialRecord:
     """Seconds of evaluating reports and of predicting, likewise."""
     peak_memory_bytes: int | None = None
     """The most memory that its training took, as in Cost, as far as it told; None where that is not known."""
+    preparing_seconds: float = 0.0
+    """Seconds until a GPU's kernels were chosen, loaded and captured, in neither training nor evaluation."""
     interrupted: bool = False
     """Whether it failed for no reason of its own, so that it takes no place and may be continued."""
     continues: int | None = None

@@ -143,6 +143,8 @@ def _time(record: TrialRecord) -> str:
         f"{significant(record.train_seconds)} s in training steps and "
         f"{significant(record.evaluation_seconds)} s in evaluation"
     )
+    if record.preparing_seconds:
+        inside += f", {significant(record.preparing_seconds)} s until the GPU's kernels were there"
     if record.continues is None:
         return f"{significant(record.seconds)} s, of it {inside}"
     return f"{significant(record.seconds)} s; with those of trial {record.continues}, {inside}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,14 @@ def _whole_machine() -> Iterator[None]:
     """
     with FileLock(Path(tempfile.gettempdir()) / f"bench-tests-{os.getuid()}.lock"):
         yield
+
+
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """A port of this machine where nobody listens; it is taken, so that nobody else comes to."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -357,6 +357,14 @@ def test_what_is_missing_is_named() -> None:
     assert "with pruning on" not in missing
 
 
+def test_only_a_gpu_has_kernels_to_wait_for() -> None:
+    searches = {name: {**one, "preparing_seconds": 61.5} for name, one in NUMBERS["hundred"]["searches"].items()}
+    searched = Measured("hundred", "x", {**ORIGIN, "device_type": "cuda"}, {**NUMBERS["hundred"], "searches": searches})
+    row = "| Until kernels were there (in the overhead), worker seconds |"
+    assert f"{row} 61.5 |" in to_markdown([searched])
+    assert row not in to_markdown([replace(searched, origin=ORIGIN)])
+
+
 def test_several_devices_stand_apart() -> None:
     gpu = Measured("pipeline", "nvidia-x", {**ORIGIN, "device": "NVIDIA X", "device_type": "cuda"}, NUMBERS["pipeline"])
     page = to_markdown([gpu, measured("pipeline")])
@@ -460,8 +468,8 @@ def test_settings_that_ended_without_the_target_are_not_repeated() -> None:
 
 def test_where_the_time_of_a_study_went_by_hand() -> None:
     trials = [
-        Interval(0.0, 10.0, 8.0, 1.0, 0.5),
-        Interval(0.0, 4.0, 3.0, 0.5, None),
+        Interval(0.0, 10.0, 8.0, 1.0, 0.5, preparing_seconds=0.25),
+        Interval(0.0, 4.0, 3.0, 0.5, None, preparing_seconds=0.5),
         Interval(4.5, 12.0, 7.0, 0.0, 0.7, counts=False),
         Interval(10.0, 12.0, 2.0, 0.0, 0.6),
     ]
@@ -471,6 +479,7 @@ def test_where_the_time_of_a_study_went_by_hand() -> None:
     assert facts["trials_per_hour"] == 3600 * 3 / 12
     assert facts["worker_seconds"] == 24.0
     assert facts["training_share"] == pytest.approx(20 / 24)
+    assert facts["preparing_seconds"] == 0.75
     # Of the failed trial half a second is neither.
     assert facts["failed_seconds"] == pytest.approx(0.5)
     assert facts["overhead_seconds_per_trial"] == pytest.approx((24 - 20 - 1.5 - 0.5) / 3)

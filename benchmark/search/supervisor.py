@@ -392,14 +392,18 @@ class Search:
 
     def _take_plan(self, work: _Work, answer: Planned) -> None:
         work.facts["images"] = answer.images
+        work.facts["preparing_seconds"] = answer.preparing_seconds
         work.facts["curve"] = list(work.checkpoint.record["curve"]) if answer.resumed and work.checkpoint else []
         work.job = replace(work.job, images=answer.images)
 
     def _progress(self, slot: _Slot, work: _Work, record: ProgressRecord) -> bool:
         trial, config = work.trial, work.config
-        may_end = self._pruner.may_prune(record.step) and record.step < config.reports
-        # A default trial is the row that search is compared with.
-        may_end = may_end and not trial.user_attrs["default"]
+        may_end = (
+            self._pruner.may_prune(record.step)
+            and record.step < config.reports
+            # The row that search is compared with.
+            and not trial.user_attrs["default"]
+        )
         if not may_end:
             # It need not wait for the database.
             _tell(slot.child, True)

@@ -147,6 +147,8 @@ class TrainingRun:
         self._best: _Best | None = None
         self._train_seconds = 0.0
         self._prepared = 0
+        self.preparing_seconds = 0.0
+        """Seconds that a GPU's kernels took to be chosen, loaded and captured before the budget began."""
         self._reported_seconds = 0.0
         self._evaluation_seconds = 0.0
         self._step_seconds = (0.0, 0.0)
@@ -376,7 +378,7 @@ class TrainingRun:
         second step of a run.
         """
         for number, size in enumerate(dict.fromkeys(self._growth.sizes)):
-            self._open_with(1 if number else _WARMUP_STEPS, size)
+            self.preparing_seconds += self._open_with(1 if number else _WARMUP_STEPS, size)
         self._prepared = self._done
 
     def _seconds_per_step(self, size: Size) -> float:

@@ -171,7 +171,8 @@ def _begin(run: TrainingRun, job: Job, artifacts: Artifacts | None) -> Planned:
         # Missing, damaged, or of another release: what it would have saved is done again.
         with suppress(BenchError, OSError):
             return Planned(run.resume(state_from_bytes(artifacts.read(job.resume_from))), resumed=True)
-    return Planned(run.open(job.images))
+    images = run.open(job.images)
+    return Planned(images, preparing_seconds=run.preparing_seconds)
 
 
 def _keep(connection: Connection, artifacts: Artifacts, name: str, content: bytes, what: str) -> StoredFile | None:

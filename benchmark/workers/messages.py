@@ -77,6 +77,8 @@ class Planned:
     images: int
     resumed: bool = False
     """Whether it goes on from the job's checkpoint; else it begins, though there may have been one, damaged."""
+    preparing_seconds: float = 0.0
+    """See TrainingRun."""
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,8 @@ class Interval:
     """Of a complete trial, in [0, 1]."""
     counts: bool = True
     """Whether it takes a place in the budget: complete or pruned, not failed."""
+    preparing_seconds: float = 0.0
+    """Until a GPU's kernels were there."""
 
 
 def measure(plan: Plan) -> dict[str, object]:
@@ -108,6 +110,7 @@ def intervals_of(trials: Sequence[TrialRecord]) -> tuple[list[Interval], int]:
             end=start + trial.seconds,
             train_seconds=training,
             evaluation_seconds=evaluation,
+            preparing_seconds=trial.preparing_seconds,
             val_accuracy=trial.val_accuracy,
             counts=trial.state is not TrialState.FAILED,
         )
@@ -140,6 +143,7 @@ def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
         "worker_seconds": worker_seconds,
         "training_seconds": training,
         "evaluation_seconds": evaluation,
+        "preparing_seconds": sum(interval.preparing_seconds for interval in intervals),
         "training_share": training / worker_seconds,
         "failed_seconds": untold,
         "overhead_seconds_per_trial": (worker_seconds - training - evaluation - untold) / max(1, counted),

@@ -384,13 +384,10 @@ def test_a_missing_file_is_given_up(server: str) -> None:
         probe(f"{server}/absent")
 
 
-def test_a_closed_port_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_closed_port_is_given_up(monkeypatch: pytest.MonkeyPatch, deaf_port: int) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    with socket.socket() as deaf:
-        # Bound, so that nobody else gets the port, and not listening.
-        deaf.bind(("127.0.0.1", 0))
-        with pytest.raises(SourceError, match="cannot be reached"):
-            probe(f"http://127.0.0.1:{deaf.getsockname()[1]}/")
+    with pytest.raises(SourceError, match="cannot be reached"):
+        probe(f"http://127.0.0.1:{deaf_port}/")
 
 
 def test_a_silent_server_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:

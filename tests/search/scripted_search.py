@@ -150,7 +150,7 @@ def finished(accuracy: float) -> Finished:
 
 
 def succeed(connection: Connection, job: Job, artifacts: Artifacts, accuracy: float = 0.5) -> None:
-    connection.send(Planned(400))
+    connection.send(Planned(400, preparing_seconds=2.5))
     for step in range(1, 5):
         connection.send(progress(step, accuracy))
         if not connection.recv():

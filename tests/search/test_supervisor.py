@@ -54,6 +54,7 @@ def test_a_budget_is_a_total(store: StudyStore, scripts: list[Script]) -> None:
     facts = store.study.trials[6].user_attrs
     assert (facts["device"], facts["images"], len(facts["curve"]), facts["images_seen"]) == ("abacus", 400, 4, 400)
     assert facts["evaluation_seconds"] == 0.5
+    assert store.trials()[6].preparing_seconds == 2.5
     assert store.trials()[6].cost == Cost(1, 1, 1.0, 1.0, 2**30)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 import traceback
@@ -392,20 +391,18 @@ def test_a_password_among_the_options_is_hidden_and_works(location: StudyLocatio
 @pytest.mark.parametrize("opening", [create_study, open_study])
 @pytest.mark.parametrize("wrong", ["password", "host", "database"])
 def test_a_database_that_cannot_be_opened_is_told_without_its_password(
-    location: StudyLocation, wrong: str, opening: Callable[[StudyLocation], object]
+    location: StudyLocation, wrong: str, opening: Callable[[StudyLocation], object], deaf_port: int
 ) -> None:
     url = str(location.storage)
-    with socket.socket() as unheard:
-        unheard.bind(("127.0.0.1", 0))
-        if wrong == "password":
-            url = url.replace(PASSWORD, f"not-{PASSWORD}")
-        elif wrong == "host":
-            server = url.partition("@")[2].partition("/")[0]
-            url = url.replace(server, f"127.0.0.1:{unheard.getsockname()[1]}")
-        else:
-            url += "-missing"
-        with pytest.raises(BenchError, match=r"cannot open postgresql\S*://bench:\*\*\*@127") as caught:
-            opening(StudyLocation("mine", location.root, url))
+    if wrong == "password":
+        url = url.replace(PASSWORD, f"not-{PASSWORD}")
+    elif wrong == "host":
+        server = url.partition("@")[2].partition("/")[0]
+        url = url.replace(server, f"127.0.0.1:{deaf_port}")
+    else:
+        url += "-missing"
+    with pytest.raises(BenchError, match=r"cannot open postgresql\S*://bench:\*\*\*@127") as caught:
+        opening(StudyLocation("mine", location.root, url))
     assert PASSWORD not in "".join(traceback.format_exception(caught.value))
 
 

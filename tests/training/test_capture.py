@@ -200,6 +200,7 @@ def test_a_budget_in_seconds_begins_when_the_kernels_are_there(
     images = running.open()
     assert [shape[2] for shape in capture.sizes] == [8, 10, 12], "the size in between, too"
     assert running.seconds[0] < 1.5
+    assert running.preparing_seconds >= 3 * 1.5
     assert images > 20 * running.batch_size
     (first, *_), _ = to_the_end(running.reports())
     assert len(capture.sizes) == 3
