@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import wait
 from typing import Any
@@ -33,7 +33,7 @@ from benchmark.search.keeping import FileKeeper
 from benchmark.search.observer import Ending, SearchLimits, SearchObserver
 from benchmark.search.suggesting import configure
 from benchmark.space import Space
-from benchmark.store import Checkpoint, Claim, NoTrial, StudyStore
+from benchmark.store import Checkpoint, Claim, NoTrial, StudyStore, impatiently
 from benchmark.workers import (
     Answer,
     Child,
@@ -164,10 +164,11 @@ class Search:
                 for setup in self._setups:
                     self._slots.append(_Slot(setup, start_child(setup)))
                 end = self._loop(limits, began)
-            except BaseException:
+            except BaseException as error:
                 self._end_children()
                 # The error counts, not what it makes impossible: a trial that cannot be given back is lost in time.
-                with suppress(Exception):
+                # Of KeyboardInterrupt it is the second signal that wants an end.
+                with suppress(Exception), impatiently() if isinstance(error, KeyboardInterrupt) else nullcontext():
                     self._give_back()
                 raise
             self._end_children()

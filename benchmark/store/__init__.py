@@ -7,7 +7,7 @@ that run trials work with its `queue`, those that keep files with its `files`.
 from benchmark.store.connection import StudyLocation, storage_trouble, visible_url
 from benchmark.store.files import Checkpoint, FileRow, FileTable
 from benchmark.store.queue import Claim, NoTrial, TrialQueue
-from benchmark.store.retrying import retried
+from benchmark.store.retrying import impatiently, retried
 from benchmark.store.study_store import StudyStore, create_study, open_study
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "StudyStore",
     "TrialQueue",
     "create_study",
+    "impatiently",
     "open_study",
     "retried",
     "storage_trouble",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Concatenate, ParamSpec, TypeVar, cast
 
 import sqlalchemy
@@ -23,7 +24,7 @@ _SERVER_AWAY = ("08", "57P", "25P03", "40001", "40P01", "53300")
 failure, deadlock, too many connections."""
 
 _CALLS = threading.local()
-"""`within`: whether this thread is in a retried call."""
+"""`within`: whether this thread is in a retried call, or has no patience."""
 
 Self = TypeVar("Self")
 P = ParamSpec("P")
@@ -59,6 +60,16 @@ def retried(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[S
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     return cast(Callable[Concatenate[Self, P], R], patiently)
+
+
+@contextmanager
+def impatiently() -> Iterator[None]:
+    """Calls of this thread are made once: who wants to end at once does not wait for a server."""
+    _CALLS.within = True
+    try:
+        yield
+    finally:
+        _CALLS.within = False
 
 
 def is_passing(error: BaseException) -> bool:

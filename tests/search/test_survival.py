@@ -32,7 +32,7 @@ from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice, FileKind, PlannedRun, RunPlan, TrialConfig, TrialRecord, TrialState
 from benchmark.search import SearchLimits, supervisor
 from benchmark.space import Space
-from benchmark.store import Claim, NoTrial, StudyStore, open_study
+from benchmark.store import Claim, NoTrial, StudyStore, open_study, retrying
 from benchmark.store.tables import LEASES
 from benchmark.workers import Failed, FailureKind, Job, Noted, Planned, Saved
 
@@ -514,7 +514,9 @@ def test_the_total_may_be_the_databases_and_change(store: StudyStore, scripts: l
     assert store.queue.claim(4, lambda claim: None) is NoTrial.SPENT
 
 
-def test_a_second_signal_does_not_wait(store: StudyStore, scripts: list[Script]) -> None:
+def test_a_second_signal_does_not_wait(
+    store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
+) -> None:
     scripts.append(succeed)
     observer = Observer()
 
@@ -522,10 +524,19 @@ def test_a_second_signal_does_not_wait(store: StudyStore, scripts: list[Script])
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
+    patient = []
+    fail = store.queue.fail
+
+    def fail_and_note(*given: Any) -> bool:
+        patient.append(not getattr(retrying._CALLS, "within", False))
+        return fail(*given)
+
+    monkeypatch.setattr(store.queue, "fail", fail_and_note)
     observer.on_report = lambda number, step: twice()
     with pytest.raises(KeyboardInterrupt):
         searching(store, observer).run(SearchLimits(2))
     assert states(store) == {"failed": 1}
+    assert patient == [False]
 
 
 @pytest.mark.parametrize("times", [4, 5])

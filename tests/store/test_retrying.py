@@ -12,7 +12,7 @@ from optuna.exceptions import StorageInternalError
 from psycopg import errors
 
 from benchmark.store import retrying
-from benchmark.store.retrying import is_passing, retried
+from benchmark.store.retrying import impatiently, is_passing, retried
 
 REFUSED = psycopg.OperationalError("connection failed: Connection refused")
 
@@ -135,6 +135,14 @@ class Server:
     def ask_through(self, before: float) -> str:
         self.clock.now += before
         return self.ask("through")
+
+
+def test_who_wants_to_end_at_once_does_not_wait(clock: Clock) -> None:
+    server = Server(clock, [failing(REFUSED), failing(REFUSED)])
+    with pytest.raises(sqlalchemy.exc.OperationalError), impatiently():
+        server.ask("yes")
+    assert (server.calls, clock.pauses) == (1, [])
+    assert server.ask("yes") == "yes", "patient again"
 
 
 def test_a_passing_error_is_tried_again_with_the_same_arguments(clock: Clock) -> None:
