@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +15,14 @@ from filelock import FileLock
 
 if TYPE_CHECKING:
     from postgres_server import PostgresServer
+
+
+def pytest_configure() -> None:
+    """Hear the signals that tests send, also where whatever started them had them ignored, as nohup and scripts do."""
+    usual = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}
+    for name, handler in usual.items():
+        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
+            signal.signal(getattr(signal, name), handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -90,8 +90,6 @@ def test_the_command_answers_until_it_is_interrupted(store: StudyStore, tmp_path
         env=os.environ | {"PYTHONUNBUFFERED": "1"},
         text=True,
         stdout=subprocess.PIPE,
-        # Tests that a shell runs in the background, or under nohup, ignore Ctrl-C, and so would the command.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert running.stdout is not None

@@ -56,6 +56,9 @@ _PAUSE_SECONDS = 30.0
 """So long between two looks at the clock it was stopped, or waited for a database: no trial's time limit runs then."""
 _CONTINUED_SECONDS = 0.1
 """Of two signals that are handled together, the one to continue may come first though it was sent last."""
+_SLEPT_SECONDS, _WAKING_SECONDS = 10.0, 2.0
+"""Where one clock has moved so much more than the other, the machine slept: every search on it is then to renew its
+leases before any looks for lost ones."""
 _CLAIM_AGAIN_SECONDS = 2.0
 """Pause between two looks for a free place while every one is taken."""
 _LEASE_LOST = "lost: its lease had ended"
@@ -143,6 +146,7 @@ class Search:
         """The study's trials when one of this process ended last."""
         self._is_spent = False
         self._claim_from = 0.0
+        self._awake_from = 0.0
         self._renewed = _clocks()
         self._looked = time.monotonic()
         """When it looked last whether trials take too long."""
@@ -274,7 +278,7 @@ class Search:
             if slot.is_ready and slot.work is not None:
                 self._send_job(slot, slot.work)
             elif slot.is_ready and not self._is_spent and self._may_start(deadline):
-                if time.monotonic() < self._claim_from:
+                if time.monotonic() < max(self._claim_from, self._awake_from):
                     continue
                 refused = self._claim(slot, self._total(limits))
                 if refused is NoTrial.SPENT:
@@ -527,9 +531,12 @@ class Search:
     def _renew_in_time(self) -> int:
         """Renew the leases where it is time; the number of trials that were lost to others, and are given up here."""
         now = _clocks()
-        if all(abs(clock - then) <= _RENEW_SECONDS for clock, then in zip(now, self._renewed, strict=True)):
+        passed, by_the_wall = (clock - then for clock, then in zip(now, self._renewed, strict=True))
+        if max(passed, abs(by_the_wall)) <= _RENEW_SECONDS:
             return 0
         self._renewed = now
+        if abs(by_the_wall - passed) > _SLEPT_SECONDS:
+            self._awake_from = now[0] + _WAKING_SECONDS
         lost = self._queue.renew(slot.work.trial.number for slot in self._slots if slot.work is not None)
         for slot in self._slots:
             if slot.work is not None and slot.work.trial.number in lost:

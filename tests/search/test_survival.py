@@ -428,6 +428,14 @@ def test_a_machine_that_slept_renews_its_leases_before_it_looks_for_lost_ones(
     """The clock that leases go by went on, that of the process stood still."""
     slept, by_the_wall = [0.0], time.time
     monkeypatch.setattr(time, "time", lambda: by_the_wall() + slept[0])
+    woke, claims = [], []
+    claim = store.queue.claim
+
+    def claim_and_note(*given: Any) -> Any:
+        claims.append(time.monotonic())
+        return claim(*given)
+
+    monkeypatch.setattr(store.queue, "claim", claim_and_note)
 
     def two_reports(connection: Connection, job: Job, artifacts: Artifacts) -> None:
         connection.send(Planned(400))
@@ -438,12 +446,15 @@ def test_a_machine_that_slept_renews_its_leases_before_it_looks_for_lost_ones(
 
     def sleep(number: int, step: int) -> None:
         slept[0] += 3600.0
+        woke.append(time.monotonic())
 
     observer = Observer()
     observer.on_report = sleep
     scripts += [two_reports, succeed]
     assert searching(store, observer, workers=2).run(SearchLimits(4)) == "spent"
     assert states(store) == {"complete": 4}
+    # Another search on this machine may be about to renew its own.
+    assert min(abs(claimed - then) for claimed in claims for then in woke if claimed > then) > 1.0
 
 
 def test_a_checkpoint_that_comes_after_its_trial_was_lost_is_removed(store: StudyStore, scripts: list[Script]) -> None:
