@@ -31,7 +31,7 @@ _S3_OPTIONS = ("endpoint_url", "region_name")
 _S3_ATTEMPTS = 5
 _S3_CONNECT_SECONDS = 5
 _S3_READ_SECONDS = 15
-"""All attempts together take less than the lease of a running trial, which nobody renews meanwhile."""
+"""All attempts at one address together take less than the lease of a running trial, which nobody renews meanwhile."""
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BLOCK_BYTES = 1 << 20
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchError
+from benchmark.processes import hearing
 from benchmark.records import ProgressRecord, TrialRecord, TrialState, count_done
 from benchmark.search import Ending, Search, SearchLimits, SearchObserver
 from benchmark.space import Space
@@ -122,7 +121,8 @@ def _see_that_it_answers(address: str) -> None:
 def _watch(ray: Any, running: list[Any], store: StudyStore, total: int, observer: SearchObserver) -> Ending:
     """Show the study while tasks run, and end them where the user does."""
     failures: list[str] = []
-    with _stopping_on_signals():
+    # They end it as Ctrl-C does.
+    with hearing({"SIGTERM": _stop, "SIGHUP": _stop}):
         try:
             while running:
                 ended, running = ray.wait(running, timeout=_POLL_SECONDS)
@@ -162,15 +162,5 @@ def _work(task: _Task) -> None:
     Search(store, Space(spec), setups, place_of_files(store), _Unheard()).run(SearchLimits(None, left))
 
 
-@contextmanager
-def _stopping_on_signals() -> Iterator[None]:
-    """SIGTERM ends it as Ctrl-C does."""
-
-    def stop(number: int, _: Any) -> None:
-        raise KeyboardInterrupt(number)
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+def _stop(number: int, _: object) -> None:
+    raise KeyboardInterrupt(number)

@@ -373,8 +373,9 @@ class TrialRecord:
     """Seconds of evaluating reports and of predicting, likewise."""
     peak_memory_bytes: int | None = None
     """The most memory that its training took, as in Cost, as far as it told; None where that is not known."""
-    preparing_seconds: float = 0.0
-    """Seconds until a GPU's kernels were chosen, loaded and captured, in neither training nor evaluation."""
+    preparing_seconds: float | None = None
+    """Seconds of its own until a GPU's kernels were there and a budget in seconds began; where it went on with another
+    trial, training has them. None where that was not noted."""
     interrupted: bool = False
     """Whether it failed for no reason of its own, so that it takes no place and may be continued."""
     continues: int | None = None

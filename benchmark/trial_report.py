@@ -143,11 +143,11 @@ def _time(record: TrialRecord) -> str:
         f"{significant(record.train_seconds)} s in training steps and "
         f"{significant(record.evaluation_seconds)} s in evaluation"
     )
-    if record.preparing_seconds:
-        inside += f", {significant(record.preparing_seconds)} s until the GPU's kernels were there"
+    waited = record.preparing_seconds
+    kernels = f"; {significant(waited)} s until the GPU's kernels were there" if waited else ""
     if record.continues is None:
-        return f"{significant(record.seconds)} s, of it {inside}"
-    return f"{significant(record.seconds)} s; with those of trial {record.continues}, {inside}"
+        return f"{significant(record.seconds)} s, of it {inside}{kernels}"
+    return f"{significant(record.seconds)} s{kernels}; with those of trial {record.continues}, {inside}"
 
 
 def _cost(record: TrialRecord) -> str:

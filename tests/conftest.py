@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 
 def pytest_configure() -> None:
-    """Hear the signals that tests send, also where whatever started them had them ignored, as nohup and scripts do."""
-    usual = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}
-    for name, handler in usual.items():
-        if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_IGN:
-            signal.signal(getattr(signal, name), handler)
+    """Have Ctrl-C heard, which tests send to what they start, also where a script put them in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

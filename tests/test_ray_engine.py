@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -198,6 +199,25 @@ def test_a_task_has_what_is_left(
     monkeypatch.setattr(time, "time", lambda: 1000.0)
     ray_engine._work(ray_engine._Task("mine", tmp_path, "sqlite:///mine.db", deadline, None))
     assert [limit.timeout for limit in limits] == left
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_cancels_the_tasks(tmp_path: Path, number: signal.Signals) -> None:
+    cancelled: list[str] = []
+
+    def wait(running: list[str], **options: Any) -> tuple[list[str], list[str]]:
+        if "num_returns" not in options:
+            os.kill(os.getpid(), number)
+        return [], running
+
+    ray = SimpleNamespace(wait=wait, cancel=cancelled.append)
+    store = create_study(StudyLocation("mine", tmp_path))
+    before = signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    try:
+        assert ray_engine._watch(ray, ["a", "b"], store, 6, ray_engine._Unheard()) == "interrupted"
+    finally:
+        signal.signal(number, before)
+    assert cancelled == ["a", "b"]
 
 
 def test_a_task_shows_no_password(tmp_path: Path) -> None:

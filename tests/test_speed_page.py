@@ -358,10 +358,12 @@ def test_what_is_missing_is_named() -> None:
 
 
 def test_only_a_gpu_has_kernels_to_wait_for() -> None:
-    searches = {name: {**one, "preparing_seconds": 61.5} for name, one in NUMBERS["hundred"]["searches"].items()}
+    searches = {
+        name: {**one, "preparing_seconds_per_trial": 0.615} for name, one in NUMBERS["hundred"]["searches"].items()
+    }
     searched = Measured("hundred", "x", {**ORIGIN, "device_type": "cuda"}, {**NUMBERS["hundred"], "searches": searches})
-    row = "| Until kernels were there (in the overhead), worker seconds |"
-    assert f"{row} 61.5 |" in to_markdown([searched])
+    row = "| Of it until kernels were there, s |"
+    assert f"{row} 0.615 |" in to_markdown([searched])
     assert row not in to_markdown([replace(searched, origin=ORIGIN)])
 
 
@@ -470,8 +472,8 @@ def test_where_the_time_of_a_study_went_by_hand() -> None:
     trials = [
         Interval(0.0, 10.0, 8.0, 1.0, 0.5, preparing_seconds=0.25),
         Interval(0.0, 4.0, 3.0, 0.5, None, preparing_seconds=0.5),
-        Interval(4.5, 12.0, 7.0, 0.0, 0.7, counts=False),
-        Interval(10.0, 12.0, 2.0, 0.0, 0.6),
+        Interval(4.5, 12.0, 7.0, 0.0, 0.7, counts=False, preparing_seconds=0.5),
+        Interval(10.0, 12.0, 2.0, 0.0, 0.6, preparing_seconds=0.0),
     ]
     assert [len(lane) for lane in lanes_of(trials)] == [2, 2]
     facts = time_of(trials)
@@ -479,7 +481,8 @@ def test_where_the_time_of_a_study_went_by_hand() -> None:
     assert facts["trials_per_hour"] == 3600 * 3 / 12
     assert facts["worker_seconds"] == 24.0
     assert facts["training_share"] == pytest.approx(20 / 24)
-    assert facts["preparing_seconds"] == 0.75
+    assert facts["preparing_seconds_per_trial"] == 0.25
+    assert time_of([*trials, Interval(12.0, 13.0, 1.0, 0.0, 0.6)])["preparing_seconds_per_trial"] is None
     # Of the failed trial half a second is neither.
     assert facts["failed_seconds"] == pytest.approx(0.5)
     assert facts["overhead_seconds_per_trial"] == pytest.approx((24 - 20 - 1.5 - 0.5) / 3)

@@ -222,7 +222,7 @@ def test_time_and_cost_in_words() -> None:
         ({"peak_memory_bytes": None}, "memory        unknown"),
         (
             {"preparing_seconds": 14.0},
-            "time          90.0 s, of it 60.0 s in training steps and 5.00 s in evaluation, 14.0 s until the GPU's "
+            "time          90.0 s, of it 60.0 s in training steps and 5.00 s in evaluation; 14.0 s until the GPU's "
             "kernels were there",
         ),
         ({"confirms": 3}, "confirms      trial 3 of the search"),

@@ -418,7 +418,7 @@ def test_the_terminals_signals_are_the_parents_alone(
     """A worker that stopped in the midst of a message would hold its parent up before it stops itself."""
     worker = started("first")
     server = psutil.Process(psutil.Process(worker.process.pid).ppid())
-    worker.send(number)
+    worker.send_signal(number)
     server.send_signal(number)
     second = started("second")
     for one in (worker, second):
@@ -426,10 +426,10 @@ def test_the_terminals_signals_are_the_parents_alone(
         for answer in (Failed, Ready):
             assert one.connection.poll(60)
             assert isinstance(one.connection.recv(), answer)
-    worker.send(signal.SIGSTOP)
+    worker.send_signal(signal.SIGSTOP)
     worker.connection.send("no job")
     assert not worker.connection.poll(1)
-    worker.send(signal.SIGCONT)
+    worker.send_signal(signal.SIGCONT)
     assert worker.connection.poll(60)
 
 

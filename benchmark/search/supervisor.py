@@ -17,6 +17,7 @@ import optuna
 from benchmark.artifacts import Place
 from benchmark.errors import BenchError
 from benchmark.metrics import accuracy
+from benchmark.processes import Handler, hearing
 from benchmark.records import (
     PlannedRun,
     ProgressRecord,
@@ -171,9 +172,8 @@ class Search:
             except BaseException as error:
                 self._end_children()
                 # The error counts, not what it makes impossible: a trial that cannot be given back is lost in time.
-                # Of KeyboardInterrupt it is the second signal that wants an end.
-                with suppress(Exception), impatiently() if isinstance(error, KeyboardInterrupt) else nullcontext():
-                    self._give_back()
+                with suppress(Exception):
+                    self._give_back(at_once=isinstance(error, KeyboardInterrupt))
                 raise
             self._end_children()
             self._give_back()
@@ -245,11 +245,11 @@ class Search:
         handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         try:
             for slot in self._slots:
-                slot.child.send(signal.SIGSTOP)
+                slot.child.send_signal(signal.SIGSTOP)
             signal.raise_signal(signal.SIGTSTP)
         finally:
             for slot in self._slots:
-                slot.child.send(signal.SIGCONT)
+                slot.child.send_signal(signal.SIGCONT)
             signal.signal(signal.SIGTSTP, handler)
         self._lengthen(time.monotonic() - paused)
         self._looked = time.monotonic()
@@ -397,7 +397,8 @@ class Search:
 
     def _take_plan(self, work: _Work, answer: Planned) -> None:
         work.facts["images"] = answer.images
-        work.facts["preparing_seconds"] = answer.preparing_seconds
+        before = work.facts.get("preparing_seconds", 0.0)
+        work.facts["preparing_seconds"] = before + answer.preparing_seconds
         work.facts["curve"] = list(work.checkpoint.record["curve"]) if answer.resumed and work.checkpoint else []
         work.job = replace(work.job, images=answer.images)
 
@@ -582,12 +583,17 @@ class Search:
         for slot in self._slots:
             slot.child.end()
 
-    def _give_back(self) -> None:
-        """The search ends: running trials are given back, so that their places are free for the next search."""
-        for slot in self._slots:
-            if slot.work is not None:
-                self._queue.interrupt(slot.work.trial, _STOPPED, slot.work.facts)
-        self._keeper.tidy()
+    def _give_back(self, *, at_once: bool = False) -> None:
+        """The search ends: running trials are given back, so that their places are free for the next search.
+
+        `at_once`: without waiting for a server that is away, and with files left to the next search.
+        """
+        with impatiently() if at_once else nullcontext():
+            for slot in self._slots:
+                if slot.work is not None:
+                    self._queue.interrupt(slot.work.trial, _STOPPED, slot.work.facts)
+        if not at_once:
+            self._keeper.tidy()
         # Last: there may be no terminal any more to say it to.
         for slot in self._slots:
             if slot.work is not None:
@@ -625,20 +631,9 @@ class Search:
             # One that is continued before it came to stopping does not stop.
             self._pause_requested, self._continued = False, time.monotonic()
 
-        handlers = dict.fromkeys(("SIGINT", "SIGTERM", "SIGHUP"), request)
-        handlers |= {"SIGTSTP": request_pause, "SIGCONT": go_on}
-        # Not all of them are everywhere. What was ignored stays so, as Ctrl-C by what a script put in the background.
-        numbers = [(getattr(signal, name, None), handler) for name, handler in handlers.items()]
-        previous = {
-            number: signal.signal(number, handler)
-            for number, handler in numbers
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN
-        }
-        try:
+        ending: dict[str, Handler] = dict.fromkeys(("SIGINT", "SIGTERM", "SIGHUP"), request)
+        with hearing(ending | {"SIGTSTP": request_pause, "SIGCONT": go_on}):
             yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
 
 def _tell(child: Child, message: object) -> None:

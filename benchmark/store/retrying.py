@@ -24,7 +24,7 @@ _SERVER_AWAY = ("08", "57P", "25P03", "40001", "40P01", "53300")
 failure, deadlock, too many connections."""
 
 _CALLS = threading.local()
-"""`within`: whether this thread is in a retried call, or has no patience."""
+"""`once`: whether this thread's calls are made once, as those within a retried one."""
 
 Self = TypeVar("Self")
 P = ParamSpec("P")
@@ -41,12 +41,12 @@ def retried(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[S
 
     @functools.wraps(method)
     def patiently(self: Self, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        if getattr(_CALLS, "within", False):
+        if getattr(_CALLS, "once", False):
             return method(self, *args, **kwargs)
         began, pause = time.monotonic(), _FIRST_PAUSE
         while True:
             try:
-                _CALLS.within = True
+                _CALLS.once = True
                 return method(self, *args, **kwargs)
             except (sqlalchemy.exc.SQLAlchemyError, StorageInternalError) as error:
                 if not is_passing(error) or time.monotonic() + pause > began + PATIENCE_SECONDS:
@@ -55,7 +55,7 @@ def retried(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[S
                 if time.monotonic() + pause > began + OPENING_SECONDS:
                     raise
             finally:
-                _CALLS.within = False
+                _CALLS.once = False
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -65,11 +65,11 @@ def retried(method: Callable[Concatenate[Self, P], R]) -> Callable[Concatenate[S
 @contextmanager
 def impatiently() -> Iterator[None]:
     """Calls of this thread are made once: who wants to end at once does not wait for a server."""
-    _CALLS.within = True
+    before, _CALLS.once = getattr(_CALLS, "once", False), True
     try:
         yield
     finally:
-        _CALLS.within = False
+        _CALLS.once = before
 
 
 def is_passing(error: BaseException) -> bool:

@@ -36,7 +36,7 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         device=str(facts.get("device", "")),
         train_seconds=facts.get("train_seconds", (reported or facts.get("cost") or {}).get("train_seconds", 0.0)),
         evaluation_seconds=facts.get("evaluation_seconds", reported.get("evaluation_seconds", 0.0)),
-        preparing_seconds=facts.get("preparing_seconds", 0.0),
+        preparing_seconds=facts.get("preparing_seconds"),
         peak_memory_bytes=facts.get("peak_memory_bytes", (facts.get("cost") or reported).get("peak_memory_bytes")),
         interrupted=bool(facts.get(INTERRUPTED)),
         continues=facts.get(CONTINUES),

@@ -41,7 +41,7 @@ class Child:
         self.process.kill()
         self.process.join()
 
-    def send(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         """Send a signal, as to stop the process for a while; nothing where it is gone."""
         if self.process.pid is not None:
             with suppress(ProcessLookupError):

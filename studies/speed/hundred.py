@@ -41,8 +41,8 @@ class Interval:
     """Of a complete trial, in [0, 1]."""
     counts: bool = True
     """Whether it takes a place in the budget: complete or pruned, not failed."""
-    preparing_seconds: float = 0.0
-    """Until a GPU's kernels were there."""
+    preparing_seconds: float | None = None
+    """Until a GPU's kernels were there; None where that was not noted."""
 
 
 def measure(plan: Plan) -> dict[str, object]:
@@ -143,12 +143,18 @@ def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
         "worker_seconds": worker_seconds,
         "training_seconds": training,
         "evaluation_seconds": evaluation,
-        "preparing_seconds": sum(interval.preparing_seconds for interval in intervals),
+        "preparing_seconds_per_trial": _mean_of_known([one.preparing_seconds for one in intervals if one.counts]),
         "training_share": training / worker_seconds,
         "failed_seconds": untold,
         "overhead_seconds_per_trial": (worker_seconds - training - evaluation - untold) / max(1, counted),
         "best_after": [[mark, _best_by(intervals, mark)] for mark in [*marks, seconds]],
     }
+
+
+def _mean_of_known(values: Sequence[float | None]) -> float | None:
+    """None where there are none, or one is not known."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
 
 
 def lanes_of(intervals: Sequence[Interval]) -> list[list[Interval]]:

@@ -142,6 +142,7 @@ def time_to_accuracy(numbers: Numbers, device_type: str) -> list[str]:
 def hundred(numbers: Numbers, device_type: str) -> list[str]:
     """Where the time of two studies went, and the best score by then."""
     searches: Mapping[str, Numbers] = numbers["searches"]
+    kernels = (("Of it until kernels were there, s", lambda one: significant(one.get("preparing_seconds_per_trial"))),)
     facts: tuple[tuple[str, Callable[[Numbers], str]], ...] = (
         ("Trials by state", lambda one: ", ".join(f"{number} {state}" for state, number in one["states"].items())),
         ("Workers", lambda one: f"{one['workers']}{', under MPS' if one.get('mps') else ''}"),
@@ -151,16 +152,7 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
         ("Evaluation, worker seconds", lambda one: significant(one["evaluation_seconds"])),
         ("Failed trials, s beside their reports", lambda one: significant(one.get("failed_seconds"))),
         ("Overhead per trial, s (aim: below 0.3)", _overhead),
-        *(
-            [
-                (
-                    "Until kernels were there (in the overhead), worker seconds",
-                    lambda one: significant(one.get("preparing_seconds")),
-                )
-            ]
-            if device_type == "cuda"
-            else []
-        ),
+        *(kernels if device_type == "cuda" else ()),
         ("Pauses left out", lambda one: str(one["pauses"])),
         ("Commit", lambda one: ", ".join(f"`{commit}`" for commit in one.get("commits") or ["unknown"])),
         ("First trial begun", lambda one: one.get("begun", _NOTHING)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,14 @@ from scripted_search import Script, ScriptedProcess
 
 from benchmark.search import supervisor
 from benchmark.store import StudyLocation, StudyStore, create_study
+
+
+@pytest.fixture(autouse=True)
+def _hears_the_terminal() -> Iterator[None]:
+    """The end of the terminal, which tests here send, is not ignored, though nohup may have started them."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -539,7 +539,7 @@ def test_a_second_signal_does_not_wait(
     fail = store.queue.fail
 
     def fail_and_note(*given: Any) -> bool:
-        patient.append(not getattr(retrying._CALLS, "within", False))
+        patient.append(not getattr(retrying._CALLS, "once", False))
         return fail(*given)
 
     monkeypatch.setattr(store.queue, "fail", fail_and_note)
