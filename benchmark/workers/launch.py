@@ -153,8 +153,8 @@ def worker_setups(
     """One setup per worker: devices in turn, and a CPU's cores shared out between workers.
 
     `workers` None is one per GPU, four under MPS where each has a core, or one single-threaded worker per core: two
-    processes of one thread do more than one process with two (docs/decisions.md). No worker has more threads
-    than OMP_NUM_THREADS says, as torch by itself has not.
+    processes of one thread do more than one process with two (docs/decisions.md). No worker has more threads than
+    OMP_NUM_THREADS says, as torch by itself has not.
     """
     cores, on_cpu = cpu_count(), devices[0] == "cpu"
     if workers is None:

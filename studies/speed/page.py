@@ -8,9 +8,8 @@ from typing import Any
 
 from benchmark.leaderboard.pieces import table
 from studies.speed.parts import PARTS
-from studies.speed.plan import Plan
 from studies.speed.results import IDLE_LOAD, Measured
-from studies.speed.tables import TABLES
+from studies.speed.tables import TABLES, searches_to_come
 
 _KINDS = {"cpu": "CPU", "cuda": "GPU"}
 _HOW_TO_READ = """\
@@ -108,7 +107,7 @@ def _missing(by_device: Mapping[str, Sequence[Measured]]) -> str:
                 f"- {group[0].origin['device']}: a hundred trials with pruning {pruning}"
                 f" (`python -m studies.speed hundred --pruning {pruning}`)."
                 for result in group
-                for pruning in Plan.pruning
-                if result.part == "hundred" and pruning not in result.numbers["searches"]
+                if result.part == "hundred"
+                for pruning in searches_to_come(result.numbers)
             ]
     return "\n".join(lines) or "Nothing is missing."

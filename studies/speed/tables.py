@@ -139,6 +139,11 @@ def time_to_accuracy(numbers: Numbers, device_type: str) -> list[str]:
     ]
 
 
+def searches_to_come(numbers: Numbers) -> list[str]:
+    """Of a hundred trials, how those searches prune that have not been made."""
+    return [name for name in Plan.pruning if name not in numbers["searches"]]
+
+
 def hundred(numbers: Numbers, device_type: str) -> list[str]:
     """Where the time of two studies went, and the best score by then."""
     searches: Mapping[str, Numbers] = numbers["searches"]
@@ -160,7 +165,7 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
     headings = ["", *(f"pruning {name} ({one['pruner']})" for name, one in searches.items())]
     right = [False] + [True] * len(searches)
     marks = sorted({mark for one in searches.values() for mark, _ in one["best_after"]})
-    missing = [f"With pruning {name}: not measured." for name in Plan.pruning if name not in searches]
+    missing = [f"With pruning {name}: not measured." for name in searches_to_come(numbers)]
     missing += [
         f"With pruning {name}: ended after {_done(one)} trials of {numbers['trials']}."
         for name, one in searches.items()

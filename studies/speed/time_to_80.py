@@ -19,7 +19,7 @@ from studies.speed.data import device_data
 from studies.speed.plan import Plan
 from studies.speed.rates import images_per_second
 from studies.speed.recipes import CPU_STUDY, study_default
-from studies.speed.trainer import TrainedOnce, Worker
+from studies.speed.trainer import CAPTURED_EPOCHS, TrainedOnce, Worker
 
 TARGET = 0.80
 SEEDS = 3
@@ -35,8 +35,7 @@ SETTINGS = (
     CONSTANT_ADAM,
 )
 """What the user's script tries, in this order; a run that takes longer than the fastest so far is stopped."""
-_WARM_EPOCHS = {"cpu": 0.02, "cuda": 1.0}
-"""On a GPU as many as it takes for the passes to be captured, at every size of images."""
+_WARM_EPOCHS = 0.02
 MAX_EPOCHS, MAX_SECONDS = 20, 1800.0
 BUDGETS = (0.4, 0.5, 0.6, 0.75, 0.9, 1.1, 1.3, 1.6, 2.0, 3.0)
 """Epochs that ours tries, in this order, with the default `cnn` of the CPU study."""
@@ -202,9 +201,8 @@ def _prepare_script(member: int, plan: Plan) -> Callable[..., float | Reached]:
 def _prepare_ours(member: int, plan: Plan) -> Callable[[float, int], TrainedOnce]:
     worker = Worker(device_data(plan))
     # What a process imports once is no part of a run; the script has tried its settings by then.
-    worker.train(
-        study_default("cnn", CPU_STUDY, Budget(epochs=_WARM_EPOCHS[plan.device]), TRYING_SEED), worker.data.val
-    )
+    warming = Budget(epochs=CAPTURED_EPOCHS if plan.device == "cuda" else _WARM_EPOCHS)
+    worker.train(study_default("cnn", CPU_STUDY, warming, TRYING_SEED), worker.data.val)
 
     def task(epochs: float, seed: int) -> TrainedOnce:
         config = study_default("cnn", CPU_STUDY, Budget(epochs=epochs), _seed(member, seed))

@@ -15,13 +15,11 @@ from studies.speed.crew import Crew
 from studies.speed.data import all_for_training
 from studies.speed.plan import Plan
 from studies.speed.recipes import CPU_RECIPES, GPU_RECIPES, Recipe, config_of
-from studies.speed.trainer import TrainedOnce, Worker
+from studies.speed.trainer import CAPTURED_EPOCHS, TrainedOnce, Worker
 
 CPU_ROUNDS, GPU_SEEDS = 2, 5
 PRECISIONS = ("auto", "float32")
 _WARM_SEED = 1000
-_CAPTURED_EPOCHS = 3
-"""Of batches of 2,048 at most: fewer steps are not worth it to the trainer."""
 _TRAINING_FLOP_PER_MAC = 6
 """Two operations per multiply-accumulate; forward, gradient of inputs, gradient of weights."""
 
@@ -67,7 +65,7 @@ def _asked_for(recipes: tuple[Recipe, ...], plan: Plan) -> tuple[Recipe, ...]:
 
 def _warming(recipe: Recipe, plan: Plan) -> Recipe:
     """A second of it; on a GPU as many epochs as it takes for its passes to be captured, by their shapes."""
-    budget = Budget(epochs=_CAPTURED_EPOCHS) if plan.device == "cuda" else Budget(seconds=1)
+    budget = Budget(epochs=CAPTURED_EPOCHS) if plan.device == "cuda" else Budget(seconds=1)
     return replace(recipe, budget=budget)
 
 

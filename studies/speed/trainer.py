@@ -18,6 +18,9 @@ from benchmark.training import (
     predict,
 )
 
+CAPTURED_EPOCHS = 3
+"""So long is a run that warms a GPU up: of batches of 2,048 at most, fewer steps are not worth capturing to the
+trainer, and it has every size of images."""
 _SHARE = 0.9
 """Where in the budget steps stand that are only timed: images have their full size there, and rates are above 0."""
 
