@@ -12,17 +12,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import subprocess
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmark.definition import shipped_studies
 from benchmark.leaderboard.pieces import table
 from benchmark.wording import percent
+from studies.from_empty import run_from_empty
 from studies.speed.plan import Plan, device_slug
 from studies.speed.results import origin_of
 from studies.speed.spread import mean_and_deviation, spread
@@ -54,47 +50,13 @@ def main(words: Sequence[str] | None = None) -> None:
         if path.exists():
             print(f"{path}: there already")
             continue
-        found = measure(options.study, minutes, seed)
+        found = run_from_empty(options.study, minutes, seed, SCRATCH)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"origin": origin, "numbers": found}, indent=2, allow_nan=False) + "\n")
         print(f"{path}: {percent(found['test_accuracy'])} % after {found['seconds']:.0f} s", flush=True)
     page = RESULTS / "deadline.md"
     page.write_text(to_markdown(read_runs(RESULTS), wanted), encoding="utf-8")
     print(page)
-
-
-def measure(study: str, minutes: float, seed: int) -> dict[str, Any]:
-    """One run of the product in an empty folder, and what its leaderboard says."""
-    name = f"{study}-seed-{seed}"
-    root = SCRATCH / f"{name}-{minutes:g}-m"
-    shutil.rmtree(root, ignore_errors=True)
-    (root / "studies").mkdir(parents=True)
-    definition = shipped_studies()[study].read_text(encoding="utf-8")
-    (root / "studies" / f"{name}.toml").write_text(f"seed = {seed}\n{definition}", encoding="utf-8")
-    words = ["run", name, "--timeout", f"{60 * minutes:g}s", "--root", str(root)]
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "benchmark.cli", *words], check=True)
-    seconds = time.monotonic() - began
-    (board,) = (root / "results").glob("*.json")
-    return {"study": study, "minutes": minutes, "seed": seed, "seconds": seconds} | facts_of(
-        json.loads(board.read_text(encoding="utf-8"))
-    )
-
-
-def facts_of(board: Mapping[str, Any]) -> dict[str, Any]:
-    """What a leaderboard's JSON says of its recommended entrant, its confirmed models and its trials."""
-    rows = {row["name"]: row for row in board["rows"]}
-    taken = rows[board["recommendation"]["name"]]
-    confirmed = [row for row in board["rows"] if row["kind"] == "confirmed"]
-    best = max(confirmed, key=lambda row: float(row["val_accuracy"]), default=None)
-    return {
-        "recommended": taken["name"],
-        "members": taken["members"],
-        "val_accuracy": taken["val_accuracy"],
-        "test_accuracy": taken["test_accuracy"],
-        "best_confirmed": None if best is None else {key: best[key] for key in ("name", "test_accuracy")},
-        "trials": board["study"]["states"],
-    }
 
 
 def path_of(origin: Mapping[str, Any], study: str, minutes: float, seed: int) -> Path:

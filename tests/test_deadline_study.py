@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from benchmark.definition import load_study, shipped_studies
-from studies import deadline
-from studies.deadline import facts_of, to_markdown
+from studies.deadline import to_markdown
+from studies.from_empty import facts_of, run_from_empty
 
 ORIGIN = {"device": "a machine", "cores": 2, "commit": "abc", "versions": {"torch": "2", "bench": "1"}}
 
@@ -73,12 +73,11 @@ def test_the_recommended_entrant_counts_and_not_the_best_on_test() -> None:
     board = {"rows": rows, "recommendation": {"name": "b"}, "study": {"states": {"complete": 3}}}
     found = facts_of(board)
     assert (found["recommended"], found["test_accuracy"]) == ("b", 0.6)
-    assert found["best_confirmed"] == {"name": "a", "test_accuracy": 0.7}
+    assert found["best_confirmed"] == {"name": "a", "val_accuracy": 0.8, "test_accuracy": 0.7}
     assert facts_of(board | {"rows": rows[1:2]})["best_confirmed"] is None
 
 
 def test_a_run_is_of_the_shipped_study_with_a_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deadline, "SCRATCH", tmp_path)
     asked = []
 
     def refuse(words: list[str], **_: Any) -> None:
@@ -87,7 +86,7 @@ def test_a_run_is_of_the_shipped_study_with_a_seed(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr("subprocess.run", refuse)
     with pytest.raises(KeyboardInterrupt):
-        deadline.measure("digits", 5, 2)
+        run_from_empty("digits", 5, 2, tmp_path)
     root = tmp_path / "digits-seed-2-5-m"
     assert asked[-6:] == ["run", "digits-seed-2", "--timeout", "300s", "--root", str(root)]
     written = (root / "studies" / "digits-seed-2.toml").read_text()

@@ -99,6 +99,7 @@ class UserScript:
         self._device = torch.device(plan.device)
         self.train_loader = training_loader(dataset.train.take(rows.train), workers, pinned=plan.device == "cuda")
         self._val_loader = _scoring_loader(dataset.train.take(rows.val), workers, pinned=plan.device == "cuda")
+        self._test_loader = _scoring_loader(dataset.test, workers, pinned=plan.device == "cuda")
         self._shape, self._classes = dataset.image_shape, len(dataset.classes)
         self.restart(setting, seed)
 
@@ -106,18 +107,18 @@ class UserScript:
         """A new network with its optimizer and schedule."""
         torch.manual_seed(seed)
         model = cnn(self._shape, self._classes, variant="plain", width=WIDTH, depth=DEPTH, stem_stride=STEM_STRIDE)
-        self._model = model.to(self._device)
-        self._optimizer, self._schedule = _optimizer(self._model, setting, len(self.train_loader))
+        self.model = model.to(self._device)
+        self._optimizer, self._schedule = _optimizer(self.model, setting, len(self.train_loader))
 
     def train_epoch(self) -> Iterator[int]:
         """One pass over the training rows; yields the images of each batch when its step is done."""
-        self._model.train()
+        self.model.train()
         running_loss = 0.0
         for images, labels in self.train_loader:
             images = images.to(self._device, non_blocking=True)
             labels = labels.to(self._device, non_blocking=True)
             self._optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(self._model(images), labels)
+            loss = nn.functional.cross_entropy(self.model(images), labels)
             loss.backward()  # type: ignore[no-untyped-call]
             self._optimizer.step()
             if self._schedule is not None:
@@ -130,15 +131,34 @@ class UserScript:
         while True:
             yield from self.train_epoch()
 
-    @torch.no_grad()
+    @property
+    def training_images(self) -> int:
+        """Images in an epoch."""
+        return len(self.train_loader.dataset)  # type: ignore[arg-type]
+
     def accuracy(self) -> float:
         """Share of the validation rows that the network has right."""
-        self._model.eval()
-        right = 0
-        for images, labels in self._val_loader:
-            predicted = self._model(images.to(self._device)).argmax(dim=1)
-            right += int((predicted == labels.to(self._device)).sum().item())
-        return right / len(self._val_loader.dataset)  # type: ignore[arg-type]
+        return self._share_right(self._val_loader)
+
+    def test_accuracy(self) -> float:
+        """Share of the test rows that the network has right."""
+        return self._share_right(self._test_loader)
+
+    def epochs(self, setting: Setting, seed: int, until: float) -> Iterator[float]:
+        """A new network's validation accuracy after each epoch of a one-cycle schedule, as far as the time suffices.
+
+        `until` is of time.perf_counter().
+        """
+        assert setting.one_cycle_epochs is not None
+        self.restart(setting, seed)
+        for _ in range(setting.one_cycle_epochs):
+            for _ in self.train_epoch():
+                if time.perf_counter() > until:
+                    return
+            accuracy = self.accuracy()
+            if time.perf_counter() > until:
+                return
+            yield accuracy
 
     def run_until(self, target: float, setting: Setting, seed: int, max_epochs: int, max_seconds: float) -> Reached:
         """Train, scoring after every epoch, until `target` (in [0, 1]) is reached, or epochs or seconds are spent."""
@@ -157,6 +177,15 @@ class UserScript:
                 break
         reached, seconds = accuracy >= target, time.perf_counter() - started
         return Reached(reached, not reached and seconds > max_seconds, accuracy, begun, train_seconds, seconds)
+
+    @torch.no_grad()
+    def _share_right(self, loader: DataLoader[tuple[torch.Tensor, torch.Tensor]]) -> float:
+        self.model.eval()
+        right = 0
+        for images, labels in loader:
+            predicted = self.model(images.to(self._device)).argmax(dim=1)
+            right += int((predicted == labels.to(self._device)).sum().item())
+        return right / len(loader.dataset)  # type: ignore[arg-type]
 
 
 def training_loader(images: Images, workers: int, *, pinned: bool) -> DataLoader[tuple[torch.Tensor, torch.Tensor]]:

@@ -28,6 +28,7 @@ PARTS = (
     Part("pipeline", "The data pipeline alone", "pipeline"),
     Part("training", "Training the same network", "training"),
     Part("time-to-80", "Time to 80 % validation accuracy", "time_to_80"),
+    Part("ten-minutes", "What ten minutes buy", "ten_minutes", ("cpu",)),
     Part("time-to-accuracy", "Time to accuracy on the test set", "time_to_accuracy"),
     Part("hundred", "A hundred trials", "hundred"),
     Part("workers-per-gpu", "Several workers on one GPU", "workers_per_gpu", ("cuda",)),
