@@ -166,7 +166,7 @@ def _s3(bucket: str, options: dict[str, str]) -> ArtifactStore:
         import boto3
         from botocore.config import Config
     except ImportError:
-        raise BenchError("S3 needs boto3: pip install 'ensemble-bench[s3]'") from None
+        raise BenchError("S3 needs boto3: pip install boto3") from None
     patient = Config(
         retries={"total_max_attempts": _S3_ATTEMPTS, "mode": "standard"},
         connect_timeout=_S3_CONNECT_SECONDS,

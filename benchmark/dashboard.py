@@ -56,7 +56,7 @@ def dashboard_server(store: StudyStore, host: str = LOCALHOST, port: int = 8080)
     try:
         from optuna_dashboard import wsgi
     except ImportError:
-        raise BenchError("the dashboard needs optuna-dashboard: pip install 'ensemble-bench[dashboard]'") from None
+        raise BenchError("the dashboard needs optuna-dashboard: pip install optuna-dashboard") from None
     try:
         return make_server(
             host,

@@ -100,7 +100,7 @@ def _ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise BenchError("--engine ray needs Ray: pip install 'ensemble-bench[ray]'") from None
+        raise BenchError("--engine ray needs Ray: pip install ray") from None
     return ray
 
 

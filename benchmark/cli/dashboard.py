@@ -26,7 +26,7 @@ def dashboard(
 ) -> None:
     """Show a study in optuna-dashboard, its figures among the artifacts, until Ctrl-C.
 
-    Needs the extra: pip install 'ensemble-bench[dashboard]'
+    Needs a library more: pip install optuna-dashboard
 
     Example: bench dashboard cifar10-cpu --port 8080
     """

@@ -76,7 +76,7 @@ def from_official(scratch: Path, url: str = OFFICIAL_URL, md5: str = OFFICIAL_MD
 def from_hub(scratch: Path) -> Parts:
     """The copy on the Hugging Face hub."""
     if importlib.util.find_spec("pyarrow") is None:
-        raise SourceError("needs pyarrow, which is not installed; pip install 'ensemble-bench[hub]'")
+        raise SourceError("needs pyarrow, which is not installed: pip install pyarrow huggingface-hub")
     probe(HUB_URL)
     import pandas as pd
     from huggingface_hub import hf_hub_download

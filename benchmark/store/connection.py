@@ -290,7 +290,7 @@ def _told_without_url(location: StudyLocation) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        driver = f"the driver {error.name!r} is missing; for PostgreSQL: pip install 'ensemble-bench[postgresql]'"
+        driver = f"the driver {error.name!r} is missing; for PostgreSQL: pip install 'psycopg[binary]'"
         raise BenchError(f"cannot open {visible_url(location.url)}: {driver}") from None
     except Exception as error:
         told = _cleaned(error, location.url)

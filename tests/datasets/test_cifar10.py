@@ -401,7 +401,7 @@ def test_a_silent_server_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_hub_needs_pyarrow(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cifar10_sources.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SourceError, match=r"needs pyarrow.*ensemble-bench\[hub\]"):
+    with pytest.raises(SourceError, match=r"needs pyarrow.*pip install pyarrow huggingface-hub"):
         from_hub(tmp_path)
 
 
