@@ -50,7 +50,7 @@ def main(words: Sequence[str] | None = None) -> None:
         if path.exists():
             print(f"{path}: there already")
             continue
-        found = run_from_empty(options.study, minutes, seed, SCRATCH)
+        found = run_from_empty(options.study, minutes, seed, SCRATCH, environment=plan.environment)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps({"origin": origin, "numbers": found}, indent=2, allow_nan=False) + "\n")
         print(f"{path}: {percent(found['test_accuracy'])} % after {found['seconds']:.0f} s", flush=True)

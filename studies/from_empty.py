@@ -15,10 +15,16 @@ from benchmark.definition import shipped_studies
 
 
 def run_from_empty(
-    study: str, minutes: float, seed: int, scratch: Path, data_folder: Path | None = None
+    study: str,
+    minutes: float,
+    seed: int,
+    scratch: Path,
+    data_folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The shipped study with that seed in a folder of its own under `scratch`, and what its leaderboard says.
 
+    `environment` is the command's; None is this process's own.
     `seconds` is wall-clock time of the whole command. Nothing is chosen on test: what counts is what it recommended.
     """
     name = f"{study}-seed-{seed}"
@@ -30,7 +36,7 @@ def run_from_empty(
     words = ["run", name, "--timeout", f"{60 * minutes:g}s", "--root", str(root)]
     words += [] if data_folder is None else ["--data", str(data_folder)]
     began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "benchmark.cli", *words], check=True)
+    subprocess.run([sys.executable, "-m", "benchmark.cli", *words], check=True, env=environment)
     seconds = time.monotonic() - began
     (board,) = (root / "results").glob("*.json")
     return {"study": study, "minutes": minutes, "seed": seed, "seconds": seconds} | facts_of(

@@ -44,25 +44,28 @@ class FakeScript:
 @pytest.fixture
 def storage(tmp_path: Path) -> str:
     place = f"sqlite:///{tmp_path / 'script.db'}"
-    new_search(place, seed=0)
+    new_search(place)
     return place
 
 
 def test_the_best_epoch_counts_with_its_own_network() -> None:
     script = FakeScript([0.5, 0.8, 0.6])
-    found = one_run(cast(UserScript, script), Setting("sgd", 0.1, 3), seed=0, seconds=60)
-    assert found == Found(0.8, pytest.approx(0.1))
+    found = one_run(cast(UserScript, script), 0, Setting("sgd", 0.1, 3), seconds=60)
+    assert found == Found(0.8, pytest.approx(0.1), 3)
 
 
 def test_what_does_not_end_in_time_does_not_count() -> None:
-    assert one_run(cast(UserScript, FakeScript([0.5])), Setting("sgd", 0.1, 3), seed=0, seconds=0) == Found(None, None)
+    found = one_run(cast(UserScript, FakeScript([0.5])), 0, Setting("sgd", 0.1, 10_000), seconds=0.5)
+    assert 0 < found.epochs < 10_000
+    with pytest.raises(ValueError, match="first epoch takes longer"):
+        one_run(cast(UserScript, FakeScript([0.5])), 0, Setting("sgd", 0.1, 3), seconds=0)
 
 
 def test_a_search_ends_with_the_trial_that_the_deadline_meets(storage: str) -> None:
     script = FakeScript([0.5, 0.8, 0.6])
     seconds = 1.0
     started = time.perf_counter()
-    found = search(cast(UserScript, script), storage, epochs=40, seed=0, seconds=seconds)
+    found = search(cast(UserScript, script), 0, storage, epochs=40, seconds=seconds)
     assert seconds <= time.perf_counter() - started < 30
     assert found.val_accuracy == 0.8
     trials = trials_of(storage)
@@ -80,5 +83,5 @@ def test_the_median_pruner_ends_trials_that_fall_behind(storage: str) -> None:
             for score in super().epochs(setting, seed, until):
                 yield score / len(self.settings)
 
-    search(cast(UserScript, Worse([0.5, 0.8])), storage, epochs=2, seed=0, seconds=2)
+    search(cast(UserScript, Worse([0.5, 0.8])), 0, storage, epochs=2, seconds=2)
     assert trials_of(storage)["pruned"] > 0

@@ -53,7 +53,7 @@ RATES = {"script, 0 workers": [10.0, 20.0, 40.0], "script, 2 workers": [5.0, 5.0
 RUN = {"accuracies": [0.81], "train_seconds": 40.0, "seconds": 50.0, "seeds": [0], "candidate": "sgd 0.2", "epochs": 4}
 PAIR = RUN | {"accuracies": [0.82, 0.805], "train_seconds": 8.0, "seconds": 10.0, "seeds": [0, 100], "epochs": 0.5}
 TRAINED = {"seed": 0, "train_seconds": 109.0, "seconds": 112.0, "images_seen": 1e5, "petaflop": 0.07}
-SCORES = {"val_accuracy": 0.9, "trials": {"complete": 1}}
+SCORES = {"val_accuracy": 0.9, "trials": {"complete": 1}, "recommended": "a mixture", "seconds": 599.6}
 RATE = {"median": 2000.0, "low": 1900.0, "high": 2100.0, "repeats": 5}
 SPENT = {"training_share": 0.9, "evaluation_seconds": 100.0, "overhead_seconds_per_trial": 0.25}
 NUMBERS: Mapping[str, Mapping[str, Any]] = {
@@ -262,12 +262,16 @@ def test_time_to_80_compares_with_the_script_in_the_form_that_takes_least() -> N
 def test_ten_minutes_are_compared_by_test_errors_within_a_round() -> None:
     page = to_markdown([measured("ten-minutes")])
     # 20 errors beside 8, and 30 beside 10.
-    assert "| script, search | 2 | 90.00 ± 0.00 | 75.00 ± 7.07 | 70.00 | 5–6 | 2.75 (2.50–3.00) |" in page
-    assert "| script, one run | 2 | 90.00 ± 0.00 | 86.00 ± 2.83 | 84.00 | 1 | 1.60 (1.20–2.00) |" in page
-    assert "| bench run | 2 | 90.00 ± 0.00 | 91.00 ± 1.41 | 90.00 | 1 | – |" in page
+    assert (
+        "| script, search | 2 | 90.00 ± 0.00 | 75.00 ± 7.07 | 70.00 | 10 complete, 1 pruned | 2.75 (2.50–3.00) |"
+        in page
+    )
+    assert "| script, one run | 2 | 90.00 ± 0.00 | 86.00 ± 2.83 | 84.00 | 2 complete | 1.60 (1.20–2.00) |" in page
+    assert "| bench run | 2 | 90.00 ± 0.00 | 91.00 ± 1.41 | 90.00 | 2 complete | – |" in page
     # A round without a long run has no neighbour to be compared with.
-    assert "| bench run, best model | 1 | 90.00 ± – | 91.00 ± – | 91.00 | 1 | – |" in page
-    assert "The script does better by `script, one run`." in page
+    assert "| bench run, best model | 1 | 90.00 ± – | 91.00 ± – | 91.00 | 1 complete | – |" in page
+    assert "the whole command, at most 600 s." in page
+    assert "It recommended a mixture." in page
 
 
 def test_time_to_accuracy_tells_mean_and_deviation() -> None:

@@ -131,11 +131,6 @@ class UserScript:
         while True:
             yield from self.train_epoch()
 
-    @property
-    def training_images(self) -> int:
-        """Images in an epoch."""
-        return len(self.train_loader.dataset)  # type: ignore[arg-type]
-
     def accuracy(self) -> float:
         """Share of the validation rows that the network has right."""
         return self._share_right(self._val_loader)

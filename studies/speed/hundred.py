@@ -63,7 +63,7 @@ def measure(plan: Plan) -> dict[str, object]:
         if not is_there:
             _define(root, study, name, pruner)
             under_mps = plan.device == "cuda" and runs_mps()
-            subprocess.run([sys.executable, "-m", "benchmark.cli", *command, *data], check=True)
+            subprocess.run([sys.executable, "-m", "benchmark.cli", *command, *data], check=True, env=plan.environment)
         told = {"pruner": pruner, "command": f"bench {' '.join(command)}", "mps": under_mps, "read": is_there}
         searches[pruning] = told | facts_of(root, name)
     return {"study": study, "trials": trials, "searches": searches}

@@ -22,7 +22,7 @@ only, and writes this page.
 - Both sides are measured in turn, again and again. A ratio is taken within a turn; the page gives the median and, in
   brackets, the lowest and the highest.
 - The script is given the best number of `DataLoader` workers, which persist, the better of one process and one per
-  core, and, where a result counts, the best setting it tried.
+  core (its search has one per core), and, where a result counts, the best setting it tried.
 - Anything else that runs on the machine slows the script most, since its threads wait for each other. Where the load
   before a measurement was above half a process, which is the mean of a minute in which files may have been copied or
   another part have ended, it is marked *not idle*.

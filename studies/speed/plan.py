@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,11 @@ class Plan:
     def side_by_side(self) -> int:
         """Processes of ours that share the machine: one single-threaded worker per core, or one on the GPU."""
         return self.cores if self.device == "cpu" else 1
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a command that has this plan's device only."""
+        return {**os.environ, **({"CUDA_VISIBLE_DEVICES": ""} if self.device == "cpu" else {})}
 
     @property
     def script_processes(self) -> int:

@@ -8,58 +8,58 @@ validation, with a seed that does not count. Each round all sides run in turn.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 from studies.from_empty import run_from_empty
 from studies.speed.baseline import CONSTANT_ADAM, SCRIPT_NETWORK, Setting, UserScript
 from studies.speed.crew import Crew
 from studies.speed.plan import Plan
-from studies.speed.rates import images_per_second
 from studies.speed.recipes import study_of
-from studies.speed.script_search import RATES, Found, new_search, one_run, search, trials_of
+from studies.speed.script_search import RATES, Found, epoch_seconds, new_search, one_run, search, trials_of
 
-MINUTES = 10.0
-"""The time limit in Optuna's example."""
+MINUTES, QUICK_MINUTES = 10.0, 0.4
+"""Ten are the time limit in Optuna's example."""
 ROUNDS = 3
 TRYING_SEED = 1000
-EPOCHS_PER_TRIAL = (3, 6)
+TRIALS_IN_TIME = (1, 2)
+"""So many trials of a process fit into the time: one takes all of it, or half."""
 ONE_RUN_RATES = (0.1, 0.3)
 """Of SGD's one-cycle schedule: 0.2 and 0.4 reach 80 % in three epochs (`time_to_80`), and longer ones bear less."""
-_MARGIN = 0.93
-"""Of the time, for the epochs of that one run: after them come scores, and some epochs are slower."""
-_QUICK_MINUTES = 0.4
+_MARGIN = 0.9
+"""Of the time, for epochs that take as long as the one that was timed: some take longer, and what does not end counts
+little."""
+_SEEDS_PER_ROUND = 1000
+"""Processes side by side have seeds of their own."""
 
 
 def measure(plan: Plan) -> dict[str, object]:
     """Validation and test accuracy of every side after the same time, and what the script tried before."""
-    minutes = _QUICK_MINUTES if plan.quick else MINUTES
+    minutes = QUICK_MINUTES if plan.quick else MINUTES
     seconds = 60 * minutes
     sides: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("script, search", "script, one run", "bench run", "bench run, best model")
     }
     with (
-        Crew(max(1, plan.script_processes), 1, _prepare_script, plan) as scripts,
-        Crew(1, None, _prepare_script, plan) as script,
+        Crew(plan.side_by_side, 1, _prepare, plan) as searchers,
+        Crew(1, None, _prepare, plan) as alone,
     ):
-        lengths = [
-            {"epochs": epochs} | _search(scripts, plan, epochs, TRYING_SEED, seconds)
-            for epochs in EPOCHS_PER_TRIAL[: 1 if plan.quick else None]
-        ]
-        length = _best(lengths)["epochs"]
-        workers, epochs = _longest_run(script, plan, seconds)
-        settings = [Setting("sgd", rate, epochs) for rate in ONE_RUN_RATES[: 1 if plan.quick else None]]
-        rates = [
-            {"number": number} | _one_run(script, workers, setting, TRYING_SEED, seconds)
-            for number, setting in enumerate(settings)
-        ]
-        setting = settings[_best(rates)["number"]]
+        slowest = max(searchers.run(epoch_seconds, 0, TRYING_SEED))
+        lengths = {max(1, int(_MARGIN * seconds / trials / slowest)): None for trials in TRIALS_IN_TIME}
+        searches = {epochs: _search(searchers, plan, epochs, TRYING_SEED, seconds) for epochs in lengths}
+        length = max(searches, key=lambda epochs: float(searches[epochs]["val_accuracy"]))
+        by_workers = {workers: alone.run(epoch_seconds, workers, TRYING_SEED)[0] for workers in plan.loader_workers}
+        workers = min(by_workers, key=by_workers.__getitem__)
+        epochs = max(1, int(_MARGIN * seconds / by_workers[workers]))
+        settings = [Setting("sgd", rate, epochs) for rate in ONE_RUN_RATES]
+        runs = {setting: _one_run(alone, workers, setting, TRYING_SEED, seconds) for setting in settings}
+        setting = max(runs, key=lambda one: float(runs[one]["val_accuracy"]))
         for seed in range(1 if plan.quick else min(ROUNDS, plan.repeats)):
-            sides["script, search"].append(_search(scripts, plan, length, seed, seconds))
-            sides["script, one run"].append(_one_run(script, workers, setting, seed, seconds))
-            ours = run_from_empty(study_of(plan), minutes, seed, plan.scratch, plan.data_folder)
+            sides["script, search"].append(_search(searchers, plan, length, seed, seconds))
+            sides["script, one run"].append(_one_run(alone, workers, setting, seed, seconds))
+            ours = run_from_empty(study_of(plan), minutes, seed, plan.scratch, plan.data_folder, plan.environment)
             sides["bench run"].append(ours)
             if ours["best_confirmed"] is not None:
                 sides["bench run, best model"].append({"seed": seed} | ours["best_confirmed"])
@@ -68,10 +68,10 @@ def measure(plan: Plan) -> dict[str, object]:
         "study": study_of(plan),
         "network": SCRIPT_NETWORK,
         "searched": {name: list(rates) for name, rates in RATES.items()},
-        "processes": max(1, plan.script_processes),
+        "processes": plan.side_by_side,
         "tried": [
-            *({"what": f"search, trials of {one['epochs']} epochs"} | one for one in lengths),
-            *({"what": f"one run, {settings[one['number']]}"} | one for one in rates),
+            *({"what": f"search, trials of {number} epochs"} | one for number, one in searches.items()),
+            *({"what": f"one run, {which}"} | one for which, one in runs.items()),
         ],
         "epochs_per_trial": length,
         "one_run": str(setting),
@@ -80,54 +80,31 @@ def measure(plan: Plan) -> dict[str, object]:
     }
 
 
-def _search(scripts: Crew, plan: Plan, epochs: int, seed: int, seconds: float) -> dict[str, Any]:
+def _search(searchers: Crew, plan: Plan, epochs: int, seed: int, seconds: float) -> dict[str, Any]:
     """What the processes of one search found together: the network with the best score on validation."""
-    database = plan.scratch / f"script-{seed}-{epochs}-{time.time_ns()}.db"
+    database = (plan.scratch / f"script-{time.time_ns()}.db").absolute()
     database.parent.mkdir(parents=True, exist_ok=True)
-    storage = f"sqlite:///{Path(database).absolute()}"
-    new_search(storage, seed)
-    found: list[Found] = scripts.run("search", storage, epochs, seed, seconds)
-    return {"seed": seed, "trials": trials_of(storage)} | _best([asdict(one) for one in found])
+    storage = f"sqlite:///{database}"
+    new_search(storage)
+    found: list[Found] = searchers.run(search, 0, seed, storage, epochs, seconds)
+    best = max(found, key=lambda one: one.val_accuracy)
+    return {"seed": seed, "trials": trials_of(storage)} | asdict(best)
 
 
-def _one_run(script: Crew, workers: int, setting: Setting, seed: int, seconds: float) -> dict[str, Any]:
-    (found,) = script.run("one run", workers, setting, seed, seconds)
-    return {"seed": seed, "trials": {"complete": 1}} | asdict(found)
+def _one_run(alone: Crew, workers: int, setting: Setting, seed: int, seconds: float) -> dict[str, Any]:
+    found: Found
+    (found,) = alone.run(one_run, workers, seed, setting, seconds)
+    state = "complete" if found.epochs == setting.one_cycle_epochs else "cut off"
+    return {"seed": seed, "trials": {state: 1}} | asdict(found)
 
 
-def _best(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The one with the highest score on validation; the first of equals."""
-    return max(found, key=lambda one: one["val_accuracy"] or 0.0)
-
-
-def _longest_run(script: Crew, plan: Plan, seconds: float) -> tuple[int, int]:
-    """The number of `DataLoader` workers that trains fastest, and the epochs that it trains in that time."""
-    epoch_seconds = {workers: script.run("epoch seconds", workers)[0] for workers in plan.loader_workers}
-    workers = min(epoch_seconds, key=lambda number: epoch_seconds[number])
-    return workers, max(1, int(_MARGIN * seconds / epoch_seconds[workers]))
-
-
-def _prepare_script(member: int, plan: Plan) -> Callable[..., float | Found]:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    scripts: dict[int, UserScript] = {}
-
+def _prepare(member: int, plan: Plan) -> Callable[..., Any]:
+    @cache
     def script(workers: int) -> UserScript:
-        if workers not in scripts:
-            scripts[workers] = UserScript(plan, CONSTANT_ADAM, workers, seed=member)
-        return scripts[workers]
+        return UserScript(plan, CONSTANT_ADAM, workers, seed=member)
 
-    def task(what: str, *arguments: Any) -> float | Found:
-        if what == "search":
-            storage, epochs, seed, seconds = arguments
-            # Runs side by side are runs of different seeds.
-            return search(script(0), storage, epochs, 100 * member + seed, seconds)
-        workers, *rest = arguments
-        if what == "epoch seconds":
-            rate = images_per_second(script(workers).steps(), plan.warm_seconds, plan.window_seconds)
-            return script(workers).training_images / rate
-        return one_run(script(workers), *rest)
+    def task(work: Callable[..., Any], workers: int, seed: int, *arguments: Any) -> Any:
+        return work(script(workers), _SEEDS_PER_ROUND * seed + member, *arguments)
 
     script(0)
     return task
