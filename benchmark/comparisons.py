@@ -160,9 +160,10 @@ def selection_optimism(correct: NDArray[np.bool_], *, seed: int, resamples: int 
     of Efron 1983, doi:10.1080/01621459.1983.10477973, with the choice as the rule that is fitted. Tibshirani &
     Tibshirani 2009, doi:10.1214/08-AOAS224, estimate the same bias from the folds of cross-validation.
 
-    The estimate is cautious: to the bootstrap, differences that are chance look real. Of many equally good trials that
-    err independently it finds 1 / sqrt(2) of the optimism. Raises ValueError unless `correct` is bool with a row and a
-    trial, and without resamples.
+    To the bootstrap, differences that are chance look real: of many equally good trials that err independently it finds
+    1 / sqrt(2) of the optimism. Where one of two is ahead by more than 1.2 standard errors of their difference it finds
+    more than there is, since a resample doubles the variance. Raises ValueError unless `correct` is bool with a row and
+    a trial, and without resamples.
     """
     _check_correct(correct)
     if resamples < 1:

@@ -14,6 +14,8 @@ from scipy.special import log_softmax
 
 LOWEST, HIGHEST = 0.05, 20.0
 """Bounds of the fit. Rows that are all classified right would otherwise ask for a temperature of 0."""
+PRIOR_ROWS = 1.0
+"""Rows whose label may be any class, beside those that an applied temperature is fitted on."""
 RELATIVE_STEP = 1e-4
 """The fit ends at a step this small; the loss is then within about 1e-8 nats of its minimum."""
 TRUSTED_STEP = 0.05
@@ -58,8 +60,14 @@ class Expansion:
         return self.log_loss - self.slope**2 / self.curvature if self.is_near else -math.inf
 
 
-def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64], start: float = 1.0) -> FittedTemperature:
+def fit_temperature(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], start: float = 1.0, prior_rows: float = 0.0
+) -> FittedTemperature:
     """The temperature in [0.05, 20] of least mean log loss; `start` is where the search begins.
+
+    With `prior_rows` the labels are smoothed: so many of N rows more have every class alike as their label. It is the
+    prior of Platt 1999, "Probabilistic outputs for support vector machines", section 2.2, for any number of classes,
+    and does not care what temperature the logits come at.
 
     `logits` is classes first, float32 (K, N) and finite, up to a constant per row (log-probabilities will do): sums
     over classes then run over contiguous rows, which is several times faster for the few classes of an image data set.
@@ -68,6 +76,7 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64], star
     mean(Var[z]), with expectations under softmax(b z). Hence Newton's method, kept inside a bracket that shrinks.
     """
     shifted, of_label = _shifted(logits, labels)
+    of_label += (float(shifted.mean(dtype=np.float64)) - of_label) * prior_rows / (len(labels) + prior_rows)
     low, high = 1 / HIGHEST, 1 / LOWEST
     proposal = min(max(1 / start, low), high)
     for _ in range(MAX_STEPS):
@@ -88,8 +97,11 @@ def expand(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: 
 
 
 def temperature_of(log_probs: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """The temperature of least log loss of predictions (N, K); 1 is what they are at, above 1 makes them less sure."""
-    return fit_temperature(np.ascontiguousarray(log_probs.T), labels).temperature
+    """The temperature to apply to predictions (N, K); 1 leaves them as they are, above 1 makes them less sure.
+
+    It has a prior, without which rows that are all right ask for the sharpest temperature there is.
+    """
+    return fit_temperature(np.ascontiguousarray(log_probs.T), labels, prior_rows=PRIOR_ROWS).temperature
 
 
 def apply_temperature(log_probs: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from benchmark.temperature import HIGHEST, LOWEST, expand, fit_temperature
+from benchmark.temperature import HIGHEST, LOWEST, cross_fitted, expand, fit_temperature
 
 
 @pytest.mark.parametrize("confidence", [0.6, 0.9, 0.999])
@@ -49,6 +49,34 @@ def test_rows_all_right_end_at_the_lowest_and_useless_rows_at_the_highest() -> N
     logits = np.array([[0.2, 0.1], [0.0, 0.0]], np.float32)
     assert fit_temperature(logits, np.array([0, 0])).temperature == pytest.approx(LOWEST, rel=1e-3)
     assert fit_temperature(logits, np.array([1, 1])).temperature == pytest.approx(HIGHEST, rel=1e-3)
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0, 5.0])
+def test_prior_rows_smooth_the_labels_whatever_the_temperature_of_the_logits(scale: float) -> None:
+    logits, labels = random_logits(1.0, rows=40)
+    share = 5 / (40 + 5)
+
+    def smoothed(inverse: float) -> float:
+        of_any_class = float(-log_softmax(logits.astype(float) * inverse, axis=0).mean())
+        return (1 - share) * loss_at(inverse, logits, labels) + share * of_any_class
+
+    expected = minimize_scalar(smoothed, bounds=(1 / HIGHEST, 1 / LOWEST), method="bounded", options={"xatol": 1e-8})
+    found = fit_temperature(logits * np.float32(scale), labels, prior_rows=5.0)
+    assert found.temperature == pytest.approx(scale / expected.x, rel=1e-3)
+
+
+def test_one_error_costs_less_than_three_of_its_kind() -> None:
+    """Where the other folds have no error they would sharpen without bound, and the one error cost more than three."""
+
+    def log_probs_with(errors: int) -> np.ndarray:
+        gaps = np.full(300, 4.0)
+        gaps[:errors] = -1.25  # neighbours are in different folds
+        logits = np.stack([gaps, np.zeros(300)], axis=1)
+        return np.asarray(log_softmax(logits, axis=1), np.float32)
+
+    labels, folds = np.zeros(300, np.int64), np.arange(300) % 5
+    one, three = (-cross_fitted(log_probs_with(errors), labels, folds)[:, 0].mean() for errors in (1, 3))
+    assert one < 0.7 * three
 
 
 def test_uniform_rows_cost_the_log_of_the_classes() -> None:

@@ -144,7 +144,8 @@ def _findings(board: Leaderboard) -> str:
             )
         elif len(board.recommended.entrant.members) > 1:
             lines.append(
-                f"- Every smaller entrant{of} is worse on validation, by more than noise (paired 95 % interval)."
+                f"- Every smaller entrant{of} is worse on validation (paired 95 % intervals, not corrected for their "
+                "number, nor for the best having been chosen on the same images)."
             )
         against = board.recommended.versus_single
         if against.difference != Estimate(0, 0, 0):
@@ -163,9 +164,10 @@ def _findings(board: Leaderboard) -> str:
         instead = "" if chosen.successor is None else f", most often {cell(chosen.successor)}"
         lines.append(
             f"- {cell(chosen.name)} is the first of the search's {chosen.among:,} single models. Had validation held "
-            f"other images of the same kind, another would have been first in at least {100 * chosen.displaced:.0f} % "
-            f"of cases{instead}; being chosen raises its validation accuracy by at least about "
-            f"{points(chosen.optimism)} points (the bootstrap finds a part of it)."
+            f"other images of the same kind, another would have been first in about {100 * chosen.displaced:.0f} % of "
+            f"cases{instead}; being chosen raises its validation accuracy by about {points(chosen.optimism)} points "
+            "(by bootstrap: too low where several are about equally good, too high where one is ahead by little more "
+            "than noise)."
         )
     if board.scored:
         lines.append(
