@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -74,7 +75,7 @@ _MOST_OVERHEAD_SECONDS = 30.0
 """Of a trial, beside training and evaluation: a GPU's kernels were seen to take 27. What is more is not believed:
 trials go by the machine's clock, which may have been set meanwhile, and goes on while the machine sleeps."""
 _LONG_RUNS = "long_runs"
-"""The fact of a study that says what its long runs were asked to be."""
+"""The fact of a study that says what its long runs were asked to be, part by part, the latest last."""
 
 Observed = Callable[[StudyStore, int, float], AbstractContextManager[SearchObserver]]
 """Follows one phase: a study or a part of it, the trials wanted in total, and the seconds there are."""
@@ -161,10 +162,8 @@ def run_until(
         trials=tuple(finalists),
         changes=changes,
         most_runs=len(setups),
-        # Another deadline brings other seeds.
-        first=runs_planned(store, finalists),
     )
-    store.set_fact(_LONG_RUNS, as_jsonable(asked))
+    asked = _noted_with_other_seeds(store, asked)
     return store, _train_longer(store, asked, setups, _latest_end(store, began + seconds), data, observed, say)
 
 
@@ -202,20 +201,40 @@ def _train_longer(
         return "timeout"
 
 
+def _noted_with_other_seeds(store: StudyStore, asked: ConfirmSpec) -> ConfirmSpec:
+    """Note what is asked, with other seeds than was asked before, even if another process asks at this moment."""
+    planned = runs_planned(store, asked.trials)
+    with store.exclusive():
+        before = _long_runs(store)
+        begun = [one.first + one.seeds for one in before if set(one.trials) & set(asked.trials)]
+        asked = replace(asked, first=max([planned, *begun]))
+        store.set_fact(_LONG_RUNS, as_jsonable([*(one for one in before if one.part != asked.part), asked]))
+    return asked
+
+
+def _long_runs(store: StudyStore) -> list[ConfirmSpec]:
+    """What was asked for so far, part by part."""
+    stored = store.fact(_LONG_RUNS) or []
+    # A study that was begun by an earlier version has one of them.
+    noted: list[dict[str, Any]] = [stored] if isinstance(stored, dict) else stored
+    found = []
+    for one in noted:
+        changes = {int(number): changed for number, changed in one["changes"].items()}
+        found.append(ConfirmSpec(**one | {"trials": tuple(one["trials"]), "changes": changes}))
+    return found
+
+
 def _unfinished(store: StudyStore) -> ConfirmSpec | None:
-    """The long runs that were planned last, where one was interrupted and any of them is still to be trained."""
-    stored = store.fact(_LONG_RUNS)
-    if stored is None:
-        return None
-    changes = {int(number): changed for number, changed in stored["changes"].items()}
-    asked = ConfirmSpec(**stored | {"trials": tuple(stored["trials"]), "changes": changes})
-    part = store.parts().get(asked.part)
-    if part is None:
-        return None
-    # Of a process that was killed, nobody has said so yet.
-    part.queue.give_up_lost()
-    is_open = any(trial.interrupted for trial in part.trials()) and part.queue.has_open(plan_of(part))
-    return asked if is_open else None
+    """The latest long runs of which one was interrupted and any is still to be trained."""
+    for asked in reversed(_long_runs(store)):
+        part = store.parts().get(asked.part)
+        if part is None:
+            continue
+        # Of a process that was killed, nobody has said so yet.
+        part.queue.give_up_lost()
+        if any(trial.interrupted for trial in part.trials()) and part.queue.has_open(plan_of(part)):
+            return asked
+    return None
 
 
 def finalists_of(store: StudyStore, places: int) -> list[int]:

@@ -239,6 +239,30 @@ def test_long_runs_of_a_process_that_was_killed_are_open(tmp_path: Path) -> None
     assert deadline._unfinished(store) is None
 
 
+def test_calls_that_plan_at_the_same_moment_have_seeds_of_their_own(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=2)
+    asked = ConfirmSpec(seeds=2, seconds=30, trials=(0, 1))
+    others = (asked, replace(asked, seconds=31), replace(asked, trials=(1,)))
+    # No part is there yet that would tell of the runs before.
+    assert [deadline._noted_with_other_seeds(store, one).first for one in others] == [0, 2, 4]
+    assert [(one.seconds, one.first) for one in deadline._long_runs(store)] == [(31, 2), (30, 4)]
+
+
+def test_long_runs_of_a_call_before_the_last_are_finished_as_well(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=2)
+    first, second = (
+        deadline._noted_with_other_seeds(store, ConfirmSpec(seeds=1, seconds=seconds, trials=(0,)))
+        for seconds in (30, 31)
+    )
+    parts = [open_to_confirm(store, asked, None, lambda _: None)[1] for asked in (first, second)]
+    assert deadline._unfinished(store) is None, "none was interrupted"
+    for part in parts:
+        assert isinstance(part.queue.claim(9, lambda claim: choose_family(claim), add_to_plan(part, [])), Claim)
+    with parts[0]._db.begin() as connection:
+        connection.execute(sqlalchemy.update(LEASES).where(LEASES.c.study == parts[0]._db.name).values(expires_at=0))
+    assert deadline._unfinished(store) == first
+
+
 def test_much_to_read_is_given_the_time_it_takes(tmp_path: Path) -> None:
     store = fill(tmp_path, complete=2)
     # Two trials, 297 rows, 10 classes.
