@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -34,6 +35,8 @@ CONTINUES = "continues"
 """Attribute of a trial that goes on where the trial of that number was interrupted."""
 INTERRUPTED = "interrupted"
 """Attribute of a failed trial that ended for no reason of its own, and may be continued."""
+LIVED = "lived_seconds"
+"""Attribute of a trial that was lost: seconds from its start to the last sign of life."""
 PLANNED = "planned"
 """Attribute of a trial that is a planned run: everything of it but the parameters (records.PlannedRun)."""
 _ATTEMPTS = 3
@@ -221,6 +224,10 @@ class TrialQueue:
             self._delete(LEASES, trial.number)
             study._storage.set_trial_user_attr(trial._trial_id, "reason", "lost: worker vanished")
             study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
+            # It ends now, and nobody knows when it was lost: what counts is the last sign of its life.
+            renewed = leases[trial.number].expires_at - LEASE_SECONDS if trial.number in leases else 0.0
+            began = math.inf if trial.datetime_start is None else trial.datetime_start.timestamp()
+            study._storage.set_trial_user_attr(trial._trial_id, LIVED, max(0.0, renewed - began))
             study.tell(trial.number, state=OptunaState.FAIL)
             self._delete(PREDICTIONS, trial.number)
         ended = set(leases) - {trial.number for trial in running}

@@ -6,7 +6,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from benchmark.records import Cost, ProgressRecord, TrialDetails, TrialRecord, TrialState
-from benchmark.store.queue import CONTINUES, INTERRUPTED, PLANNED
+from benchmark.store.queue import CONTINUES, INTERRUPTED, LIVED, PLANNED
 
 _STATES = {
     OptunaState.RUNNING: TrialState.RUNNING,
@@ -32,7 +32,8 @@ def record_of(trial: FrozenTrial) -> TrialRecord:
         val_accuracy=trial.value if state is TrialState.COMPLETE else None,
         cost=Cost(**facts["cost"]) if "cost" in facts else None,
         reason=facts.get("reason"),
-        seconds=duration,
+        # By clocks of this machine or another, which may have been set meanwhile.
+        seconds=max(0.0, facts.get(LIVED, duration)),
         device=str(facts.get("device", "")),
         train_seconds=facts.get("train_seconds", (reported or facts.get("cost") or {}).get("train_seconds", 0.0)),
         evaluation_seconds=facts.get("evaluation_seconds", reported.get("evaluation_seconds", 0.0)),

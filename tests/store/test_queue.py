@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing import get_context
@@ -18,6 +19,7 @@ from small_study import BOTH, FACTS, again, claimed, count, expire, prepare
 from benchmark.errors import BenchError
 from benchmark.records import FileKind, PlannedRun, StoredFile, TrialState
 from benchmark.store import Claim, NoTrial, StudyLocation, StudyStore, create_study, open_study
+from benchmark.store.queue import LEASE_SECONDS
 from benchmark.store.tables import FILES, LEASES, PREDICTIONS
 
 # Claims ---------------------------------------------------------------------------------------------------------------
@@ -108,6 +110,22 @@ def test_an_expired_lease_frees_the_place_and_a_late_result_is_refused(store: St
     assert store.trials()[0] == first
     # It is as good as interrupted: nothing says that its configuration is at fault.
     assert store.study.trials[0].user_attrs["interrupted"] is True
+
+
+def test_a_lost_trial_has_taken_the_time_until_its_last_sign_of_life(
+    store: StudyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claimed(store)
+    began = store.study.trials[0].datetime_start
+    assert began is not None
+    with store._db.begin() as connection:
+        renewed = sqlalchemy.update(LEASES).values(expires_at=began.timestamp() + 42 + LEASE_SECONDS)
+        connection.execute(renewed)
+    other = again(store)
+    monkeypatch.setattr(type(other._db), "now", lambda _: time.time() + 86_400)
+    claimed(other)
+    assert store.trials()[0].state is TrialState.FAILED
+    assert store.trials()[0].seconds == pytest.approx(42, abs=0.01)
 
 
 def test_a_trial_that_was_lost_is_not_pruned_as_well(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
