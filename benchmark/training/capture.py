@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.training.growth import Size
+from benchmark.training.memory import let_go_on_gpu
 
 _KEPT = 2
 """Networks that are kept with their graphs; each holds the memory of its activations, gigabytes for large batches."""
@@ -74,9 +75,9 @@ class Captures:
         self._kept[key] = kept
         if len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
-            # What captured it holds itself in a cycle, and with it gigabytes, which neighbours may need.
+            # What captured it holds itself in a cycle, and with it gigabytes: no part of the run that begins.
             gc.collect()
-            torch.cuda.empty_cache()
+            let_go_on_gpu()
         return kept
 
 

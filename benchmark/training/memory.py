@@ -37,9 +37,7 @@ def start_peak_memory(where: DeviceChoice) -> None:
     """Forget the peak of what was done before, and free what it left."""
     gc.collect()
     if where.device.type == "cuda":
-        # What the trial before has freed, another worker of this GPU may need.
-        torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(where.device)
+        let_go_on_gpu()
         return
     libc = _glibc()
     if libc is not None:
@@ -49,11 +47,18 @@ def start_peak_memory(where: DeviceChoice) -> None:
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
 
 
+def let_go_on_gpu() -> None:
+    """Give back what was freed of the GPU, which other workers may need, and forget the peak. It wakes no GPU."""
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+
 def peak_memory_bytes(where: DeviceChoice) -> int | None:
     """The most memory since `start_peak_memory`: what torch held of a GPU, else what was resident in this process.
 
-    Both hold what the worker keeps as well: data set, libraries, and captured networks with their activations, one of
-    which may go as the trial begins. Of a GPU it is what was reserved and not what tensors took: replaying a graph
+    Both hold what the worker keeps as well: data set, libraries, and captured networks with their activations. Of a GPU
+    it is what was reserved and not what tensors took: replaying a graph
     allocates nothing. None where the system does not tell.
     """
     if where.device.type == "cuda":

@@ -277,6 +277,28 @@ def test_graphs_that_had_to_go_are_captured_again(on_gpu: DeviceData) -> None:
         assert_same_run(captured_run(config, on_gpu, captures)[0], captured_run(config, on_gpu, Captures())[0])
 
 
+@gpu
+@needs_cuda
+def test_what_goes_as_a_run_begins_is_no_part_of_its_peak(on_gpu: DeviceData) -> None:
+    held: dict[str, Tensor] = {}
+    captures = Captures(as_it_is)
+
+    def hold(key: str, mebibytes: int) -> None:
+        captures.network(key, nn.Linear(2, 2), lambda model, images: model(images))
+        held[key] = torch.empty(mebibytes << 20, dtype=torch.uint8, device="cuda")
+
+    hold("large", 512)
+    hold("small", 32)
+    start_peak_memory(on_gpu.where)
+    both = peak_memory_bytes(on_gpu.where)
+    del held["large"]
+    hold("another", 32)
+    found = peak_memory_bytes(on_gpu.where)
+    assert both is not None
+    assert found is not None
+    assert found < both - (256 << 20)
+
+
 @pytest.mark.usefixtures("_always_worth_it")
 @pytest.mark.parametrize(
     ("device", "capture"),
