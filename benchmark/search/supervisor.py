@@ -576,7 +576,9 @@ class Search:
         self._replace_child(slot)
         if slot.work is None or not has_begun:
             return False
-        self._fail(slot, slot.work, f"killed: the worker process ended with {ended}", {})
+        # This is how the system ends what takes more memory than there is.
+        perhaps = ", perhaps because memory ran out" if ended == "signal 9" else ""
+        self._fail(slot, slot.work, f"killed: the worker process ended with {ended}{perhaps}", {})
         return True
 
     def _end_children(self) -> None:

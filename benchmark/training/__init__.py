@@ -10,7 +10,7 @@ from benchmark.training.data import BatchStream, DeviceData, Part
 from benchmark.training.device import DeviceChoice, check_libraries, choose_device, known_device
 from benchmark.training.loop import DivergedError, TrainedModel, TrainingRun, build_network, train
 from benchmark.training.memory import keep_freed_memory, peak_memory_bytes, resident_bytes, start_peak_memory
-from benchmark.training.prediction import most_predicted, multiply_accumulates, predict, seconds_to_predict
+from benchmark.training.prediction import images_that_fit, multiply_accumulates, predict, seconds_to_predict
 
 __all__ = [
     "BatchStream",
@@ -24,10 +24,10 @@ __all__ = [
     "build_network",
     "check_libraries",
     "choose_device",
+    "images_that_fit",
     "keep_freed_memory",
     "known_device",
     "load_weights",
-    "most_predicted",
     "multiply_accumulates",
     "peak_memory_bytes",
     "predict",

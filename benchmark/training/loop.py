@@ -292,6 +292,13 @@ class TrainingRun:
         accuracy = (log_probs.argmax(dim=1) == part.labels).float().mean()
         return accuracy.item(), functional.nll_loss(log_probs, part.labels).item()
 
+    def _share_before(self, step: int) -> float:
+        """The share of the budget spent before that step, from 0; where it is the only one, its middle.
+
+        At the start of a schedule the rate may be 0.
+        """
+        return step / self._total_steps if self._total_steps > 1 else 0.5
+
     def _mark(self, share: float) -> int:
         """The step at which that share of the budget is spent, as it is planned now."""
         return round(self._total_steps * share)
@@ -301,7 +308,7 @@ class TrainingRun:
         started = time.perf_counter()
         until = self._done
         while until < self._mark(share):
-            self._outcomes.append(self._scheduled_step(until / self._total_steps))
+            self._outcomes.append(self._scheduled_step(self._share_before(until)))
             until += 1
             if self._config.budget.adapts and until - self._looked >= self._total_steps / _LOOKS:
                 self._plan_anew(until, started)

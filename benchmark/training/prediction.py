@@ -18,8 +18,8 @@ from benchmark.training.growth import Size, resized
 
 _BATCH = {"cpu": 125, "cuda": 2000}
 """Images at a time: few enough on a CPU that activations stay in its caches, and freed blocks are used again."""
-_PIXELS_ON_GPU = 2000 * 32 * 32
-"""A GPU has fewer at a time where they are larger, so that prediction takes less memory than training."""
+_PIXELS = {"cpu": 1000 * 32 * 32, "cuda": 2000 * 32 * 32}
+"""Of all images at a time: of larger ones there are fewer, so that prediction takes less memory than training."""
 _TIMED_SECONDS = 0.1
 _SHIFTS = ((1, 1), (-1, -1))
 """Rows and columns by which the third and the fifth view are moved."""
@@ -85,10 +85,12 @@ def seconds_to_predict(
 
 def most_predicted(data: DeviceData) -> int:
     """How many images are predicted at a time on this device where memory is not short."""
-    most = _BATCH[data.where.device.type]
-    if data.where.device.type == "cpu":
-        return most
-    return max(1, min(most, _PIXELS_ON_GPU // (data.image_shape.height * data.image_shape.width)))
+    return min(_BATCH[data.where.device.type], images_that_fit(data))
+
+
+def images_that_fit(data: DeviceData) -> int:
+    """How many images of this size a forward pass may have, so that it takes less memory than training does."""
+    return max(1, _PIXELS[data.where.device.type] // (data.image_shape.height * data.image_shape.width))
 
 
 def _batches(rows: int, batch: int, *, fill_up: bool) -> Iterator[tuple[slice, int]]:

@@ -187,7 +187,7 @@ def _keep(connection: Connection, artifacts: Artifacts, name: str, content: byte
 
 
 def _finish(job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel) -> Finished:
-    from benchmark.training import most_predicted, multiply_accumulates, peak_memory_bytes, predict, seconds_to_predict
+    from benchmark.training import images_that_fit, multiply_accumulates, peak_memory_bytes, predict, seconds_to_predict
 
     peak_bytes = peak_memory_bytes(data.where)
     views = job.config.views
@@ -203,9 +203,8 @@ def _finish(job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel)
     val = answer(data.val).cpu()
     test = answer(data.test).cpu()
     inference = partial(seconds_to_predict, trained.model, data, views=views, precision=job.config.precision)
-    together = min(_PREDICTED_TOGETHER, len(data.test), run.largest_prediction or _PREDICTED_TOGETHER)
-    if data.where.device.type == "cuda":
-        together = min(together, most_predicted(data))
+    most = min(_PREDICTED_TOGETHER, images_that_fit(data))
+    together = min(most, len(data.test), run.largest_prediction or most)
     inference_seconds, latency_seconds = inference(together) / together, inference(1)
     answering_seconds = time.perf_counter() - started
     val_accuracy = (val.argmax(dim=1) == data.val.labels.cpu()).float().mean().item()

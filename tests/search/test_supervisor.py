@@ -445,7 +445,7 @@ def test_real_children_train_store_die_and_are_replaced(store: StudyStore) -> No
     assert search.run(SearchLimits(4)) == "spent"
     trials = open_study(store.location).trials()
     assert states(store) == {"complete": 4, "failed": 1}
-    assert trials[2].reason == "killed: the worker process ended with signal 9"
+    assert trials[2].reason == "killed: the worker process ended with signal 9, perhaps because memory ran out"
     for trial in trials:
         if trial.state is TrialState.COMPLETE:
             val = store.predictions(trial.number, Split.VAL)

@@ -61,6 +61,15 @@ def test_a_budget_in_epochs_is_whole_batches(data: DeviceData, epochs: float, im
     assert trained.train_seconds == records[-1].train_seconds > 0
 
 
+@pytest.mark.parametrize("schedule", ["linear", "cosine"])
+def test_a_run_of_one_step_learns(data: DeviceData, schedule: str) -> None:
+    """A schedule may begin at a rate of 0, and this run has no other step."""
+    choice = Choice(schedule, {"warmup": 0.1})
+    config = replace(CONFIG, schedule=choice, averaging=Choice("none"), start_size=1.0, budget=Budget(epochs=0.01))
+    (record,), _ = run(config, data)
+    assert record.learning_rate > 0
+
+
 def test_learns_what_can_be_learned(data: DeviceData) -> None:
     records, _ = run(replace(CONFIG, augmentations=(), budget=Budget(epochs=10)), data)
     assert records[-1].train_loss < 0.5 * records[0].train_loss

@@ -23,7 +23,7 @@ from benchmark.architectures import ARCHITECTURES
 from benchmark.architectures.cnn import _patch_matrices
 from benchmark.augmentations import AUGMENTATIONS, Batch
 from benchmark.records import Choice, ImageShape, TrialConfig
-from benchmark.training import BatchStream, DeviceData, TrainingRun, most_predicted, predict, prediction
+from benchmark.training import BatchStream, DeviceData, TrainingRun, predict, prediction
 from benchmark.training.growth import resized
 
 STEPS = 10
@@ -545,8 +545,9 @@ def test_growth(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "side", "expected"), [("cpu", 256, 125), ("cuda", 32, 2000), ("cuda", 8, 2000), ("cuda", 256, 31)]
+    ("device", "side", "expected"),
+    [("cpu", 32, 125), ("cpu", 256, 15), ("cpu", 2048, 1), ("cuda", 32, 2000), ("cuda", 8, 2000), ("cuda", 256, 31)],
 )
-def test_a_gpu_predicts_fewer_of_larger_images_at_a_time(device: str, side: int, expected: int) -> None:
+def test_fewer_of_larger_images_are_predicted_at_a_time(device: str, side: int, expected: int) -> None:
     data = SimpleNamespace(where=SimpleNamespace(device=torch.device(device)), image_shape=ImageShape(3, side, side))
-    assert most_predicted(data) == expected  # type: ignore[arg-type]
+    assert prediction.most_predicted(data) == expected  # type: ignore[arg-type]
