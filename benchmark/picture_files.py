@@ -31,15 +31,19 @@ class PictureFile:
 
 
 def find_pictures(places: Sequence[Path]) -> list[Path]:
-    """The files named, and of each folder named its picture files by name. Raises BenchError where there are none."""
-    known = Image.registered_extensions()
+    """The files named, and of each folder named its picture files by name, hidden ones left out.
+
+    Raises BenchError where there are none.
+    """
+    known = {suffix for suffix, kind in Image.registered_extensions().items() if kind in Image.OPEN}
     found = []
     for place in places:
         if not place.is_dir():
             found.append(place)
             continue
         try:
-            inside = sorted(path for path in place.iterdir() if path.suffix.lower() in known and path.is_file())
+            visible = sorted(path for path in place.iterdir() if not path.name.startswith("."))
+            inside = [path for path in visible if path.suffix.lower() in known and path.is_file()]
         except OSError as error:
             raise BenchError(f"cannot read the folder {place}: {error.strerror}") from error
         if not inside:
@@ -48,11 +52,12 @@ def find_pictures(places: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_picture(path: Path, shape: ImageShape) -> PictureFile:
+def read_picture(path: Path, shape: ImageShape, *, whole: bool = False) -> PictureFile:
     """One file, upright, cut to the middle part of the wanted proportions, and resized (Lanczos, antialiased).
 
-    Colours become grey, or grey becomes colours, as `shape` has channels. Raises BenchError where the file cannot be
-    read, or where no picture has so many channels.
+    `whole`: not cut but squeezed, as the data set `folder` has images that a network was trained on. Colours become
+    grey, or grey becomes colours, as `shape` has channels. Raises BenchError where the file cannot be read, or where no
+    picture has so many channels.
     """
     if shape.channels not in _MODES:
         raise BenchError(f"the study's images have {shape.channels} channels: picture files have 1 or 3")
@@ -62,9 +67,16 @@ def read_picture(path: Path, shape: ImageShape) -> PictureFile:
     except Exception as error:  # a file is foreign bytes: decoders raise whatever goes wrong
         reason = "no such file" if isinstance(error, FileNotFoundError) else "it is no picture that can be read"
         raise BenchError(f"cannot read {path}: {reason}; name PNG or JPEG files, or a folder of them") from error
-    fitted = ImageOps.fit(picture, (shape.width, shape.height), Image.Resampling.LANCZOS)
+    size = (shape.width, shape.height)
+    fitted = squeezed(picture, shape) if whole else ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
     pixels = np.array(fitted).reshape(shape.height, shape.width, shape.channels)
-    return PictureFile(path, pixels, _in_words(picture, shape))
+    return PictureFile(path, pixels, _in_words(picture, shape, whole=whole))
+
+
+def squeezed(picture: Image.Image, shape: ImageShape) -> Image.Image:
+    """All of a picture in that size, whatever its proportions; bilinear, antialiased."""
+    size = (shape.width, shape.height)
+    return picture if picture.size == size else picture.resize(size, Image.Resampling.BILINEAR)
 
 
 def as_seen(image: Image.Image, channels: int) -> Image.Image:
@@ -74,7 +86,8 @@ def as_seen(image: Image.Image, channels: int) -> Image.Image:
     pixels of 32 bits.
     """
     upright = ImageOps.exif_transpose(image)
-    if upright.mode in _SIXTEEN_BITS:
+    # A PGM of 16 bits has Pillow's mode for 32.
+    if upright.mode in _SIXTEEN_BITS or (upright.mode == "I" and image.format == "PPM"):
         upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
     if upright.mode in ("I", "F"):
         raise ValueError("pixels of 32 bits, of which it is not known what is black and white")
@@ -84,9 +97,14 @@ def as_seen(image: Image.Image, channels: int) -> Image.Image:
     return upright.convert(_MODES[channels])
 
 
-def _in_words(picture: Image.Image, shape: ImageShape) -> str:
+def _in_words(picture: Image.Image, shape: ImageShape, *, whole: bool) -> str:
     if picture.size == (shape.width, shape.height):
         return "taken as it is"
+    if whole:
+        return (
+            f"{picture.width} x {picture.height} pixels, resized to {shape.width} x {shape.height} as the study's "
+            "images were (whole, bilinear, antialiased)"
+        )
     scale = min(picture.width / shape.width, picture.height / shape.height)
     middle = (round(scale * shape.width), round(scale * shape.height))
     cut = "" if middle == picture.size else f", cut to the middle {middle[0]} x {middle[1]}"

@@ -29,9 +29,10 @@ def stratified_split(labels: NDArray[np.int64], val: int | float, seed: int) -> 
     for label, count, share in zip(classes, counts, shares, strict=True):
         if not 0 < share < count:
             side = "validation" if share == 0 else "training"
+            remedy = f"ask for {'more' if share == 0 else 'fewer'}" if count > 1 else "a class needs two rows at least"
             raise BenchError(
                 f"{wanted} validation rows of {rows} leave class {label}, which has {count}, without {side} rows; "
-                f"ask for {'more' if share == 0 else 'fewer'}"
+                f"{remedy}"
             )
     keys = np.random.PCG64(seed).random_raw(rows)
     is_val = np.zeros(rows, bool)

@@ -275,6 +275,7 @@ def test_published_arrays_are_taken_instead(bench: Run, root: Path, data: StudyD
         ("tiny --device gpu", "unknown device 'gpu'; did you mean 'cpu'?"),
         ("tiny --cifar10-c .", "has no gaussian_noise.npy, shot_noise.npy"),
         ("tiny --images 0", "--images"),
+        ("tiny --corruptions --cifar10-c .", "give one of them"),
     ],
 )
 def test_wrong_words_are_refused(bench: Run, root: Path, words: str, message: str) -> None:

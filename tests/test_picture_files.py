@@ -40,6 +40,17 @@ def test_the_middle_is_taken_and_shrunk_without_aliasing(tmp_path: Path) -> None
     assert found.fitting == "96 x 64 pixels, cut to the middle 64 x 64, resized to 8 x 8 (Lanczos, antialiased)"
 
 
+def test_a_whole_picture_is_squeezed_as_the_data_set_of_a_folder_is(tmp_path: Path) -> None:
+    # Bright at the right end, which a cut to the middle third leaves out.
+    pixels = np.zeros((32, 96, 3), np.uint8)
+    pixels[:, 80:] = 240
+    file = write(tmp_path / "a.png", pixels)
+    assert read_picture(file, RGB).pixels.max() == 0
+    found = read_picture(file, RGB, whole=True)
+    assert found.pixels[:, -1].min() > 200
+    assert found.fitting == "96 x 32 pixels, resized to 8 x 8 as the study's images were (whole, bilinear, antialiased)"
+
+
 def test_colours_become_grey_and_grey_becomes_colours(tmp_path: Path) -> None:
     green = write(tmp_path / "green.png", np.full((8, 8, 3), (0, 255, 0), np.uint8))
     assert read_picture(green, GREY).pixels.shape == (8, 8, 1)
@@ -72,6 +83,8 @@ def test_a_folder_gives_its_picture_files_by_name(tmp_path: Path) -> None:
     for name in ("b.png", "a.JPG", "c.png"):
         write(tmp_path / name, np.zeros((8, 8, 3), np.uint8))
     (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / ".hidden.png").write_bytes((tmp_path / "b.png").read_bytes())
+    (tmp_path / "drawing.pdf").write_text("which Pillow writes only")
     (tmp_path / "deeper").mkdir()
     other = tmp_path / "elsewhere"
     assert [path.name for path in find_pictures([other, tmp_path])] == ["elsewhere", "a.JPG", "b.png", "c.png"]

@@ -80,6 +80,11 @@ def test_impossible_requests_are_refused(val: int | float, words: str) -> None:
         stratified_split(LABELS, val, seed=0)
 
 
+def test_a_class_of_one_row_cannot_be_divided() -> None:
+    with pytest.raises(BenchError, match="class 1, which has 1, without validation rows; a class needs two"):
+        stratified_split(np.array([0] * 19 + [1]), 5, seed=0)
+
+
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(BenchError, match="seed"):
         stratified_split(LABELS, 10, seed=-1)

@@ -13,6 +13,7 @@ from benchmark.cli.app import app
 from benchmark.cli.options import DataFolder, Root, Storage, StudyToRead
 from benchmark.cli.output import command, progress, teller, where
 from benchmark.cli.studies import open_named
+from benchmark.errors import BenchError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +68,8 @@ def evaluate(
     from benchmark.robustness import MadeImages, read_published
     from benchmark.speed import device_named
 
+    if corruptions and cifar10_c is not None:
+        raise BenchError("--corruptions corrupts images here, and --cifar10-c reads corrupted ones; give one of them")
     console = Console()
     say = teller(console)
     store = open_named(study, root, storage, console, to_read=True)

@@ -84,13 +84,16 @@ def explain(
     part = split_of(split)
     # What was mistyped is said before anything is loaded.
     files = find_pictures(images or ())
+    if len(files) > count:
+        say(f"taking the first {count} of {len(files)} files; --count takes more")
     temperature = temperature_of(deciding(found.val), store.labels(Split.VAL))
     chosen = [] if files else _rows(store, found, part, rows, count, temperature, say)
     device = device_named(device)
     check_libraries()
     of_study = load_study_data(store, device, data, say)
     if files:
-        shown = ShownImages.of_files(_read(files, count, of_study, say))
+        whole = store.fact("definition")["dataset"] == "folder"
+        shown = ShownImages.of_files(_read(files[:count], of_study, say, whole=whole))
     else:
         shown = ShownImages.of_rows(of_study.images(part), part, chosen)
     loaded = load_entrant(store, found, of_study.on_device)
@@ -142,12 +145,10 @@ def _numbers(text: str, rows: int, split: Split) -> list[int]:
     return numbers
 
 
-def _read(paths: Sequence[Path], count: int, data: StudyData, say: Callable[[str], None]) -> list[PictureFile]:
+def _read(paths: Sequence[Path], data: StudyData, say: Callable[[str], None], *, whole: bool) -> list[PictureFile]:
     from benchmark.picture_files import read_picture
 
-    if len(paths) > count:
-        say(f"taking the first {count} of {len(paths)} files; --count takes more")
-    pictures = [read_picture(path, data.dataset.image_shape) for path in paths[:count]]
+    pictures = [read_picture(path, data.dataset.image_shape, whole=whole) for path in paths]
     for picture in pictures:
         say(f"{picture.path}: {picture.fitting}")
     return pictures

@@ -33,7 +33,7 @@ ArtifactsPlace = Annotated[
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Worker processes; default: one per GPU (four under MPS), or one per CPU core."),
+    typer.Option(min=1, help="Worker processes; default: one per GPU (up to four under MPS), or one per CPU core."),
 ]
 Timeout = Annotated[str | None, typer.Option(help="Stop after so long: 90s, 30m, 2h.")]
 DataFolder = Annotated[

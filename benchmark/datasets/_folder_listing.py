@@ -17,6 +17,7 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", "
 """Of image files; whatever else lies in a folder is passed over."""
 TEST_SHARE, TEST_SEED = 0.2, 0
 """The test part of a folder that has none; changing either makes a different data set of it."""
+_NAMES_OF_PARTS = frozenset({"test", "testing", "train", "training", "val", "valid", "validation"})
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,22 @@ def list_images(root: Path) -> Listing:
     """What is at ROOT/train/CLASS and ROOT/test/CLASS at any depth; or at ROOT/CLASS, with a test part drawn from it.
 
     A test part that is drawn has `TEST_SHARE` of every class by `stratified_split`. Classes are in the order of their
-    names; what is hidden (.NAME) is ignored. Raises BenchError where there are no two classes with images, or too few
-    of one to draw from.
+    names; what is hidden (.NAME) is ignored. Raises BenchError where there are no two classes with images, too few of
+    one to draw from, or parts by other names.
     """
     _refuse_no_text(root.parent, root.name)
     if not root.is_dir():
         raise BenchError(f"{root} is not a folder; --data names one that has a folder of images for each class")
     parts = [root / "train", root / "test"]
     is_divided = all(part.is_dir() for part in parts)
+    called_otherwise = [
+        f"{folder.name}/" for folder in _folders(root) if folder not in parts and _is_part_by_name(folder)
+    ]
+    if not is_divided and called_otherwise:
+        raise BenchError(
+            f"{root} has {' and '.join(called_otherwise)} with folders inside, as if they were parts; the two parts of "
+            "a data set are called train/ and test/"
+        )
     if not is_divided and any(_folders(part) for part in parts):
         raise BenchError(
             f"{root} has only one of train/ and test/; add the other, or put the folders of classes into {root} itself"
@@ -108,6 +117,11 @@ def list_images(root: Path) -> Listing:
         empty=tuple(name for name in names if name not in classes),
         passed_over=tuple(itertools.chain(*others)),
     )
+
+
+def _is_part_by_name(folder: Path) -> bool:
+    """Whether a folder has such a name and folders inside, and so is taken for a part and not for a class."""
+    return folder.name.casefold() in _NAMES_OF_PARTS and bool(_folders(folder))
 
 
 def _drawn(root: Path, classes: tuple[str, ...], files: list[ImageFile]) -> tuple[list[ImageFile], list[ImageFile]]:

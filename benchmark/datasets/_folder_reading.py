@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,13 +17,13 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from benchmark.datasets._folder_listing import ImageFile, Listing
 from benchmark.errors import BenchError
-from benchmark.picture_files import as_seen
+from benchmark.picture_files import as_seen, squeezed
 from benchmark.records import Images, ImageShape
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 LONGEST_SIDE = 256
 """Pixels; larger images are shrunk. All are in memory, where those of 1,024 x 1,024 pixels would take 3 MB each."""
-_GRAY = frozenset({"1", "L", "LA", "La", "I;16", "I;16L", "I;16B"})
+_GRAY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B"})
 _TURNED = frozenset({5, 6, 7, 8})
 """Values of EXIF's orientation under which an image lies on its side."""
 
@@ -70,7 +71,7 @@ def read_images(listing: Listing) -> tuple[Images, Images, Reading]:
     three. Where the longer side is more than `LONGEST_SIDE` pixels the size is reduced to it. Images of another size
     are resized to it, whatever their proportions, bilinearly with antialiasing. EXIF's orientation is honoured,
     transparent pixels are put on white, and 16 bits of gray become 8. Raises BenchError where no training image can be
-    read.
+    read, or memory for them is refused.
     """
     nothing = BenchError(f"none of the {len(listing.train):,} training images in {listing.root} can be read")
     with _quiet(), ThreadPoolExecutor() as pool:
@@ -109,7 +110,14 @@ def _read(
     root: Path, files: Sequence[ImageFile], shape: ImageShape, pool: ThreadPoolExecutor
 ) -> tuple[Images, list[Look | str]]:
     """The images of those files that can be read, and of every file its look or the reason why it cannot."""
-    pixels = np.empty((len(files), shape.height, shape.width, shape.channels), np.uint8)
+    size = (len(files), shape.height, shape.width, shape.channels)
+    try:
+        pixels = np.empty(size, np.uint8)
+    except MemoryError:
+        raise BenchError(
+            f"{len(files):,} images of {shape.height} x {shape.width} pixels take {math.prod(size) / 1e9:.1f} GB, more "
+            f"memory than there is; make the files in {root} smaller or fewer"
+        ) from None
 
     def read(row: int) -> Look | str:
         try:
@@ -130,9 +138,7 @@ def _decoded(path: Path, shape: ImageShape) -> tuple[NDArray[np.uint8], Look]:
         # Of a photograph many times too large, JPEG decodes a smaller one in a fraction of the time.
         image.draft(None, (2 * max(shape.height, shape.width),) * 2)
         converted = as_seen(image, shape.channels)
-    if (converted.height, converted.width) != (shape.height, shape.width):
-        converted = converted.resize((shape.width, shape.height), Image.Resampling.BILINEAR)
-    return np.asarray(converted).reshape(shape.height, shape.width, shape.channels), look
+    return np.asarray(squeezed(converted, shape)).reshape(shape.height, shape.width, shape.channels), look
 
 
 def _look(path: Path) -> Look | None:

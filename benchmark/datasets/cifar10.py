@@ -71,7 +71,10 @@ def load(folder: Path | None, say: Say, home: Path, downloads: Sequence[Source],
     if folder is None:
         sources += tuple(downloads)
     elif not sources:
-        raise BenchError(f"no CIFAR-10 in {folder}: expected one of {_known_forms()}")
+        raise BenchError(
+            f"no CIFAR-10 in {folder}: expected one of {_known_forms()}; for images of your own name the data set "
+            "folder"
+        )
     cached = home / published.fingerprint[:16]
     arrays = arrays_made_once(cached, published.fingerprint, partial(_first_true, sources, published, say), say)
     say(f"cifar10: cached in {cached}")

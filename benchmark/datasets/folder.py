@@ -26,6 +26,8 @@ from benchmark.wording import plural
 READ_AS = "1"
 """Changes with what is made of the same files, so that the cache forgets what was made before."""
 NAMED = 5
+SMALLEST_SIDE = 8
+"""Pixels of an image: augmentations and networks move and halve it."""
 
 
 def inspect(folder: Path | None, say: Say) -> Inspection:
@@ -50,15 +52,26 @@ def folder(folder: Path | None, say: Say) -> Dataset:
     """The images in a folder: uint8 pixels of the size and channels that are usual there, memory-mapped.
 
     Named `folder-NAME` after it. Read again where a file was added, removed or changed. Raises BenchError where no
-    folder is named, no data set is in it, or a file cannot be read.
+    folder is named, no data set is in it, a class has no training image, a file cannot be read, or the
+    images are smaller than 8 pixels a side.
     """
     listing = list_images(_named(folder))
+    if untrained := _untrained(listing):
+        raise BenchError(
+            f"{listing.root / 'train'} has no image of {_some(untrained)}, which {listing.root / 'test'} has: no model "
+            "could have them right; add some, or remove them"
+        )
     name = _name(listing.root)
     place = hashlib.sha256(os.fsencode(listing.root)).hexdigest()[:16]
     key = f"{READ_AS}-{listing.key}"
     arrays = arrays_made_once(cache_folder() / "folder" / place, key, partial(_whole, listing, say), say)
     train = Images(arrays["train_pixels"], arrays["train_labels"])
     test = Images(arrays["test_pixels"], arrays["test_labels"])
+    height, width = train.pixels.shape[1:3]
+    if min(height, width) < SMALLEST_SIDE:
+        raise BenchError(
+            f"images of {height} x {width} pixels are too small to train on: each side needs at least {SMALLEST_SIDE}"
+        )
     return Dataset(name, listing.classes, train, test, arrays["fingerprint"].tobytes().hex())
 
 
@@ -72,6 +85,12 @@ def _name(root: Path) -> str:
     """Never that of another data set, whatever the folder is called."""
     safe = re.sub(r"[^\w.-]", "_", root.name)
     return f"folder-{safe}"
+
+
+def _untrained(listing: Listing) -> list[str]:
+    """Classes that test alone has."""
+    trained = {file.label for file in listing.train}
+    return [name for label, name in enumerate(listing.classes) if label not in trained]
 
 
 def _whole(listing: Listing, say: Say, _scratch: Path) -> Arrays:
@@ -116,7 +135,7 @@ def _in_words(listing: Listing, reading: Reading) -> tuple[str, ...]:
     if not listing.is_divided:
         sentences.append(f"No train/ and test/: test is {100 * TEST_SHARE:.0f} % of each class, by seed {TEST_SEED}.")
     size = (reading.files - len(reading.unreadable)) * shape.height * shape.width * shape.channels
-    sentences.append(f"In memory the images take {size / 1e6:,.1f} MB.")
+    sentences.append(f"In memory the images take {size / 1e6:,.1f} MB, in every worker of a search.")
     return tuple(sentences)
 
 

@@ -283,6 +283,15 @@ def test_transparent_pixels_are_white_and_sixteen_bits_are_scaled(tmp_path: Path
     assert (shown[8:] == 255).all()
 
 
+def test_sixteen_bits_of_a_pgm_are_gray_as_well(tmp_path: Path) -> None:
+    root = fill(tmp_path / "pets", mode="L")
+    header, pixels = b"P5 20 16 65535\n", np.full((16, 20), 0x8140, ">u2")
+    (root / "train" / "cat" / "0.pgm").write_bytes(header + pixels.tobytes())
+    dataset = load(root)
+    assert dataset.image_shape.channels == 1
+    assert (dataset.train.pixels[0] == 0x81).all()
+
+
 def broken(root: Path) -> list[str]:
     """Seven files in the folder that cannot be read, by their paths."""
     whole = (root / "train" / "cat" / "0.png").read_bytes()
@@ -377,6 +386,14 @@ def one_class(root: Path) -> None:
         shutil.rmtree(root / part / "dog")
 
 
+def parts_by_other_names(root: Path) -> None:
+    fill(root, parts=("Training", "Test"))
+
+
+def val_for_test(root: Path) -> None:
+    fill(root, parts=("train", "val"))
+
+
 def too_few_of_a_class(root: Path) -> None:
     fill(root, parts=(".",))
     for number in range(2, 8):
@@ -404,6 +421,8 @@ def nothing_but_heads(root: Path) -> None:
         (one_class, "needs folders with images of at least two classes, and has only 'cat'"),
         (only_train, "pets has only one of train/ and test/; add the other, or put the folders of classes into"),
         (nothing_to_train_on, "train has no image in any folder of a class"),
+        (parts_by_other_names, "pets has Test/ and Training/ with folders inside, as if they were parts"),
+        (val_for_test, "pets has val/ with folders inside, as if they were parts"),
         (too_few_of_a_class, "too few images of 'dog' (2) to draw a test part of 20 %; add some, or divide"),
         (nothing_that_can_be_read, "none of the 16 training images in"),
         (nothing_but_heads, "none of the 16 training images in"),
@@ -414,6 +433,42 @@ def test_what_is_no_data_set_is_refused(tmp_path: Path, make: Callable[[Path], o
     for read in (load, look):
         with pytest.raises(BenchError, match=re.escape(message)):
             read(tmp_path / "pets")
+
+
+def test_a_class_may_be_called_like_a_part(tmp_path: Path) -> None:
+    root = fill(tmp_path / "traffic", parts=(".",))
+    (root / "dog").rename(root / "Train")
+    assert load(root).classes == ("Train", "cat")
+
+
+def test_training_refuses_a_class_that_test_alone_has(tmp_path: Path) -> None:
+    root = fill(tmp_path / "pets")
+    (root / "test" / "dog").rename(root / "test" / "Dog")
+    with pytest.raises(BenchError, match=r"train has no image of Dog, which .*test has"):
+        load(root)
+    assert look(root)[0].classes == ("Dog", "cat", "dog")
+
+
+def test_images_too_narrow_to_train_on_are_refused(tmp_path: Path) -> None:
+    root = tmp_path / "strips"
+    for part in ("train", "test"):
+        for name in ("cat", "dog"):
+            (root / part / name).mkdir(parents=True)
+            picture(1, (7, 40)).save(root / part / name / "a.png")
+    with pytest.raises(
+        BenchError, match="images of 7 x 40 pixels are too small to train on: each side needs at least 8"
+    ):
+        load(root)
+
+
+def test_images_that_do_not_fit_into_memory_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    root = fill(tmp_path / "pets")
+    monkeypatch.setattr("benchmark.datasets._folder_reading.np.empty", refuse)
+    with pytest.raises(BenchError, match=r"16 images of 16 x 20 pixels take 0.0 GB, more memory than there is"):
+        load(root)
 
 
 def test_a_folder_has_to_be_named() -> None:
