@@ -127,6 +127,14 @@ def test_the_index_lists_every_study_and_skips_other_files(tmp_path: Path) -> No
     ]  # fmt: skip
 
 
+def test_an_index_is_written_again_and_no_page_of_the_users_own(tmp_path: Path) -> None:
+    index = write_index(tmp_path)
+    (tmp_path / "pets.json").write_text(json.dumps(whole("pets")))
+    assert "[pets](pets.md)" in write_index(tmp_path).read_text()
+    index.write_text("# What I found\n")
+    assert write_index(tmp_path).read_text() == "# What I found\n"
+
+
 def test_shares_of_studies_take_three_of_them() -> None:
     assert "In how many % of the studies" not in index_page([ONE, TWO])
     assert "In how many % of the studies" in index_page([ONE, TWO, THREE])

@@ -13,7 +13,7 @@ from typing import Any
 from benchmark.columns import COLUMNS, Column, Plain, Row
 from benchmark.errors import BenchError
 from benchmark.files import replace_files
-from benchmark.leaderboard.across import index_page, result_of
+from benchmark.leaderboard.across import GENERATED, index_page, result_of
 from benchmark.leaderboard.board import Leaderboard
 from benchmark.leaderboard.markdown import to_markdown
 from benchmark.records import as_jsonable
@@ -104,13 +104,17 @@ def write(board: Leaderboard, folder: Path, columns: Sequence[Column] = ()) -> l
 def write_index(folder: Path) -> Path:
     """Write README.md beside the leaderboards of `folder`, from their JSON files. Raises BenchError as `write` does.
 
-    Files that are no leaderboard's, or of an earlier version, are left out.
+    Files that are no leaderboard's, or of an earlier version, are left out. A README.md of the user's own stays.
     """
+    index = folder / "README.md"
+    with suppress(OSError):
+        if GENERATED not in index.read_text(encoding="utf-8", errors="replace"):
+            return index
     results = []
     for path in sorted(folder.glob("*.json")):
         with suppress(BenchError, ValueError, OSError):
             results.append(result_of(json.loads(path.read_text(encoding="utf-8"))))
-    (index,) = replace_files({folder / "README.md": index_page(results).encode()}, _CALLED)
+    replace_files({index: index_page(results).encode()}, _CALLED)
     return index
 
 
