@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import chain, repeat
 
 import torch
@@ -41,16 +42,14 @@ def _prepare_script(member: int, plan: Plan) -> Callable[[int], float]:
     torch.manual_seed(member)
     dataset = load_dataset(plan)
     images = dataset.train.take(split_rows(plan, dataset).train)
-    streams: dict[int, Iterator[int]] = {}
 
-    def task(workers: int) -> float:
-        if workers not in streams:
-            loader = training_loader(images, workers, pinned=plan.device == "cuda")
-            epochs = chain.from_iterable(repeat(loader))
-            streams[workers] = (_arrived(batch, labels, plan.device) for batch, labels in epochs)
-        return images_per_second(streams[workers], plan.warm_seconds, plan.window_seconds)
+    @cache
+    def stream(workers: int) -> Iterator[int]:
+        loader = training_loader(images, workers, pinned=plan.device == "cuda")
+        epochs = chain.from_iterable(repeat(loader))
+        return (_arrived(batch, labels, plan.device) for batch, labels in epochs)
 
-    return task
+    return lambda workers: images_per_second(stream(workers), plan.warm_seconds, plan.window_seconds)
 
 
 def _prepare_ours(member: int, plan: Plan) -> Callable[[], float]:

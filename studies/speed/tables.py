@@ -137,7 +137,7 @@ def ten_minutes(numbers: Numbers, device_type: str) -> list[str]:
         f"- Both train the same network: {numbers['network']}.\n"
         f"- bench run: `bench run {numbers['study']} --timeout {minutes}m`. It begins with defaults that were chosen "
         "on validation rows of this data set before, as the script's rates were. It recommended "
-        f"{', '.join(dict.fromkeys(run['recommended'] for run in ours))}. Its best model is the single one among its "
+        f"{'; '.join(dict.fromkeys(run['recommended'] for run in ours))}. Its best model is the single one among its "
         "long runs' configurations that validation prefers.",
         table(headings, [_minutes_row(name, runs, ours) for name, runs in sides.items()], right=[False] + [True] * 6),
         "Test errors are compared within a round: median (lowest–highest).",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
 
 from benchmark.records import Budget, TrialConfig
@@ -185,15 +186,15 @@ def _outcome(runs: Sequence[Reached | TrainedOnce], target: float, seed: int, ep
 
 
 def _prepare_script(member: int, plan: Plan) -> Callable[..., float | Reached]:
-    scripts: dict[int, UserScript] = {}
+    @cache
+    def script(workers: int) -> UserScript:
+        return UserScript(plan, CONSTANT_ADAM, workers, seed=member)
 
     def task(what: str, workers: int, *arguments: Any) -> float | Reached:
-        if workers not in scripts:
-            scripts[workers] = UserScript(plan, CONSTANT_ADAM, workers, seed=member)
         if what == "rate":
-            return images_per_second(scripts[workers].steps(), plan.warm_seconds, plan.window_seconds)
+            return images_per_second(script(workers).steps(), plan.warm_seconds, plan.window_seconds)
         target, setting, seed, limit = arguments
-        return scripts[workers].run_until(target, setting, _seed(member, seed), MAX_EPOCHS, limit)
+        return script(workers).run_until(target, setting, _seed(member, seed), MAX_EPOCHS, limit)
 
     return task
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 from studies.speed.baseline import BATCH_SIZE, DEPTH, STEM_STRIDE, WIDTH, Setting, UserScript
 from studies.speed.crew import Crew
@@ -47,24 +48,18 @@ def measure(plan: Plan) -> dict[str, object]:
 
 
 def _prepare_script(member: int, plan: Plan) -> Callable[[int], float]:
-    streams: dict[int, Iterator[int]] = {}
+    @cache
+    def steps(workers: int) -> Iterator[int]:
+        return UserScript(plan, NESTEROV_SGD, workers, seed=member).steps()
 
-    def task(workers: int) -> float:
-        if workers not in streams:
-            streams[workers] = UserScript(plan, NESTEROV_SGD, workers, seed=member).steps()
-        return images_per_second(streams[workers], plan.warm_seconds, plan.window_seconds)
-
-    return task
+    return lambda workers: images_per_second(steps(workers), plan.warm_seconds, plan.window_seconds)
 
 
 def _prepare_ours(member: int, plan: Plan) -> Callable[[str], float]:
     worker = Worker(device_data(plan))
-    streams: dict[str, Iterator[int]] = {}
 
-    def task(precision: str) -> float:
-        if precision not in streams:
-            config = plain_cnn(WIDTH, DEPTH, STEM_STRIDE, BATCH_SIZE, member, precision, plan.dataset)
-            streams[precision] = worker.steps(config)
-        return images_per_second(streams[precision], plan.warm_seconds, plan.window_seconds)
+    @cache
+    def steps(precision: str) -> Iterator[int]:
+        return worker.steps(plain_cnn(WIDTH, DEPTH, STEM_STRIDE, BATCH_SIZE, member, precision, plan.dataset))
 
-    return task
+    return lambda precision: images_per_second(steps(precision), plan.warm_seconds, plan.window_seconds)
