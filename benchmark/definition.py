@@ -70,10 +70,12 @@ batch_size = [128, 256, 512]
 
 @dataclass(frozen=True)
 class SplitSpec:
-    """`val`: validation rows taken out of the training part, a count or a share below 1."""
+    """Which training rows are held out for validation."""
 
     val: int | float = 0.1
+    """Validation rows taken out of the training part, a count or a share below 1."""
     seed: int = 0
+    """Decides which rows these are."""
 
     def __post_init__(self) -> None:
         if not self.val > 0:
@@ -87,13 +89,17 @@ class BudgetSpec:
     """One trial's budget, in epochs or seconds of training, and how often it reports."""
 
     epochs: float | None = None
+    """Passes over the training rows; a trial has either these or seconds."""
     seconds: float | None = None
+    """Seconds inside training steps; evaluation comes on top."""
     adapts: bool = False
     """Whether a trial's seconds are kept to when its speed changes; a rerun then is not exactly the same."""
     reports: int = 8
+    """Validation scores of one trial; after each it may be pruned."""
     report_share: float = 1.0
     """Share of the validation rows that a report looks at, in (0, 1]; the final score takes all."""
     patience: int = 0
+    """A trial ends after so many reports without a better one; 0 is off."""
 
     def __post_init__(self) -> None:
         _ = self.per_trial
@@ -111,10 +117,13 @@ class SearchSpec:
     """How trials are chosen, pruned and kept."""
 
     trials: int = 100
+    """In total, however often the search is called; `bench search --trials` overrides it."""
     sampler: str = "tpe"
+    """tpe, random, gp or cmaes: Optuna's, each family by itself."""
     incumbent_share: float = 0.5
     """Share of the trials after a family's default that vary its best one so far, in [0, 1]; with `random`, none do."""
     pruner: str = "halving"
+    """halving, hyperband, median or none: Optuna's, each family by itself."""
     prune_after: float = 0.5
     """Share of a trial's budget before which nothing is pruned."""
     family_floor: float = 0.5
@@ -124,7 +133,8 @@ class SearchSpec:
     checkpoints: str = "auto"
     """When a running trial leaves a checkpoint, to be continued from: auto (once a minute), always or never."""
     trial_timeout: float | None = None
-    """Seconds after which a trial is taken to hang; 0 is never, None follows from the budget."""
+    """Seconds after which a trial is taken to hang; 0 is never. None is ten times its seconds and ten minutes more, and
+    never for a budget in epochs."""
     worker_memory: float | None = None
     """Gigabytes that a worker may hold on to between two trials; None is its share of the machine's."""
 
@@ -150,14 +160,20 @@ class StudySpec:
 
     name: str
     dataset: str
+    """cifar10, digits, or folder: images of your own, which commands take by --data."""
     families: tuple[str, ...]
+    """Of cnn, resnet, vgg, efficientnet and timm_zoo; each has a default trial and a share of the other trials."""
     budget: BudgetSpec
     seed: int = 0
+    """Every other seed but that of the split follows from it."""
     augmentations: tuple[str, ...] = ("flip", "crop", "cutout")
+    """Also rotation, color and mixup; the search turns each on or off."""
     optimizers: tuple[str, ...] = ("sgd", "adamw", "muon")
     schedules: tuple[str, ...] = ("one_cycle", "cosine", "linear")
     averagings: tuple[str, ...] = ("none", "ema", "lookahead")
+    """Averages of weights over steps."""
     precision: str = "auto"
+    """auto (what is faster here), float32 or bfloat16."""
     split: SplitSpec = field(default_factory=SplitSpec)
     search: SearchSpec = field(default_factory=SearchSpec)
     space: Mapping[str, Any] = field(default_factory=dict)
