@@ -224,6 +224,7 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
         *missing,
         "Best validation accuracy, %, among the trials complete by then:",
         table(["Seconds", *headings[1:]], best, right=[True] * len(headings)),
+        "What is run, after the definition of a study with another pruner was written under its root:",
         f"```sh\n{commands}\n```",
     ]
 
