@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,17 +15,17 @@ MOST_BARS = 8
 COLUMNS = 2
 
 
-def parameter_importances(families: Sequence[FamilyImportance], *, subject: str) -> Figure:
+def parameter_importances(families: Sequence[FamilyImportance], *, subject: str, among: Iterable[str] = ()) -> Figure:
     """Share of the variance of validation accuracy by parameter, one panel for each family that has shares.
 
     A line stands at the largest share that chance gave; bars that do not pass it are faded. Families that were left out
-    are named at the bottom with the reason. `subject` is what the title says was studied. Raises ValueError where no
-    family has shares.
+    are named at the bottom with the reason. `subject` is what the title says was studied; `among`: all of its families,
+    so that each looks as in other figures. Raises ValueError where no family has shares.
     """
     drawn = [one for one in families if one.parameters]
     if not drawn:
         raise ValueError("there is nothing to draw: no family has importances")
-    looks = looks_of(one.family for one in families)
+    looks = looks_of([*among, *(one.family for one in families)])
     columns = min(COLUMNS, len(drawn))
     rows = -(-len(drawn) // columns)
     bars = max(len(one.parameters[:MOST_BARS]) for one in drawn)

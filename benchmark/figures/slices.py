@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,17 +21,17 @@ NOTE_LINE = 0.17
 """Inches of a line below the panels."""
 
 
-def parameter_slices(families: Sequence[FamilyImportance], *, subject: str) -> Figure:
+def parameter_slices(families: Sequence[FamilyImportance], *, subject: str, among: Iterable[str] = ()) -> Figure:
     """A point for each complete trial: its accuracy at its value of a parameter, for the most important parameters.
 
     One row of panels for each family that has importances, its panels with one scale; families that have none are named
-    at the bottom with the reason. `subject` is what the title says was studied. Raises ValueError where no family has
-    importances.
+    at the bottom with the reason. `subject` is what the title says was studied; `among`: all of its families, so that
+    each looks as in other figures. Raises ValueError where no family has importances.
     """
     drawn = [one for one in families if one.parameters]
     if not drawn:
         raise ValueError("there is nothing to draw: no family has importances")
-    looks = looks_of(one.family for one in families)
+    looks = looks_of([*among, *(one.family for one in families)])
     columns = max(len(one.parameters[:MOST_PARAMETERS]) for one in drawn)
     left_out = [f"Left out: {shown(one.family)}, {one.left_out}." for one in families if one.left_out]
     height = 0.6 + 2.1 * len(drawn) + NOTE_LINE * len(left_out)

@@ -124,13 +124,17 @@ def _effort(board: Leaderboard) -> Figure:
 def _importances(board: Leaderboard) -> Figure:
     from benchmark.figures import parameter_importances
 
-    return parameter_importances(board.importances, subject=board.origin.study)
+    return parameter_importances(board.importances, subject=board.origin.study, among=_families(board))
 
 
 def _slices(board: Leaderboard) -> Figure:
     from benchmark.figures import parameter_slices
 
-    return parameter_slices(board.importances, subject=board.origin.study)
+    return parameter_slices(board.importances, subject=board.origin.study, among=_families(board))
+
+
+def _families(board: Leaderboard) -> set[str]:
+    return {trial.family for trial in board.trials}
 
 
 def _reliability(board: Leaderboard) -> Figure:

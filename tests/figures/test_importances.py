@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from drawn import TRICKY, assert_nothing_is_cut_off, heading, points
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from benchmark.figures import parameter_importances, parameter_slices
 from benchmark.figures.importances import MOST_BARS
 from benchmark.figures.slices import MOST_PARAMETERS
+from benchmark.figures.style import looks_of
 from benchmark.records import FamilyImportance, ParameterImportance
 
 
@@ -136,6 +138,17 @@ def test_names_are_never_markup() -> None:
     for figure in (parameter_importances(named, subject="pets"), parameter_slices(named, subject="pets")):
         assert not any(text.get_parse_math() for axes in figure.axes for text in axes.get_yticklabels())
         assert_nothing_is_cut_off(figure)
+
+
+def test_a_family_looks_as_in_figures_that_have_others_too() -> None:
+    """As where all trials of another family failed."""
+    looks = looks_of(["bit", "cnn", "vgg"])
+    figure = parameter_importances([CNN, VGG], subject="pets", among=["vgg", "bit", "cnn"])
+    assert [to_hex(axes.patches[0].get_facecolor()) for axes in figure.axes] == [
+        to_hex(looks[name].color) for name in ("cnn", "vgg")
+    ]
+    drawn = parameter_slices([CNN, VGG], subject="pets", among=["vgg", "bit", "cnn"]).axes[0].lines[0]
+    assert to_hex(drawn.get_color()) == to_hex(looks["cnn"].color)
 
 
 @pytest.mark.parametrize("draw", [parameter_importances, parameter_slices])
