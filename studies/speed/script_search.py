@@ -72,7 +72,6 @@ def search(script: UserScript, seed: int, storage: str, epochs: int, seconds: fl
     Raises ValueError where no epoch ends in time.
     """
     until, best = time.perf_counter() + seconds, _Best(script)
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
 
     def objective(trial: optuna.Trial) -> float:
         optimizer = trial.suggest_categorical("optimizer", list(RATES))

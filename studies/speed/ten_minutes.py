@@ -13,6 +13,8 @@ from dataclasses import asdict
 from functools import cache
 from typing import Any
 
+import optuna
+
 from studies.from_empty import run_from_empty
 from studies.speed.baseline import CONSTANT_ADAM, SCRIPT_NETWORK, Setting, UserScript
 from studies.speed.crew import Crew
@@ -99,6 +101,9 @@ def _one_run(alone: Crew, workers: int, setting: Setting, seed: int, seconds: fl
 
 
 def _prepare(member: int, plan: Plan) -> Callable[..., Any]:
+    # Of trials that the deadline cuts off it would print where they were.
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+
     @cache
     def script(workers: int) -> UserScript:
         return UserScript(plan, CONSTANT_ADAM, workers, seed=member)
