@@ -226,8 +226,9 @@ def _long_runs(store: StudyStore) -> list[ConfirmSpec]:
 
 def _unfinished(store: StudyStore) -> ConfirmSpec | None:
     """The latest long runs of which one was interrupted and any is still to be trained."""
+    parts = store.parts()
     for asked in reversed(_long_runs(store)):
-        part = store.parts().get(asked.part)
+        part = parts.get(asked.part)
         if part is None:
             continue
         # Of a process that was killed, nobody has said so yet.

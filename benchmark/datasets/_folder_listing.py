@@ -81,18 +81,8 @@ def list_images(root: Path) -> Listing:
         raise BenchError(f"{root} is not a folder; --data names one that has a folder of images for each class")
     parts = [root / "train", root / "test"]
     is_divided = all(part.is_dir() for part in parts)
-    called_otherwise = [
-        f"{folder.name}/" for folder in _folders(root) if folder not in parts and _is_part_by_name(folder)
-    ]
-    if not is_divided and called_otherwise:
-        raise BenchError(
-            f"{root} has {' and '.join(called_otherwise)} with folders inside, as if they were parts; the two parts of "
-            "a data set are called train/ and test/"
-        )
-    if not is_divided and any(_folders(part) for part in parts):
-        raise BenchError(
-            f"{root} has only one of train/ and test/; add the other, or put the folders of classes into {root} itself"
-        )
+    if not is_divided:
+        _refuse_parts(root)
     by_part, others = zip(*(_by_class(root, part) for part in (parts if is_divided else [root])), strict=True)
     if is_divided:
         others += ([f"{folder.name}/" for folder in _folders(root) if folder not in parts], _strays(root, root))
@@ -119,9 +109,18 @@ def list_images(root: Path) -> Listing:
     )
 
 
-def _is_part_by_name(folder: Path) -> bool:
-    """Whether a folder has such a name and folders inside, and so is taken for a part and not for a class."""
-    return folder.name.casefold() in _NAMES_OF_PARTS and bool(_folders(folder))
+def _refuse_parts(root: Path) -> None:
+    """Raises BenchError where folders of an undivided root have the names of parts, and folders inside."""
+    named = [folder.name for folder in _folders(root) if folder.name.casefold() in _NAMES_OF_PARTS and _folders(folder)]
+    if others := [f"{name}/" for name in named if name not in ("train", "test")]:
+        raise BenchError(
+            f"{root} has {' and '.join(others)} with folders inside, as if they were parts; the two parts of a data "
+            "set are called train/ and test/"
+        )
+    if named:
+        raise BenchError(
+            f"{root} has only one of train/ and test/; add the other, or put the folders of classes into {root} itself"
+        )
 
 
 def _drawn(root: Path, classes: tuple[str, ...], files: list[ImageFile]) -> tuple[list[ImageFile], list[ImageFile]]:

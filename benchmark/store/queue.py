@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 import itertools
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -36,7 +35,7 @@ CONTINUES = "continues"
 INTERRUPTED = "interrupted"
 """Attribute of a failed trial that ended for no reason of its own, and may be continued."""
 LIVED = "lived_seconds"
-"""Attribute of a trial that was lost: seconds from its start to the last sign of life."""
+"""Attribute of a trial that was lost: seconds from its start to the last sign of life, by clocks that may differ."""
 PLANNED = "planned"
 """Attribute of a trial that is a planned run: everything of it but the parameters (records.PlannedRun)."""
 _ATTEMPTS = 3
@@ -225,9 +224,10 @@ class TrialQueue:
             study._storage.set_trial_user_attr(trial._trial_id, "reason", "lost: worker vanished")
             study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
             # It ends now, and nobody knows when it was lost: what counts is the last sign of its life.
-            renewed = leases[trial.number].expires_at - LEASE_SECONDS if trial.number in leases else 0.0
-            began = math.inf if trial.datetime_start is None else trial.datetime_start.timestamp()
-            study._storage.set_trial_user_attr(trial._trial_id, LIVED, max(0.0, renewed - began))
+            held, lived = leases.get(trial.number), 0.0
+            if held is not None and trial.datetime_start is not None:
+                lived = held.expires_at - LEASE_SECONDS - trial.datetime_start.timestamp()
+            study._storage.set_trial_user_attr(trial._trial_id, LIVED, lived)
             study.tell(trial.number, state=OptunaState.FAIL)
             self._delete(PREDICTIONS, trial.number)
         ended = set(leases) - {trial.number for trial in running}

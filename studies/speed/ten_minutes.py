@@ -49,8 +49,8 @@ def measure(plan: Plan) -> dict[str, object]:
         Crew(1, None, _prepare, plan) as alone,
     ):
         slowest = max(searchers.run(epoch_seconds, 0, TRYING_SEED))
-        lengths = {max(1, int(_MARGIN * seconds / trials / slowest)): None for trials in TRIALS_IN_TIME}
-        searches = {epochs: _search(searchers, plan, epochs, TRYING_SEED, seconds) for epochs in lengths}
+        lengths = {max(1, int(_MARGIN * seconds / trials / slowest)) for trials in TRIALS_IN_TIME}
+        searches = {epochs: _search(searchers, plan, epochs, TRYING_SEED, seconds) for epochs in sorted(lengths)}
         length = max(searches, key=lambda epochs: float(searches[epochs]["val_accuracy"]))
         by_workers = {workers: alone.run(epoch_seconds, workers, TRYING_SEED)[0] for workers in plan.loader_workers}
         workers = min(by_workers, key=by_workers.__getitem__)
