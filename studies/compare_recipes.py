@@ -18,7 +18,7 @@ from collections.abc import Callable
 from benchmark.definition import BudgetSpec
 from benchmark.errors import BenchError
 from benchmark.records import Budget, ParameterValue
-from studies.speed.crew import Crew
+from studies.speed.crew import Crew, seed_of
 from studies.speed.data import device_data
 from studies.speed.plan import Plan
 from studies.speed.recipes import varied_default
@@ -69,7 +69,7 @@ def _prepare(
 
     def task(parameters: dict[str, ParameterValue], budget: Budget, round_number: int) -> TrainedOnce:
         one_report = BudgetSpec(budget.epochs, budget.seconds, reports=1)
-        config = varied_default(family, study, parameters, one_report, 100 * member + round_number, precision)
+        config = varied_default(family, study, parameters, one_report, seed_of(member, round_number), precision)
         return worker.train(config, worker.data.val)
 
     return task

@@ -21,7 +21,7 @@ from benchmark.definition import BudgetSpec
 from benchmark.records import ParameterValue, TrialConfig
 from benchmark.training import DeviceData, TrainingRun, keep_freed_memory, predict
 from studies.compare_recipes import parameters_of
-from studies.speed.crew import Crew
+from studies.speed.crew import Crew, seed_of
 from studies.speed.data import device_data
 from studies.speed.plan import Plan
 from studies.speed.recipes import varied_default
@@ -110,7 +110,7 @@ def _prepare(
     data = device_data(plan)
 
     def task(parameters: dict[str, ParameterValue], round_number: int) -> Cooked:
-        return cook(varied_default(family, study, parameters, budget, 100 * member + round_number), data)
+        return cook(varied_default(family, study, parameters, budget, seed_of(member, round_number)), data)
 
     return task
 

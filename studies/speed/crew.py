@@ -20,6 +20,11 @@ Prepare = Callable[..., Task]
 _END_SECONDS = 10.0
 
 
+def seed_of(member: int, turn: int) -> int:
+    """Runs side by side are runs of different seeds, and so are those of another turn."""
+    return 100 * member + turn
+
+
 class CrewError(Exception):
     """A process of a crew raised or died; carries its traceback."""
 

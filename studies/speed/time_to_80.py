@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmark.records import Budget, TrialConfig
 from studies.speed.baseline import CONSTANT_ADAM, SCRIPT_NETWORK, Reached, Setting, UserScript
-from studies.speed.crew import Crew
+from studies.speed.crew import Crew, seed_of
 from studies.speed.data import device_data
 from studies.speed.plan import Plan
 from studies.speed.rates import images_per_second
@@ -176,7 +176,7 @@ def _outcome(runs: Sequence[Reached | TrainedOnce], target: float, seed: int, ep
     """What runs side by side came to together."""
     return {
         "reached": all(run.accuracy >= target for run in runs),
-        "seeds": [_seed(member, seed) for member in range(len(runs))],
+        "seeds": [seed_of(member, seed) for member in range(len(runs))],
         "accuracies": [run.accuracy for run in runs],
         "epochs": epochs,
         # The machine is free again when the last of them ends.
@@ -194,7 +194,7 @@ def _prepare_script(member: int, plan: Plan) -> Callable[..., float | Reached]:
         if what == "rate":
             return images_per_second(script(workers).steps(), plan.warm_seconds, plan.window_seconds)
         target, setting, seed, limit = arguments
-        return script(workers).run_until(target, setting, _seed(member, seed), MAX_EPOCHS, limit)
+        return script(workers).run_until(target, setting, seed_of(member, seed), MAX_EPOCHS, limit)
 
     return task
 
@@ -206,12 +206,7 @@ def _prepare_ours(member: int, plan: Plan) -> Callable[[float, int], TrainedOnce
     worker.train(study_default("cnn", CPU_STUDY, warming, TRYING_SEED), worker.data.val)
 
     def task(epochs: float, seed: int) -> TrainedOnce:
-        config = study_default("cnn", CPU_STUDY, Budget(epochs=epochs), _seed(member, seed))
+        config = study_default("cnn", CPU_STUDY, Budget(epochs=epochs), seed_of(member, seed))
         return worker.train(config, worker.data.val)
 
     return task
-
-
-def _seed(member: int, seed: int) -> int:
-    """Runs side by side are runs of different seeds."""
-    return 100 * member + seed

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 
 from benchmark.errors import UnknownNameError
 from benchmark.records import Budget
-from studies.speed.crew import Crew
+from studies.speed.crew import Crew, seed_of
 from studies.speed.data import all_for_training
 from studies.speed.plan import Plan
 from studies.speed.recipes import CPU_RECIPES, GPU_RECIPES, Recipe, config_of
@@ -36,7 +36,7 @@ def measure(plan: Plan) -> dict[str, object]:
             for recipe, precision in _in_turn(recipes, precisions):
                 runs: list[TrainedOnce] = crew.run(recipe, precision, round_number)
                 groups.setdefault((recipe.name, precision), []).extend(
-                    {"seed": _seed(member, round_number)} | _told(run) for member, run in enumerate(runs)
+                    {"seed": seed_of(member, round_number)} | _told(run) for member, run in enumerate(runs)
                 )
     return {
         "processes": plan.side_by_side,
@@ -96,12 +96,7 @@ def _prepare(member: int, plan: Plan) -> Callable[[Recipe, str, int], TrainedOnc
     worker = Worker(all_for_training(plan))
 
     def task(recipe: Recipe, precision: str, round_number: int) -> TrainedOnce:
-        config = config_of(recipe, _seed(member, round_number), precision, plan.dataset)
+        config = config_of(recipe, seed_of(member, round_number), precision, plan.dataset)
         return worker.train(config, worker.data.test)
 
     return task
-
-
-def _seed(member: int, round_number: int) -> int:
-    """Runs side by side are runs of different seeds."""
-    return 100 * member + round_number
