@@ -20,6 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "artifacts",
         "cache",
+        "cuda_graphs",
         "files",
         "folds",
         "metrics",
@@ -69,6 +70,7 @@ ONLY_IN: dict[str, frozenset[str]] = {
             "architectures",
             "augmentations",
             "averaging",
+            "cuda_graphs",
             "explain",
             "inference",
             "optimizers",

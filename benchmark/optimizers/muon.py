@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from torch import Tensor, nn
 from torch.optim import SGD, Muon, Optimizer
 
+from benchmark.cuda_graphs import replayed
 from benchmark.optimizers import OPTIMIZERS, trainable
 
 _NEWTON_SCHULZ_STEPS = 3
@@ -127,6 +128,7 @@ class Directions:
         for moved, held in zip(self._moved, self.momentum, strict=True):
             # Here already, so that a graph and a checkpoint find them in the same memory.
             self._muon.state[moved]["momentum_buffer"] = held
+        # Some thirty kernels per matrix.
         self._find = replayed(partial(_by_muon, self._muon, self._moved), like[0].is_cuda)
 
     def follow(self, gradients: list[Tensor]) -> list[Tensor]:
@@ -145,35 +147,6 @@ def _to_units(matrices: list[Tensor]) -> None:
     # A bank of zeros stays one, instead of becoming not a number.
     norms = torch._foreach_clamp_min(torch._foreach_norm(matrices), _SMALLEST_NORM)
     torch._foreach_mul_(matrices, [one.shape[0] ** 0.5 / norm for one, norm in zip(matrices, norms, strict=True)])
-
-
-def replayed(work: Callable[[], None], is_on_gpu: bool) -> Callable[[], None]:
-    """`work` on tensors that are always the same ones; on a GPU as one CUDA graph from the second call on.
-
-    Of some thirty kernels per matrix the host takes longer to launch each than a GPU to run it. The first call loads
-    them and their workspaces, which cannot be captured. The same kernels run either way. `work` holds tensors and
-    nothing that holds the result: a cycle would keep the graph's memory until it is collected.
-    """
-    if not is_on_gpu:
-        return work
-    calls: list[Callable[[], None]] = []
-
-    def call() -> None:
-        if not calls:
-            calls.append(work)
-        elif len(calls) == 1:
-            calls.append(_captured(work))
-        calls[-1]()
-
-    return call
-
-
-def _captured(work: Callable[[], None]) -> Callable[[], None]:
-    """The kernels that `work` launches as a CUDA graph; capturing runs none of them."""
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
-    return graph.replay
 
 
 def _as_matrix(filters: Tensor, order: tuple[int, int, int, int]) -> Tensor:

@@ -5,6 +5,7 @@ Everything stays uint8 on the device; a batch is an index gather, and augmentati
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -20,6 +21,9 @@ from benchmark.records import Choice, Dataset, Images, ImageShape, SplitRows
 from benchmark.training.device import DeviceChoice
 
 _STATISTICS_IMAGES = 2000
+_PIXELS_AT_ONCE = {"cpu": 0, "cuda": 2048 * 32 * 32}
+"""Of the batches that are prepared together: launching some forty kernels takes a host longer than running them does a
+GPU. On a CPU one batch at a time stays in its caches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +119,8 @@ class DeviceData:
 class BatchStream:
     """Endless normalised training batches: a fresh permutation each epoch, whole batches only.
 
-    Where the training set is smaller than a batch, the batch is the training set. Same seed, same batches.
+    Where the training set is smaller than a batch, the batch is the training set. Same seed, same batches. On a GPU
+    several are drawn and augmented at once, so that an augmentation sees them as one.
     """
 
     def __init__(self, data: DeviceData, augmentations: Sequence[Choice], batch_size: int, seed: int) -> None:
@@ -125,24 +130,43 @@ class BatchStream:
         self._epoch = -1
         self._order = torch.empty(0, dtype=torch.int64)
         self._position = 0
+        """Of the next rows in the order, behind those of the batches that are prepared."""
         self._augment = Pipeline(augmentations)
+        shape = data.image_shape
+        pixels = self.batch_size * shape.height * shape.width
+        self._batches_at_once = max(1, _PIXELS_AT_ONCE[data.where.device.type] // pixels)
+        self._prepared: deque[tuple[Tensor, Tensor]] = deque()
+        self._before = self._place()
+        """Where the stream was before it prepared these batches."""
+        self._taken = 0
+        """How many of them were taken since."""
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> tuple[Tensor, Tensor]:
         """Images float32 (B, C, H, W), normalised, and soft targets float32 (B, K)."""
-        if self._position + self.batch_size > len(self._order):
-            self._epoch += 1
-            self._position = 0
-            self._order = torch.randperm(
-                len(self._data.train), generator=self._generator, device=self._data.where.device
-            )
-        start, self._position = self._position, self._position + self.batch_size
-        return self._batch(self._order[start : self._position], self._epoch)
+        if not self._prepared:
+            self._prepare()
+        self._taken += 1
+        return self._prepared.popleft()
 
     def state_dict(self) -> dict[str, Any]:
         """Where the stream is, to go on from exactly there."""
+        return {**self._before, "taken": self._taken}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where the stream that gave this state was."""
+        self._generator.set_state(state["generator"].cpu())
+        self._order = state["order"].to(self._data.where.device)
+        self._position, self._epoch = state["position"], state["epoch"]
+        self._prepared.clear()
+        self._before, self._taken = self._place(), 0
+        # One of an earlier release has no such number: it prepared a batch at a time.
+        for _ in range(state.get("taken", 0)):
+            next(self)
+
+    def _place(self) -> dict[str, Any]:
         return {
             "generator": self._generator.get_state(),
             "order": self._order,
@@ -150,11 +174,21 @@ class BatchStream:
             "epoch": self._epoch,
         }
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where the stream that gave this state was."""
-        self._generator.set_state(state["generator"].cpu())
-        self._order = state["order"].to(self._data.where.device)
-        self._position, self._epoch = state["position"], state["epoch"]
+    def _prepare(self) -> None:
+        """Draw and augment as many batches as belong together, and begin another epoch where this one has none left."""
+        self._before, self._taken = self._place(), 0
+        if self._position + self.batch_size > len(self._order):
+            self._epoch += 1
+            self._position = 0
+            self._order = torch.randperm(
+                len(self._data.train), generator=self._generator, device=self._data.where.device
+            )
+        count = min(self._batches_at_once, (len(self._order) - self._position) // self.batch_size)
+        start, self._position = self._position, self._position + count * self.batch_size
+        images, targets = self._batch(self._order[start : self._position], self._epoch)
+        self._prepared.extend(
+            zip(torch.split(images, self.batch_size), torch.split(targets, self.batch_size), strict=True)
+        )
 
     def _batch(self, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
         part = self._data.train

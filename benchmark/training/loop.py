@@ -21,7 +21,7 @@ from benchmark.errors import BenchError
 from benchmark.optimizers import OPTIMIZERS
 from benchmark.records import ProgressRecord, TrialConfig
 from benchmark.schedules import SCHEDULES, Schedule
-from benchmark.training.capture import Captures, Forward
+from benchmark.training.capture import Captures, Scoring
 from benchmark.training.data import BatchStream, DeviceData
 from benchmark.training.device import DeviceChoice
 from benchmark.training.growth import Growth, Size, resized
@@ -125,11 +125,11 @@ class TrainingRun:
         self._batches = stream
         self.model = _initialised(config, data)
         # A function of its own, not a method: what is captured outlives this run and must not hold it.
-        self._logits = partial(_logits, where=data.where, precision=config.precision)
-        self._forward: Forward = partial(self._logits, self.model)
+        scoring = partial(_scored, where=data.where, precision=config.precision)
+        self._scoring: Scoring = partial(scoring, self.model)
         if captures is not None and self._is_worth_capturing():
-            network = captures.network(self._shapes(), self.model, self._logits)
-            self.model, self._forward = network.model, network
+            network = captures.network(self._shapes(), self.model, scoring)
+            self.model, self._scoring = network.model, network
         self._optimizers: tuple[Optimizer, ...] = OPTIMIZERS[config.optimizer.name].build(
             self.model, **config.optimizer.params
         )
@@ -425,17 +425,19 @@ class TrainingRun:
 
     def _backward(self, images: Tensor, targets: Tensor) -> Tensor:
         """Add up the gradients of the batch's mean loss, in as many parts as are asked for; what `_step` returns."""
-        parts = []
+        if self._config.label_smoothing:
+            # Here and not in the loss, so that a captured network serves any amount of it.
+            targets = smoothed(targets, self._config.label_smoothing)
+        outcomes = []
         for start in range(0, self.batch_size, self._part_size):
             part = slice(start, start + self._part_size)
-            logits = self._forward(images[part])
-            loss = functional.cross_entropy(logits, targets[part], label_smoothing=self._config.label_smoothing)
+            loss, outcome = self._scoring(images[part], targets[part])
             if self._part_size < self.batch_size:
-                loss = loss * (len(logits) / self.batch_size)
+                share = len(targets[part]) / self.batch_size
+                loss, outcome = loss * share, outcome * share
             loss.backward()  # type: ignore[no-untyped-call]
-            right = (logits.detach().argmax(dim=1) == targets[part].argmax(dim=1)).sum() / self.batch_size
-            parts.append(torch.stack((loss.detach(), right)))
-        return parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0)
+            outcomes.append(outcome)
+        return outcomes[0] if len(outcomes) == 1 else torch.stack(outcomes).sum(dim=0)
 
     def _set_rates(self, multiplier: float) -> None:
         for optimizer, peaks in zip(self._optimizers, self._peak_rates, strict=True):
@@ -460,11 +462,23 @@ class TrainingRun:
         return repr((self._config.architecture, self._part_size, self._config.precision))
 
 
-def _logits(model: nn.Module, images: Tensor, where: DeviceChoice, precision: str) -> Tensor:
-    """Logits, float32 (B, K), of images (B, C, H, W) in the given precision."""
+def _scored(
+    model: nn.Module, images: Tensor, targets: Tensor, *, where: DeviceChoice, precision: str
+) -> tuple[Tensor, Tensor]:
+    """A Scoring, of a model in the given precision."""
     with where.autocast(precision, model):
         logits: Tensor = model(images)
-    return logits.float()
+    loss = functional.cross_entropy(logits.float(), targets)
+    right = (logits.detach().argmax(dim=1) == targets.argmax(dim=1)).float().mean()
+    return loss, torch.stack((loss.detach(), right))
+
+
+def smoothed(targets: Tensor, amount: float) -> Tensor:
+    """Soft targets (B, K) of which that share is spread over all classes alike.
+
+    Source: Szegedy et al. 2016, arXiv:1512.00567, section 7.
+    """
+    return targets * (1 - amount) + amount / targets.shape[1]
 
 
 def build_network(config: TrialConfig, data: DeviceData) -> nn.Module:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Muon, Optimizer
 
-from benchmark.optimizers import OPTIMIZERS, muon
+from benchmark import cuda_graphs
+from benchmark.optimizers import OPTIMIZERS
 from benchmark.optimizers.muon import FilterMuon
 
 NAMES = list(OPTIMIZERS)
@@ -206,7 +207,7 @@ def test_muon_as_a_graph_is_muon_step_by_step(
     monkeypatch: pytest.MonkeyPatch, layout: torch.memory_format, resumed_at: int | None
 ) -> None:
     found = steps_of_muon("cuda", 6, resumed_at, layout)
-    monkeypatch.setattr(muon, "_captured", lambda work: work)
+    monkeypatch.setattr(cuda_graphs, "_captured", lambda work: work)
     for one, expected in zip(found, steps_of_muon("cuda", 6, layout=layout), strict=True):
         assert torch.equal(one, expected)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -29,7 +29,7 @@ from benchmark.training import (
     state_from_bytes,
     state_to_bytes,
 )
-from benchmark.training.capture import Forward, captured_on_cuda
+from benchmark.training.capture import Capture, Scoring, captured_on_cuda
 from benchmark.training.growth import resized
 
 WHITENING = Choice("cnn", {"variant": "whitening", "width": 16})
@@ -54,27 +54,31 @@ def _always_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrainingRun, "_is_worth_capturing", lambda running: True)
 
 
-def as_it_is(passes: nn.Module, images: Tensor) -> Forward:
+def as_it_is(passes: nn.Module, images: Tensor, targets: Tensor) -> Scoring:
     return passes
 
 
-def warmed_up(passes: nn.Module, images: Tensor) -> Forward:
+def warmed_up(passes: nn.Module, images: Tensor, targets: Tensor) -> Scoring:
     """As on CUDA: some passes over the images before they are captured, with gradients."""
     for _ in range(3):
-        passes(images).sum().backward()
+        passes(images, targets)[0].backward()
     return passes
+
+
+def never(model: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    raise AssertionError
 
 
 class Counted:
     """A capture that notes the images that it was asked for."""
 
-    def __init__(self, capture: Callable[[nn.Module, Tensor], Forward] = warmed_up) -> None:
+    def __init__(self, capture: Capture = warmed_up) -> None:
         self.sizes: list[tuple[int, ...]] = []
         self._capture = capture
 
-    def __call__(self, passes: nn.Module, images: Tensor) -> Forward:
+    def __call__(self, passes: nn.Module, images: Tensor, targets: Tensor) -> Scoring:
         self.sizes.append(tuple(images.shape))
-        return self._capture(passes, images)
+        return self._capture(passes, images, targets)
 
 
 def captured_run(config: TrialConfig, data: DeviceData, captures: Captures) -> tuple[Ended, nn.Module]:
@@ -87,9 +91,7 @@ def captured_run(config: TrialConfig, data: DeviceData, captures: Captures) -> t
 @pytest.mark.usefixtures("_always_worth_it")
 @pytest.mark.parametrize("capture", [as_it_is, warmed_up])
 @pytest.mark.parametrize("change", CHANGES)
-def test_equals_the_plain_run(
-    data: DeviceData, change: dict[str, Any], capture: Callable[[nn.Module, Tensor], Forward]
-) -> None:
+def test_equals_the_plain_run(data: DeviceData, change: dict[str, Any], capture: Capture) -> None:
     config = replace(CONFIG, **change)
     assert_same_run(captured_run(config, data, Captures(capture))[0], run(config, data))
 
@@ -153,7 +155,7 @@ def test_the_least_recently_used_goes_first() -> None:
     captures = Captures(as_it_is)
 
     def network(key: str) -> nn.Module:
-        return captures.network(key, nn.Linear(2, 2), lambda model, images: model(images)).model  # type: ignore[no-any-return]
+        return captures.network(key, nn.Linear(2, 2), never).model
 
     first = {key: network(key) for key in "ab"}
     assert network("a") is first["a"]
@@ -189,7 +191,7 @@ def test_graphs_are_for_runs_of_50_steps_in_whole_batches_on_a_gpu(
 def test_a_budget_in_seconds_begins_when_the_kernels_are_there(
     data: DeviceData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slowly(passes: nn.Module, images: Tensor) -> Forward:
+    def slowly(passes: nn.Module, images: Tensor, targets: Tensor) -> Scoring:
         time.sleep(1.5)
         return passes
 
@@ -284,7 +286,7 @@ def test_what_goes_as_a_run_begins_is_no_part_of_its_peak(on_gpu: DeviceData) ->
     captures = Captures(as_it_is)
 
     def hold(key: str, mebibytes: int) -> None:
-        captures.network(key, nn.Linear(2, 2), lambda model, images: model(images))
+        captures.network(key, nn.Linear(2, 2), never)
         held[key] = torch.empty(mebibytes << 20, dtype=torch.uint8, device="cuda")
 
     hold("large", 512)
@@ -305,9 +307,7 @@ def test_what_goes_as_a_run_begins_is_no_part_of_its_peak(on_gpu: DeviceData) ->
     [("cpu", as_it_is), ("cpu", warmed_up), pytest.param("cuda", captured_on_cuda, marks=[gpu, needs_cuda])],
 )
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_run_goes_on_from_its_state_on_other_graphs(
-    device: str, capture: Callable[[nn.Module, Tensor], Forward], change: dict[str, Any]
-) -> None:
+def test_a_run_goes_on_from_its_state_on_other_graphs(device: str, capture: Capture, change: dict[str, Any]) -> None:
     config, there = replace(CONFIG, **change), halves(12, device)
     whole, _ = captured_run(config, there, Captures(capture))
     first = TrainingRun(config, there, Captures(capture))

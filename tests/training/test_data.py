@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark.augmentations import Batch
+from benchmark.augmentations.pipeline import Pipeline
 from benchmark.records import Choice, Dataset, Images, SplitRows
 from benchmark.training import DeviceData, choose_device
 from benchmark.training import data as loading
@@ -143,6 +145,65 @@ def test_the_order_of_augmentations_is_the_registrys() -> None:
     forward, backward = (next(iter(BatchStream(data, chosen, 6, 3))) for chosen in (AUGMENTED, AUGMENTED[::-1]))
     assert torch.equal(forward[0], backward[0])
     assert torch.equal(forward[1], backward[1])
+
+
+@pytest.fixture
+def _three_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three batches of four are prepared together, as on a GPU."""
+    monkeypatch.setitem(loading._PIXELS_AT_ONCE, "cpu", 3 * 4 * 5 * 6 + 1)
+
+
+def counted_pipelines(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of images that are augmented at once, as they come."""
+    sizes: list[int] = []
+
+    class Counting(Pipeline):
+        def __call__(self, batch: Batch) -> Batch:
+            sizes.append(len(batch.images))
+            return super().__call__(batch)
+
+    monkeypatch.setattr(loading, "Pipeline", Counting)
+    return sizes
+
+
+@pytest.mark.usefixtures("_three_at_once")
+def test_batches_that_are_prepared_together_are_of_one_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _, _ = resident(rows=21)
+    sizes = counted_pipelines(monkeypatch)
+    batches = list(itertools.islice(iter(BatchStream(data, (), 4, seed=1)), 10))
+    assert sizes == [12, 8, 12, 8]
+    assert [len(images) for images, _ in batches] == [4] * 10
+    for start in (0, 5):
+        rows = [row for images, _ in batches[start : start + 5] for row in rows_of(data, images)]
+        assert len(set(rows)) == 20
+    for images, targets in batches:
+        assert targets.argmax(dim=1).tolist() == data.train.labels[rows_of(data, images)].tolist()
+        assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_batch_at_a_time_is_prepared_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, _, _ = resident(rows=21)
+    sizes = counted_pipelines(monkeypatch)
+    list(itertools.islice(iter(BatchStream(data, (), 4, seed=1)), 6))
+    assert sizes == [4] * 6
+
+
+@pytest.mark.usefixtures("_three_at_once")
+@pytest.mark.parametrize("taken", range(12))
+def test_a_stream_goes_on_within_batches_that_were_prepared_together(taken: int) -> None:
+    data, _, _ = resident(rows=21)
+    stream = BatchStream(data, AUGMENTED, 4, seed=1)
+    for _ in range(taken):
+        next(stream)
+    state = stream.state_dict()
+    expected = [next(stream) for _ in range(6)]
+    other = BatchStream(data, AUGMENTED, 4, seed=2)
+    next(other)
+    other.load_state_dict(state)
+    for one, (images, targets) in zip(expected, other, strict=False):
+        assert torch.equal(one[0], images)
+        assert torch.equal(one[1], targets)
+    assert torch.equal(other.state_dict()["generator"], stream.state_dict()["generator"])
 
 
 @pytest.mark.parametrize(("share", "count"), [(1.0, 10), (0.5, 5), (0.3, 3), (0.01, 1)])

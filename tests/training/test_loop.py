@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice
-from benchmark.training import DeviceData, DivergedError, TrainingRun, loop, predict, train
+from benchmark.training import BatchStream, DeviceData, DivergedError, TrainingRun, loop, predict, train
 
 MUON = Choice("muon", {"lr": 0.1, "momentum": 0.6})
 NONE, EMA = Choice("none"), Choice("ema", {"decay": 0.5})
@@ -80,11 +80,10 @@ def test_learns_what_can_be_learned(data: DeviceData) -> None:
 def test_training_accuracy_is_that_of_the_batches_of_the_report(
     data: DeviceData, monkeypatch: pytest.MonkeyPatch, accumulation: int
 ) -> None:
-    seen: list[tuple[Tensor, Tensor]] = []
     config = replace(CONFIG, accumulation=accumulation, augmentations=(Choice("mixup"),))
     running = TrainingRun(config, data)
     running.open()
-    forward, batches = running._forward, running._batches
+    logits: list[Tensor] = []
     targets: list[Tensor] = []
 
     def noted_batch(stream: object) -> tuple[Tensor, Tensor]:
@@ -92,20 +91,19 @@ def test_training_accuracy_is_that_of_the_batches_of_the_report(
         targets.append(of_batch)
         return images, of_batch
 
-    def noted_pass(images: Tensor) -> Tensor:
-        logits = forward(images)
-        number = len(seen)
-        size = len(logits)
-        seen.append((logits.detach(), targets[-1][size * (number % accumulation) :][:size]))
-        return logits
+    def note_logits(model: nn.Module, inputs: object, output: Tensor) -> None:
+        if model.training:
+            logits.append(output.detach())
 
-    batch = type(batches).__next__
-    monkeypatch.setattr(type(batches), "__next__", noted_batch)
-    monkeypatch.setattr(running, "_forward", noted_pass)
+    batch = BatchStream.__next__
+    monkeypatch.setattr(BatchStream, "__next__", noted_batch)
+    running.model.register_forward_hook(note_logits)
     for record in running.reports():
-        right = [logits.argmax(1) == wanted.argmax(1) for logits, wanted in seen]
-        assert record.train_accuracy == pytest.approx(torch.cat(right).float().mean().item())
-        seen.clear()
+        right = torch.cat(logits).argmax(1) == torch.cat(targets).argmax(1)
+        assert len(logits) == accumulation * len(targets)
+        assert record.train_accuracy == pytest.approx(right.float().mean().item())
+        logits.clear()
+        targets.clear()
 
 
 def test_the_rate_follows_the_schedule(data: DeviceData) -> None:
