@@ -23,6 +23,7 @@ from benchmark.records import ProgressRecord, TrialConfig
 from benchmark.schedules import SCHEDULES, Schedule
 from benchmark.training.capture import Captures, Scoring
 from benchmark.training.data import BatchStream, DeviceData
+from benchmark.training.depthwise import start_at_once
 from benchmark.training.device import DeviceChoice
 from benchmark.training.growth import Growth, Size, resized
 from benchmark.training.prediction import predict
@@ -41,6 +42,8 @@ _OPENING_SHARE = 0.02
 _SLOWEST_OPENING = 20
 """Times as long as usual that those steps may take on average."""
 _STEPS_WORTH_CAPTURING = 50
+_STEPS_WORTH_CHOOSING, _SECONDS_WORTH_CHOOSING = 3000, 30.0
+"""Of a run on a GPU in which cuDNN's depthwise kernels make up for the time that it takes to choose them."""
 _LOOKS = 32
 """Times that a run whose budget adapts looks at the clock: each time a GPU is waited for."""
 _PREDICTED_PER_TRAINED = 2
@@ -124,6 +127,8 @@ class TrainingRun:
         self._part_size = math.ceil(self.batch_size / config.accumulation)
         self._batches = stream
         self.model = _initialised(config, data)
+        if self._is_on_gpu and self._is_short():
+            start_at_once(self.model)
         # A function of its own, not a method: what is captured outlives this run and must not hold it.
         scoring = partial(_scored, where=data.where, precision=config.precision)
         self._scoring: Scoring = partial(scoring, self.model)
@@ -451,15 +456,26 @@ class TrainingRun:
 
     def _is_worth_capturing(self) -> bool:
         """Whether graphs pay within this run: on CUDA, unless it is over before they are made."""
-        epochs = self._config.budget.epochs
-        steps = math.inf if epochs is None else epochs * len(self._data.train) / self.batch_size
+        steps = self._steps_of_epochs()
         # A graph writes its gradients to the same memory each time: those of a batch's parts would not add up.
         in_one_part = self._config.accumulation == 1
-        return self._is_on_gpu and steps >= _STEPS_WORTH_CAPTURING and in_one_part
+        return self._is_on_gpu and (steps is None or steps >= _STEPS_WORTH_CAPTURING) and in_one_part
+
+    def _is_short(self) -> bool:
+        """By the budget and not by the clock, so that a run can be repeated."""
+        steps, seconds = self._steps_of_epochs(), self._config.budget.seconds
+        if steps is not None:
+            return steps < _STEPS_WORTH_CHOOSING
+        return seconds is not None and seconds < _SECONDS_WORTH_CHOOSING
+
+    def _steps_of_epochs(self) -> float | None:
+        """None of a budget in seconds."""
+        epochs = self._config.budget.epochs
+        return None if epochs is None else epochs * len(self._data.train) / self.batch_size
 
     def _shapes(self) -> str:
-        """What determines every shape and type inside the passes."""
-        return repr((self._config.architecture, self._part_size, self._config.precision))
+        """What determines every shape, type and kernel inside the passes."""
+        return repr((self._config.architecture, self._part_size, self._config.precision, self._is_short()))
 
 
 def _scored(
