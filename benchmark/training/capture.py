@@ -1,15 +1,14 @@
-"""Forward and backward passes, loss included, as CUDA graphs that later trials of the same shapes find again.
+"""A network's passes, from a batch to its gradients, as a CUDA graph that later trials of the same shapes find again.
 
 A small network is bound by the launches of its kernels: a graph launches all of them at once. Source: Ng et al. 2021,
-"Accelerating PyTorch with CUDA Graphs", pytorch.org. Knows no optimizer.
+"Accelerating PyTorch with CUDA Graphs", pytorch.org, whole-network capture. Knows no optimizer.
 """
 
 from __future__ import annotations
 
-import gc
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import cast
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +21,12 @@ _KEPT = 2
 """Networks that are kept with their graphs; each holds the memory of its activations, gigabytes for large batches."""
 
 Scoring = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""Maps normalised images (B, C, H, W) and soft targets (B, K) to their mean loss, a scalar with its gradients, and to
-loss and share of right answers (2,) without."""
-Capture = Callable[[nn.Module, Tensor, Tensor], Scoring]
-"""Maps a module that is called as a Scoring, with a batch of the shapes to come, to what is called in its place."""
+"""Maps normalised images (B, C, H, W) and soft targets (B, K) to their mean loss, a scalar to be differentiated, and to
+loss and share of right answers (2,), which are not."""
+Passes = Callable[[Tensor, Tensor], Tensor]
+"""Maps such a batch to loss and share of right answers, and leaves the loss's gradients with the parameters."""
+Capture = Callable[[nn.Module, Scoring, Tensor, Tensor], Passes]
+"""Captures the passes of a module for batches of these shapes; it may keep the two tensors."""
 
 
 class CapturedNetwork:
@@ -35,24 +36,21 @@ class CapturedNetwork:
         self.model = model
         self._scoring = scoring
         self._capture = capture
-        self._by_size: dict[Size, Scoring] = {}
+        self._by_size: dict[Size, Passes] = {}
 
-    def __call__(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """As a Scoring, of batches with as many images in every call."""
+    def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
+        """As Passes, of batches with as many images in every call; gradients that were there before are gone."""
         size: Size = (images.shape[2], images.shape[3])
         if size not in self._by_size:
             self._by_size[size] = self._captured(images, targets)
-        loss, outcome = self._by_size[size](images, targets)
-        # A graph writes to the same memory each time.
-        return loss, outcome.detach().clone()
+        return self._by_size[size](images, targets)
 
-    def _captured(self, images: Tensor, targets: Tensor) -> Scoring:
+    def _captured(self, images: Tensor, targets: Tensor) -> Passes:
         # Warming up runs the network in training mode. Its running statistics must not notice, nor may its dropout: a
         # run that finds its network captured draws the same numbers as the one that had it captured.
         before = {name: value.clone() for name, value in self.model.state_dict().items()}
         with torch.random.fork_rng([images.device] if images.is_cuda else []):
-            # Given away: a graph reads its input from this very memory from now on.
-            captured = self._capture(_Passes(self.model, self._scoring), images.clone(), targets.clone())
+            captured = self._capture(self.model, self._scoring, images.clone(), targets.clone())
         self.model.load_state_dict(before)
         self.model.zero_grad(set_to_none=True)
         return captured
@@ -74,40 +72,59 @@ class Captures:
         """
         kept = self._kept.pop(key, None)
         if kept is None:
-            kept = CapturedNetwork(fresh, lambda images, targets: scoring(fresh, images, targets), self._capture)
+            kept = CapturedNetwork(fresh, partial(scoring, fresh), self._capture)
         else:
             kept.model.load_state_dict(fresh.state_dict())
             kept.model.zero_grad(set_to_none=True)
             kept.model.train()
         self._kept[key] = kept
         if len(self._kept) > _KEPT:
+            # Gigabytes, and no part of the run that begins.
             self._kept.popitem(last=False)
-            # What captured it holds itself in a cycle, and with it gigabytes: no part of the run that begins.
-            gc.collect()
             let_go_on_gpu()
         return kept
 
 
-class _Passes(nn.Module):
-    """What is captured: a module of its own, since capturing replaces a module's forward."""
+def captured_on_cuda(model: nn.Module, scoring: Scoring, images: Tensor, targets: Tensor) -> Passes:
+    """Forward and backward passes as one graph, which reads its batches from the memory of these two tensors."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
-    def __init__(self, model: nn.Module, scoring: Scoring) -> None:
-        super().__init__()
-        self.model = model
-        self._scoring = scoring
+    def passes() -> tuple[Tensor, list[Tensor | None]]:
+        loss, outcome = scoring(images, targets)
+        # Not backward(), which adds up on the stream where a parameter was used first, and that is not captured. One
+        # that the loss does not depend on has no gradient, as without a graph.
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+        return outcome, [_laid_out(*pair) for pair in zip(gradients, parameters, strict=True)]
 
-    def forward(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        return self._scoring(images, targets)
+    stream = _capturing_stream(images.device)
+    stream.wait_stream(torch.cuda.current_stream(images.device))
+    with torch.cuda.stream(stream):
+        # Loads what cannot be loaded within a capture.
+        passes()
+    graph = torch.cuda.CUDAGraph()
+    with uncollected(), torch.cuda.graph(graph, stream=stream):
+        outcome, gradients = passes()
+
+    def replay(new_images: Tensor, new_targets: Tensor) -> Tensor:
+        images.copy_(new_images)
+        targets.copy_(new_targets)
+        graph.replay()
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            parameter.grad = gradient
+        # The next replay writes to the same memory.
+        return outcome.clone()
+
+    return replay
 
 
-def captured_on_cuda(passes: nn.Module, images: Tensor, targets: Tensor) -> Scoring:
-    """Forward and backward of `passes` as graphs for batches of this shape, by torch.cuda.make_graphed_callables."""
-    # Gradients come from the capture's stream to parameters of the usual one, in order: autograd waits on the device.
-    torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
-    # A parameter that the output does not depend on has no gradient, as without a graph. One pass loads what cannot be
-    # loaded within a capture; torch's three are for averaging gradients between processes.
-    with uncollected():
-        captured = torch.cuda.make_graphed_callables(
-            passes, (images, targets), num_warmup_iters=1, allow_unused_input=True
-        )
-    return cast(Scoring, captured)
+def _laid_out(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
+    """A gradient as backward() would leave it: its numbers lie in memory as those of its parameter do."""
+    if gradient is None or gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
+
+
+@lru_cache
+def _capturing_stream(device: torch.device) -> torch.cuda.Stream:
+    """One for all captures: libraries keep a workspace for every stream."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

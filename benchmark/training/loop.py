@@ -21,7 +21,7 @@ from benchmark.errors import BenchError
 from benchmark.optimizers import OPTIMIZERS
 from benchmark.records import ProgressRecord, TrialConfig
 from benchmark.schedules import SCHEDULES, Schedule
-from benchmark.training.capture import Captures, Scoring
+from benchmark.training.capture import CapturedNetwork, Captures, Scoring
 from benchmark.training.data import BatchStream, DeviceData
 from benchmark.training.depthwise import start_at_once
 from benchmark.training.device import DeviceChoice
@@ -131,10 +131,11 @@ class TrainingRun:
             start_at_once(self.model)
         # A function of its own, not a method: what is captured outlives this run and must not hold it.
         scoring = partial(_scored, where=data.where, precision=config.precision)
-        self._scoring: Scoring = partial(scoring, self.model)
+        self._captured: CapturedNetwork | None = None
         if captures is not None and self._is_worth_capturing():
-            network = captures.network(self._shapes(), self.model, scoring)
-            self.model, self._scoring = network.model, network
+            self._captured = captures.network(self._shapes(), self.model, scoring)
+            self.model = self._captured.model
+        self._scoring: Scoring = partial(scoring, self.model)
         self._optimizers: tuple[Optimizer, ...] = OPTIMIZERS[config.optimizer.name].build(
             self.model, **config.optimizer.params
         )
@@ -433,6 +434,8 @@ class TrainingRun:
         if self._config.label_smoothing:
             # Here and not in the loss, so that a captured network serves any amount of it.
             targets = smoothed(targets, self._config.label_smoothing)
+        if self._captured is not None:
+            return self._captured(images, targets)
         outcomes = []
         for start in range(0, self.batch_size, self._part_size):
             part = slice(start, start + self._part_size)

@@ -29,7 +29,7 @@ from benchmark.training import (
     state_from_bytes,
     state_to_bytes,
 )
-from benchmark.training.capture import Capture, Scoring, captured_on_cuda
+from benchmark.training.capture import Capture, Passes, Scoring, captured_on_cuda
 from benchmark.training.growth import resized
 
 WHITENING = Choice("cnn", {"variant": "whitening", "width": 16})
@@ -54,15 +54,20 @@ def _always_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(TrainingRun, "_is_worth_capturing", lambda running: True)
 
 
-def as_it_is(passes: nn.Module, images: Tensor, targets: Tensor) -> Scoring:
+def as_it_is(model: nn.Module, scoring: Scoring, images: Tensor, targets: Tensor) -> Passes:
+    def passes(images: Tensor, targets: Tensor) -> Tensor:
+        loss, outcome = scoring(images, targets)
+        loss.backward()  # type: ignore[no-untyped-call]
+        return outcome
+
     return passes
 
 
-def warmed_up(passes: nn.Module, images: Tensor, targets: Tensor) -> Scoring:
-    """As on CUDA: some passes over the images before they are captured, with gradients."""
+def warmed_up(model: nn.Module, scoring: Scoring, images: Tensor, targets: Tensor) -> Passes:
+    """As on CUDA: some passes over the batch before they are captured, with gradients."""
     for _ in range(3):
-        passes(images, targets)[0].backward()
-    return passes
+        scoring(images, targets)[0].backward()  # type: ignore[no-untyped-call]
+    return as_it_is(model, scoring, images, targets)
 
 
 def never(model: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,9 +81,9 @@ class Counted:
         self.sizes: list[tuple[int, ...]] = []
         self._capture = capture
 
-    def __call__(self, passes: nn.Module, images: Tensor, targets: Tensor) -> Scoring:
+    def __call__(self, model: nn.Module, scoring: Scoring, images: Tensor, targets: Tensor) -> Passes:
         self.sizes.append(tuple(images.shape))
-        return self._capture(passes, images, targets)
+        return self._capture(model, scoring, images, targets)
 
 
 def captured_run(config: TrialConfig, data: DeviceData, captures: Captures) -> tuple[Ended, nn.Module]:
@@ -191,9 +196,9 @@ def test_graphs_are_for_runs_of_50_steps_in_whole_batches_on_a_gpu(
 def test_a_budget_in_seconds_begins_when_the_kernels_are_there(
     data: DeviceData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slowly(passes: nn.Module, images: Tensor, targets: Tensor) -> Scoring:
+    def slowly(model: nn.Module, scoring: Scoring, images: Tensor, targets: Tensor) -> Passes:
         time.sleep(1.5)
-        return passes
+        return as_it_is(model, scoring, images, targets)
 
     monkeypatch.setattr(TrainingRun, "_is_on_gpu", property(lambda running: True))
     config = replace(CONFIG, budget=Budget(seconds=2), start_size=0.625)
