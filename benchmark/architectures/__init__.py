@@ -6,7 +6,8 @@ any number of channels and classes. Its tag `recipe` holds the expert's training
 trial, by full parameter name ("optimizer", "sgd.lr", "batch_size", ...). Its tag `any_size` says that one network
 takes images of several sizes, at least 8 pixels a side, so that they may grow during training. Its tag `width` names
 the parameter, a whole number, with whose square its cost per image grows. Its tag `imports` names the packages that it
-imports when it is first built, so that workers can have them before.
+imports when it is first built, so that workers can have them before. Its tag `captured` is False where a GPU cannot
+replay its passes: it waits for the device in them, or takes another way with each batch.
 """
 
 from __future__ import annotations

@@ -86,7 +86,10 @@ class Captures:
 
 
 def captured_on_cuda(model: nn.Module, scoring: Scoring, images: Tensor, targets: Tensor) -> Passes:
-    """Forward and backward passes as one graph, which reads its batches from the memory of these two tensors."""
+    """Forward and backward passes as one graph, which reads its batches from the memory of these two tensors.
+
+    Raises RuntimeError where the network waits for the device on its way, and says how to register it.
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
 
     def passes() -> tuple[Tensor, list[Tensor | None]]:
@@ -102,8 +105,18 @@ def captured_on_cuda(model: nn.Module, scoring: Scoring, images: Tensor, targets
         # Loads what cannot be loaded within a capture.
         passes()
     graph = torch.cuda.CUDAGraph()
-    with uncollected(), torch.cuda.graph(graph, stream=stream):
-        outcome, gradients = passes()
+    try:
+        with uncollected(), torch.cuda.graph(graph, stream=stream):
+            outcome, gradients = passes()
+    except RuntimeError as error:
+        # Where something fails in a capture, so does its end.
+        cause = error.__context__ or error
+        if isinstance(cause, torch.OutOfMemoryError):
+            raise cause from None
+        raise RuntimeError(
+            f"cannot be captured as a CUDA graph: {str(cause).splitlines()[0]} (a network that waits for the device on "
+            "its way is registered with captured=False)"
+        ) from cause
 
     def replay(new_images: Tensor, new_targets: Tensor) -> Tensor:
         images.copy_(new_images)

@@ -458,7 +458,9 @@ class TrainingRun:
         return self._data.where.device.type == "cuda"
 
     def _is_worth_capturing(self) -> bool:
-        """Whether graphs pay within this run: on CUDA, unless it is over before they are made."""
+        """Whether graphs pay within this run: on CUDA, unless it is over before they are made, or cannot be."""
+        if not ARCHITECTURES[self._config.architecture.name].tags.get("captured", True):
+            return False
         steps = self._steps_of_epochs()
         # A graph writes its gradients to the same memory each time: those of a batch's parts would not add up.
         in_one_part = self._config.accumulation == 1

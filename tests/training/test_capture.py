@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import torch
 from small_runs import CONFIG, Ended, assert_same_run, halves, run, to_the_end
 from torch import Tensor, nn
 
+from benchmark.architectures import ARCHITECTURES
 from benchmark.augmentations import AUGMENTATIONS, Batch
 from benchmark.records import Budget, Choice, TrialConfig
 from benchmark.training import (
@@ -193,6 +196,16 @@ def test_graphs_are_for_runs_of_50_steps_in_whole_batches_on_a_gpu(
     assert running._is_worth_capturing() is expected
 
 
+def test_a_family_that_cannot_be_captured_is_not(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TrainingRun, "_is_on_gpu", property(lambda running: True))
+    running = TrainingRun(replace(CONFIG, budget=Budget(seconds=1)), data)
+    assert running._is_worth_capturing()
+    entry = ARCHITECTURES["cnn"]
+    by_hand = replace(entry, tags={**entry.tags, "captured": False})
+    monkeypatch.setattr(loop, "ARCHITECTURES", {"cnn": by_hand})
+    assert not running._is_worth_capturing()
+
+
 def test_a_budget_in_seconds_begins_when_the_kernels_are_there(
     data: DeviceData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,6 +341,56 @@ def test_a_run_goes_on_from_its_state_on_other_graphs(device: str, capture: Capt
     assert second.resume(state_from_bytes(content)) == images
     rest, trained = to_the_end(second.reports())
     assert_same_run(([*records, *rest], trained), whole)
+
+
+@gpu
+@needs_cuda
+@pytest.mark.usefixtures("_always_worth_it")
+def test_a_step_is_one_graph_and_leaves_gradients_as_backward_does(on_gpu: DeviceData) -> None:
+    gradients = []
+    for captures in (Captures(), None):
+        running = TrainingRun(replace(CONFIG, architecture=WHITENING), on_gpu, captures)
+        images, targets = next(iter(BatchStream(on_gpu, (), 16, seed=1)))
+        for _ in range(2):
+            running.model.zero_grad(set_to_none=True)
+            running._backward(images, targets)
+        gradients.append({name: one.grad for name, one in running.model.named_parameters()})
+    captured, plain = gradients
+    assert captured.keys() == plain.keys()
+    for name, expected in plain.items():
+        found = captured[name]
+        if expected is None:
+            assert found is None
+            continue
+        assert found is not None
+        assert found.stride() == expected.stride()
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+
+
+WAITING = """
+import torch
+from torch import nn
+from benchmark.training.capture import captured_on_cuda
+
+model = nn.Linear(8, 2).to("cuda")
+
+def scoring(images, targets):
+    logits = model(images.flatten(1))
+    loss = nn.functional.cross_entropy(logits * (2 if logits.mean().item() > 9 else 1), targets)
+    return loss, loss.detach().expand(2)
+
+captured_on_cuda(model, scoring, torch.ones(4, 2, 2, 2, device="cuda"), torch.ones(4, 2, device="cuda") / 2)
+"""
+
+
+@gpu
+@needs_cuda
+def test_a_network_that_waits_says_how_to_register_it() -> None:
+    """In a process of its own: a capture that failed leaves the allocator as if it went on."""
+    ended = subprocess.run([sys.executable, "-c", WAITING], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "RuntimeError: cannot be captured as a CUDA graph" in ended.stderr
+    assert "captured=False" in ended.stderr
 
 
 @gpu
