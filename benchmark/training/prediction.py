@@ -20,7 +20,7 @@ _BATCH = {"cpu": 125, "cuda": 2000}
 """Images at a time: few enough on a CPU that activations stay in its caches, and freed blocks are used again."""
 _PIXELS = {"cpu": 1000 * 32 * 32, "cuda": 2000 * 32 * 32}
 """Of all images at a time: of larger ones there are fewer, so that prediction takes less memory than training."""
-_TIMED_SECONDS = 0.1
+_TIMED_SECONDS = 0.05
 _SHIFTS = ((1, 1), (-1, -1))
 """Rows and columns by which the third and the fifth view are moved."""
 
@@ -62,7 +62,7 @@ def seconds_to_predict(
 ) -> float:
     """Median seconds to predict the first `images` test images at once, all views included; one run does not count.
 
-    It takes a tenth of a second, and two runs at least.
+    It takes a twentieth of a second, and two runs at least.
     """
     was_training = model.training
     answering = _for_prediction(model.eval(), data)
