@@ -76,8 +76,9 @@ class TrialQueue:
         self._db = database
         self._files = files
         self.owner = f"{this_process()}:{next(_QUEUES)}"
-        self._claimed: set[int] = set()
-        """Trials that were claimed here and have not ended here: of a claim that was cut off nobody knows."""
+        self._claimed: dict[int, set[int]] = {}
+        """Trials that were claimed here and have not ended here, with the steps that have a value: of a claim that was
+        cut off nobody knows."""
 
     @retried
     def claim(
@@ -117,7 +118,9 @@ class TrialQueue:
             if continued is not None and claim.checkpoint is not None:
                 # Last: a process that is cut off before leaves the checkpoint with the trial that was interrupted.
                 self._files.pass_on_checkpoint(continued, trial.number)
-        self._claimed.add(trial.number)
+        self._claimed[trial.number] = {
+            step for step, _ in ([] if claim.checkpoint is None else claim.checkpoint.values)
+        }
         return claim
 
     @retried
@@ -133,12 +136,14 @@ class TrialQueue:
     @retried
     def report(self, trial: optuna.Trial, step: int, value: float) -> bool:
         """Store a value on the way; False where the trial is no longer this process's. A step counts once."""
-        if step in self._frozen(trial).intermediate_values:
+        steps = self._claimed.get(trial.number, set())
+        if step in steps:
             return True
         try:
             trial.report(value, step)
         except UpdateFinishedTrialError:
             return False
+        steps.add(step)
         return True
 
     @retried
@@ -294,20 +299,21 @@ class TrialQueue:
         with self._db.exclusive():
             with self._db.begin() as connection:
                 holds = connection.execute(select(LEASES.c.trial).where(*lease)).first() is not None
-            found = self._frozen(trial)
-            if holds and not found.state.is_finished():
-                # Of a process that was paused right here for long, the trial may have been taken meanwhile.
+            found = None
+            if holds:
+                # Of a process that was paused for long, the trial may have been taken meanwhile.
                 with suppress(UpdateFinishedTrialError):
                     for key, fact in facts.items():
                         trial.set_user_attr(key, as_jsonable(fact))
                     if first is not None:
                         first()
-                    self._db.study.tell(trial, value, state=state, skip_if_finished=True)
+                    found = self._db.study.tell(trial, value, state=state, skip_if_finished=True)
+            if found is None:
                 found = self._frozen(trial)
             if holds:
                 with self._db.begin() as connection:
                     connection.execute(delete(LEASES).where(*lease))
-        self._claimed.discard(trial.number)
+        self._claimed.pop(trial.number, None)
         # Others end a trial as failed and nothing else: any other end is this process's, perhaps of an attempt before.
         return found.state is state and (holds or state is not OptunaState.FAIL)
 
