@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 
 import torch
 
@@ -26,6 +27,20 @@ def uncollected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@lru_cache
+def capturing_stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream on which everything of that device is captured.
+
+    Libraries keep a workspace for every stream, for good: it is there before the first capture, so that no memory that
+    was a network's is held by one.
+    """
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    with torch.cuda.stream(stream):
+        weights = torch.ones(1, 1, device=device, requires_grad=True)
+        (weights @ weights).sum().backward()  # type: ignore[no-untyped-call]
+    return stream
 
 
 def replayed(work: Callable[[], None], is_on_gpu: bool) -> Callable[[], None]:
@@ -51,6 +66,7 @@ def replayed(work: Callable[[], None], is_on_gpu: bool) -> Callable[[], None]:
 def _captured(work: Callable[[], None]) -> Callable[[], None]:
     """The kernels that `work` launches as a CUDA graph; capturing runs none of them."""
     graph = torch.cuda.CUDAGraph()
-    with uncollected(), torch.cuda.graph(graph):
+    stream = capturing_stream(torch.device("cuda", torch.cuda.current_device()))
+    with uncollected(), torch.cuda.graph(graph, stream=stream):
         work()
     return graph.replay

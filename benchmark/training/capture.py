@@ -7,13 +7,13 @@ A small network is bound by the launches of its kernels: a graph launches all of
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from functools import lru_cache, partial
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from benchmark.cuda_graphs import uncollected
+from benchmark.cuda_graphs import capturing_stream, uncollected
 from benchmark.training.growth import Size
 from benchmark.training.memory import let_go_on_gpu
 
@@ -96,10 +96,9 @@ def captured_on_cuda(model: nn.Module, scoring: Scoring, images: Tensor, targets
         loss, outcome = scoring(images, targets)
         # Not backward(), which adds up on the stream where a parameter was used first, and that is not captured. One
         # that the loss does not depend on has no gradient, as without a graph.
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-        return outcome, [_laid_out(*pair) for pair in zip(gradients, parameters, strict=True)]
+        return outcome, as_backward_leaves_them(torch.autograd.grad(loss, parameters, allow_unused=True), parameters)
 
-    stream = _capturing_stream(images.device)
+    stream = capturing_stream(images.device)
     stream.wait_stream(torch.cuda.current_stream(images.device))
     with torch.cuda.stream(stream):
         # Loads what cannot be loaded within a capture.
@@ -113,10 +112,12 @@ def captured_on_cuda(model: nn.Module, scoring: Scoring, images: Tensor, targets
         cause = error.__context__ or error
         if isinstance(cause, torch.OutOfMemoryError):
             raise cause from None
+        what, _, _ = str(cause).partition("\n")
         raise RuntimeError(
-            f"cannot be captured as a CUDA graph: {str(cause).splitlines()[0]} (a network that waits for the device on "
-            "its way is registered with captured=False)"
+            f"cannot be captured as a CUDA graph: {what} (a network that waits for the device on its way is registered "
+            "with captured=False)"
         ) from cause
+    torch.cuda.current_stream(images.device).wait_stream(stream)
 
     def replay(new_images: Tensor, new_targets: Tensor) -> Tensor:
         images.copy_(new_images)
@@ -130,14 +131,17 @@ def captured_on_cuda(model: nn.Module, scoring: Scoring, images: Tensor, targets
     return replay
 
 
-def _laid_out(gradient: Tensor | None, parameter: Tensor) -> Tensor | None:
-    """A gradient as backward() would leave it: its numbers lie in memory as those of its parameter do."""
-    if gradient is None or gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)
+def as_backward_leaves_them(gradients: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> list[Tensor | None]:
+    """Gradients that lie in memory as their parameters do, and each in memory of its own, so that they can be changed.
 
-
-@lru_cache
-def _capturing_stream(device: torch.device) -> torch.cuda.Stream:
-    """One for all captures: libraries keep a workspace for every stream."""
-    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    Those of two parameters that are added, for example, are one tensor.
+    """
+    found: list[Tensor | None] = []
+    taken: set[int] = set()
+    for gradient, parameter in zip(gradients, parameters, strict=True):
+        if gradient is not None:
+            if gradient.stride() != parameter.stride() or gradient.data_ptr() in taken:
+                gradient = torch.empty_like(parameter).copy_(gradient)
+            taken.add(gradient.data_ptr())
+        found.append(gradient)
+    return found

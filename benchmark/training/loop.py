@@ -127,8 +127,7 @@ class TrainingRun:
         self._part_size = math.ceil(self.batch_size / config.accumulation)
         self._batches = stream
         self.model = _initialised(config, data)
-        if self._is_on_gpu and self._is_short():
-            start_at_once(self.model)
+        self._starts_at_once = self._is_on_gpu and self._is_short() and start_at_once(self.model)
         # A function of its own, not a method: what is captured outlives this run and must not hold it.
         scoring = partial(_scored, where=data.where, precision=config.precision)
         self._captured: CapturedNetwork | None = None
@@ -480,7 +479,7 @@ class TrainingRun:
 
     def _shapes(self) -> str:
         """What determines every shape, type and kernel inside the passes."""
-        return repr((self._config.architecture, self._part_size, self._config.precision, self._is_short()))
+        return repr((self._config.architecture, self._part_size, self._config.precision, self._starts_at_once))
 
 
 def _scored(

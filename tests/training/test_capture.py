@@ -32,7 +32,7 @@ from benchmark.training import (
     state_from_bytes,
     state_to_bytes,
 )
-from benchmark.training.capture import Capture, Passes, Scoring, captured_on_cuda
+from benchmark.training.capture import Capture, Passes, Scoring, as_backward_leaves_them, captured_on_cuda
 from benchmark.training.growth import resized
 
 WHITENING = Choice("cnn", {"variant": "whitening", "width": 16})
@@ -227,6 +227,18 @@ def test_a_budget_in_seconds_begins_when_the_kernels_are_there(
     # Two steps of the first size and one of each other were taken before the clock ran.
     timed = first.images_seen - 4 * running.batch_size
     assert first.images_per_second * first.train_seconds == pytest.approx(timed)
+
+
+def test_gradients_of_a_graph_are_each_its_own_and_laid_out_as_their_parameters() -> None:
+    first, second = (torch.ones(2, 3, 4, 4).contiguous(memory_format=torch.channels_last) for _ in range(2))
+    gradient = torch.arange(96.0).reshape(2, 3, 4, 4)
+    shared = gradient.contiguous(memory_format=torch.channels_last)
+    found = as_backward_leaves_them([shared, shared, None, gradient], [first, second, first, second])
+    assert found[2] is None
+    kept = [one for one in found if one is not None]
+    assert len({one.data_ptr() for one in kept}) == 3
+    assert all(torch.equal(one, gradient) and one.stride() == first.stride() for one in kept)
+    assert kept[0] is shared
 
 
 # Real graphs ----------------------------------------------------------------------------------------------------------
