@@ -21,9 +21,11 @@ from benchmark.records import Choice, Dataset, Images, ImageShape, SplitRows
 from benchmark.training.device import DeviceChoice
 
 _STATISTICS_IMAGES = 2000
-_PIXELS_AT_ONCE = {"cpu": 0, "cuda": 2048 * 32 * 32}
-"""Of the batches that are prepared together: launching some forty kernels takes a host longer than running them does a
-GPU. On a CPU one batch at a time stays in its caches."""
+_BATCHES_AT_ONCE = {"cpu": 1, "cuda": 4}
+"""That are prepared together: launching some forty kernels takes a host longer than running them does a GPU. On a CPU
+one batch at a time stays in its caches."""
+_PIXELS_AT_ONCE = 4096 * 32 * 32
+"""Of all of them, unless they are of one batch: of larger images fewer are prepared, since they take memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +135,8 @@ class BatchStream:
         """Of the next rows in the order, behind those of the batches that are prepared."""
         self._augment = Pipeline(augmentations)
         shape = data.image_shape
-        pixels = self.batch_size * shape.height * shape.width
-        self._batches_at_once = max(1, _PIXELS_AT_ONCE[data.where.device.type] // pixels)
+        fitting = _PIXELS_AT_ONCE // (self.batch_size * shape.height * shape.width)
+        self._batches_at_once = max(1, min(_BATCHES_AT_ONCE[data.where.device.type], fitting))
         self._prepared: deque[tuple[Tensor, Tensor]] = deque()
         self._before = self._place()
         """Where the stream was before it prepared these batches."""

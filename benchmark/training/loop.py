@@ -34,7 +34,8 @@ _SECONDS_PER_BLOCK = 100.0
 """Of a budget, for each timed block more: what three steps tell of half an hour was wrong by a sixth."""
 _BLOCK_STEPS = {"cpu": 1, "cuda": 4}
 """Steps between two looks at the clock while a budget in seconds is planned: a GPU is not to be waited for after every
-one, and on a crowded one more of them would be most of a short budget, all at the opening's rate."""
+one, and on a crowded one more of them would be most of a short budget, all at the opening's rate. As many as batches
+that are prepared together, so that each of them has its part of that."""
 _CLOCK_TICK = 1e-9
 """Seconds that pass at least, on a clock too coarse to notice."""
 _OPENING_SHARE = 0.02

@@ -150,7 +150,7 @@ def test_the_order_of_augmentations_is_the_registrys() -> None:
 @pytest.fixture
 def _three_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three batches of four are prepared together, as on a GPU."""
-    monkeypatch.setitem(loading._PIXELS_AT_ONCE, "cpu", 3 * 4 * 5 * 6 + 1)
+    monkeypatch.setitem(loading._BATCHES_AT_ONCE, "cpu", 3)
 
 
 def counted_pipelines(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -179,6 +179,18 @@ def test_batches_that_are_prepared_together_are_of_one_epoch(monkeypatch: pytest
     for images, targets in batches:
         assert targets.argmax(dim=1).tolist() == data.train.labels[rows_of(data, images)].tolist()
         assert images.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.usefixtures("_three_at_once")
+@pytest.mark.parametrize(("images", "expected"), [(11, [8, 8]), (7, [4, 4, 4])])
+def test_of_large_images_fewer_batches_are_prepared_together(
+    monkeypatch: pytest.MonkeyPatch, images: int, expected: list[int]
+) -> None:
+    monkeypatch.setattr(loading, "_PIXELS_AT_ONCE", images * 5 * 6)
+    data, _, _ = resident(rows=21)
+    sizes = counted_pipelines(monkeypatch)
+    list(itertools.islice(iter(BatchStream(data, (), 4, seed=1)), 3))
+    assert sizes == expected
 
 
 def test_a_batch_at_a_time_is_prepared_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
