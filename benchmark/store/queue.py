@@ -118,9 +118,8 @@ class TrialQueue:
             if continued is not None and claim.checkpoint is not None:
                 # Last: a process that is cut off before leaves the checkpoint with the trial that was interrupted.
                 self._files.pass_on_checkpoint(continued, trial.number)
-        self._claimed[trial.number] = {
-            step for step, _ in ([] if claim.checkpoint is None else claim.checkpoint.values)
-        }
+        values = [] if claim.checkpoint is None else claim.checkpoint.values
+        self._claimed[trial.number] = {step for step, _ in values}
         return claim
 
     @retried

@@ -25,7 +25,7 @@ _BATCHES_AT_ONCE = {"cpu": 1, "cuda": 4}
 """That are prepared together: launching some forty kernels takes a host longer than running them does a GPU. On a CPU
 one batch at a time stays in its caches."""
 _PIXELS_AT_ONCE = 4096 * 32 * 32
-"""Of all of them, unless they are of one batch: of larger images fewer are prepared, since they take memory."""
+"""Of larger images fewer batches are prepared together, since they take memory; one at the least."""
 
 
 @dataclass(frozen=True, eq=False)
