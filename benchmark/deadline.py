@@ -69,8 +69,9 @@ _CARE = 0.97
 """A long run plans for this share of the time there is: its seconds of training are kept to, the others are a guess."""
 _TOLD_APART = 0.05
 """Level of the test that tells a configuration from the best."""
-_STARTING_SECONDS = 5.0
-"""From the last short trial to the first step of a long run: processes, the part, the data and the network."""
+_STARTING_SECONDS = {"cpu": 5.0, "cuda": 15.0}
+"""From the last short trial to the first step of a long run: processes, the part, the data and the network. Those of a
+GPU are not forked, and import all that they need."""
 _MOST_OVERHEAD_SECONDS = 30.0
 """Of a trial, beside training and evaluation: a GPU's kernels were seen to take 27. What is more is not believed:
 trials go by the machine's clock, which may have been set meanwhile, and goes on while the machine sleeps."""
@@ -153,7 +154,8 @@ def run_until(
     left = min(plan.train_until, seconds - _seconds_to_read(store)) - (time.monotonic() - began)
     searched = {trial.number: trial for trial in store.trials()}
     changes = fitted_for_long_runs(store, space, finalists, left)
-    final_seconds = _CARE * (left - _STARTING_SECONDS - _seconds_beside_training(searched, changes))
+    starting = _STARTING_SECONDS["cuda" if setups[0].device.startswith("cuda") else "cpu"]
+    final_seconds = _CARE * (left - starting - _seconds_beside_training(searched, changes))
     if why == "interrupted" or not finalists or final_seconds < _LEAST_FINAL_SECONDS:
         return store, why
     asked = ConfirmSpec(
@@ -284,13 +286,20 @@ def _told(plan: RunPlan, searched: Mapping[int, TrialRecord]) -> str:
 
 
 def _seconds_beside_training(searched: Mapping[int, TrialRecord], changes: Mapping[int, Parameters]) -> float:
-    """The most that one of these trials, changed so, takes for all but training steps: evaluation, views, saving."""
+    """The most that one of these trials, changed so, takes for all but training steps: evaluation, views, saving.
+
+    A GPU's kernels are loaded anew, for which it takes as long as any trial of the family waited.
+    """
+    waited: dict[str, float] = {}
+    for trial in searched.values():
+        waited[trial.family] = max(waited.get(trial.family, 0.0), trial.preparing_seconds or 0.0)
     found = []
     for number, changed in changes.items():
         trial = searched[number]
         # What a continued trial took by the clock is its own part only.
         is_whole = trial.continues is None
         overhead = trial.seconds - trial.train_seconds - trial.evaluation_seconds if is_whole else 0.0
-        overhead = min(max(0.0, overhead), _MOST_OVERHEAD_SECONDS)
+        overhead = max(0.0, overhead - (trial.preparing_seconds or 0.0)) + waited[trial.family]
+        overhead = min(overhead, _MOST_OVERHEAD_SECONDS)
         found.append(cost_ratio(trial.family, trial.parameters, changed) * (trial.evaluation_seconds + overhead))
     return max(found, default=0.0)

@@ -202,6 +202,19 @@ def test_what_a_continued_trial_took_beside_training_is_not_less_than_nothing() 
     assert deadline._seconds_beside_training({3: trial(1)}, {3: {}}) == 12.0
 
 
+def test_a_long_run_waits_for_kernels_as_long_as_any_trial_of_its_family_did() -> None:
+    trials = {
+        number: TrialRecord(
+            number, TrialState.COMPLETE, family, False, {}, 0.5, None, None, 100.0, "a GPU", train_seconds=80.0,
+            evaluation_seconds=12.0, preparing_seconds=waited,
+        )
+        for number, (family, waited) in enumerate([("vgg", 6.0), ("vgg", 1.0), ("cnn", 7.0)])
+    }  # fmt: skip
+    # Besides, the second has 100 - 80 - 12 - 1 seconds of its own.
+    assert deadline._seconds_beside_training(trials, {1: {}}) == 12.0 + 7.0 + 6.0
+    assert deadline._seconds_beside_training(trials, {2: {}}) == 20.0
+
+
 @pytest.mark.parametrize(("seconds", "expected"), [(1300.0, 42.0), (-3500.0, 12.0)], ids=["slept", "set back"])
 def test_a_machine_that_slept_through_a_trial_plans_no_long_run_by_that(seconds: float, expected: float) -> None:
     trial = TrialRecord(
