@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from torch import Tensor, nn
@@ -21,12 +22,20 @@ from benchmark.space import Space
 from benchmark.store import StudyStore
 from benchmark.study import place_of_files
 from benchmark.study_data import StudyImages, load_study_images, stored_spec
-from benchmark.training import DeviceData, Part, build_network, choose_device, load_weights, predict
+from benchmark.training import (
+    DeviceData,
+    Part,
+    build_to_answer,
+    choose_device,
+    largest_prediction,
+    load_weights,
+    predict,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class StudyData(StudyImages):
-    """A study's data set with the division that the study made, and both on a device."""
+    """A study's data set with the division that the study made, for networks on a device."""
 
     on_device: DeviceData
 
@@ -54,7 +63,12 @@ class LoadedModel:
     def log_probs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Natural log-probabilities (N, K) of images uint8 (N, H, W, C), with the trial's own views and precision."""
         answer = predict(
-            self.network, self.data, self._part(pixels), views=self.config.views, precision=self.config.precision
+            self.network,
+            self.data,
+            self._part(pixels),
+            views=self.config.views,
+            precision=self.config.precision,
+            largest_batch=largest_prediction(self.config, self.data),
         )
         numbers: NDArray[np.float32] = answer.cpu().numpy()
         return numbers
@@ -66,7 +80,7 @@ class LoadedModel:
                 f"the model takes images of {shape.height} x {shape.width} pixels and {shape.channels} channels, "
                 f"not {' x '.join(map(str, pixels.shape[1:]))}"
             )
-        return Part.of(Images(pixels, np.zeros(len(pixels), np.int64)), self.data.where.device)
+        return Part.of(Images(pixels, np.zeros(len(pixels), np.int64)), torch.device("cpu"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,13 +110,13 @@ class LoadedEntrant:
 
 
 def load_study_data(store: StudyStore, device: str = "auto", folder: Path | None = None, say: Say = print) -> StudyData:
-    """The data that the study was made with, divided as it was, on a device ("auto", "cpu", "cuda:0", ...).
+    """The data that the study was made with, divided as it was, for a device ("auto", "cpu", "cuda:0", ...).
 
     `folder` holds a copy of the data set; without one it is the cache's or fetched. Raises BenchError where the data
     are not those of the study.
     """
     found = load_study_images(store, folder, say)
-    on_device = DeviceData.load(found.dataset, found.rows, choose_device(device))
+    on_device = DeviceData.to_ask(found.dataset, found.rows, choose_device(device))
     return StudyData(found.study, found.dataset, found.rows, on_device)
 
 
@@ -143,13 +157,14 @@ def _load_models(part: StudyStore, entrant: Entrant, data: DeviceData) -> tuple[
         trial, row = trials[number], files[number]
         assert row.file is not None
         config = space.configure(trial.family, partial(_stored_value, trial.parameters), seed=0)
-        network = build_network(config, data)
+        config = replace(config, accumulation=part.trial(number).accumulation)
+        network = build_to_answer(config, data)
         try:
             content = artifacts.read(row.file)
         except OSError as error:
             raise BenchError(f"cannot read {row.file.name} in {place.label}: {error.strerror or error}") from error
         load_weights(network, content)
-        loaded.append(LoadedModel(number, part.location.part, config, network.eval(), data))
+        loaded.append(LoadedModel(number, part.location.part, config, network, data))
     return tuple(loaded)
 
 

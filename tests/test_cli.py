@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import torch
 from filled_study import DEFINITION, fill
 
 from benchmark import cli
@@ -298,6 +299,17 @@ def test_debug_shows_the_traceback_and_then_the_sentence(bench: Run, words: str)
     assert code == 2
     assert "Traceback (most recent call last)" in output
     assert output.splitlines()[-1].startswith("error: top 4 asks for more")
+
+
+def test_a_gpu_that_is_full_is_told_in_words(bench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: object, **named: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr("benchmark.inference.load_study_data", full)
+    code, output = bench("explain", "tiny")
+    assert code == 2
+    assert "try --device cpu" in output
+    assert "Traceback" not in output
 
 
 def test_libraries_that_do_not_fit_are_refused(root: Path, tmp_path: Path) -> None:

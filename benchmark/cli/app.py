@@ -100,6 +100,8 @@ def _in_words(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno in (_OF_A_FILE if error.filename else _OF_A_DISK):
         return f"cannot use {error.filename or 'a file'}: {error.strerror}"
+    if "torch" in sys.modules and isinstance(error, sys.modules["torch"].OutOfMemoryError):
+        return "the GPU's memory is too short for this, beside what other programs have of it; try --device cpu"
     if "sqlalchemy" not in sys.modules:
         return None
     from benchmark.store import storage_trouble

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,7 +104,8 @@ def explain(
 
 def layer_of(model: LoadedModel, pixels: NDArray[np.uint8]) -> MapLayer | None:
     """The layer that a model's maps of images uint8 (N, H, W, C) are of; None where it has none."""
-    return find_map_layer(model.network, model.inputs(pixels[:_ASKED]))
+    with _in_float32(model.network):
+        return find_map_layer(model.network, model.inputs(pixels[:_ASKED]))
 
 
 def heat_of(
@@ -114,11 +116,18 @@ def heat_of(
     for start in range(0, len(pixels), _BATCH):
         batch = slice(start, start + _BATCH)
         images = model.inputs(pixels[batch])
-        maps = grad_cam(model.network, layer, images, torch.as_tensor(classes[batch], device=images.device))
+        with _in_float32(model.network):
+            maps = grad_cam(model.network, layer, images, torch.as_tensor(classes[batch], device=images.device))
         heat = functional.interpolate(maps[:, None], images.shape[2:], mode="bilinear", align_corners=False)[:, 0]
         most = heat.amax((1, 2), keepdim=True)
         heats.append(torch.where(most > 0, heat / most, 0.0).cpu().numpy())
     return np.concatenate(heats)
+
+
+def _in_float32(network: nn.Module) -> AbstractContextManager[None]:
+    """Convolutions in float32 and not in TF32; and no cuDNN for what it has gradients of in training alone."""
+    has_recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
+    return torch.backends.cudnn.flags(enabled=not has_recurrent, deterministic=True, allow_tf32=False)
 
 
 def grad_cam(network: nn.Module, layer: MapLayer, images: Tensor, classes: Tensor) -> Tensor:

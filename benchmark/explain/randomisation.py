@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from benchmark.errors import BenchError
 from benchmark.explain.maps import heat_of, layer_of
 from benchmark.inference import LoadedModel
-from benchmark.training import build_network
+from benchmark.training import build_to_answer
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def randomisation_check(model: LoadedModel, pixels: NDArray[np.uint8], draws: in
         # Networks are made in the host's memory: no other generator is drawn from.
         with torch.random.fork_rng(devices=()):
             torch.default_generator.manual_seed(seed)
-            network = build_network(model.config, model.data).eval()
+            network = build_to_answer(model.config, model.data)
         found.append(rank_correlations(learned, heat_of(replace(model, network=network), layer, pixels, classes)))
     correlations = np.concatenate(found)
     known = correlations[~np.isnan(correlations)]

@@ -115,7 +115,8 @@ def evidence_of(store: StudyStore, entrants: Sequence[Entrant], images: StudyIma
     # These load torch, which a page without pictures has no use for.
     from benchmark.training import DeviceData, choose_device
 
-    data = DeviceData.load(images.dataset, images.rows, choose_device("auto"))
+    # A few images are no work for a GPU, which a search may have filled.
+    data = DeviceData.to_ask(images.dataset, images.rows, choose_device("cpu"))
     refusals = []
     for entrant in entrants:
         try:

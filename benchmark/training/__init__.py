@@ -8,7 +8,15 @@ from benchmark.training.capture import Captures
 from benchmark.training.checkpoint import load_weights, state_from_bytes, state_to_bytes, weights_to_bytes
 from benchmark.training.data import BatchStream, DeviceData, Part
 from benchmark.training.device import DeviceChoice, check_libraries, choose_device, known_device
-from benchmark.training.loop import DivergedError, TrainedModel, TrainingRun, build_network, train
+from benchmark.training.loop import (
+    DivergedError,
+    TrainedModel,
+    TrainingRun,
+    build_network,
+    build_to_answer,
+    largest_prediction,
+    train,
+)
 from benchmark.training.memory import keep_freed_memory, peak_memory_bytes, resident_bytes, start_peak_memory
 from benchmark.training.prediction import images_that_fit, multiply_accumulates, predict, seconds_to_predict
 
@@ -22,11 +30,13 @@ __all__ = [
     "TrainedModel",
     "TrainingRun",
     "build_network",
+    "build_to_answer",
     "check_libraries",
     "choose_device",
     "images_that_fit",
     "keep_freed_memory",
     "known_device",
+    "largest_prediction",
     "load_weights",
     "multiply_accumulates",
     "peak_memory_bytes",

@@ -91,8 +91,15 @@ class DeviceData:
         train = Part(
             pixels.contiguous(memory_format=torch.channels_last), torch.cat([self.train.labels, self.val.labels])
         )
-        mean, std = _channel_statistics(train.pixels)
+        mean, std = (one.to(self.mean.device) for one in _channel_statistics(train.pixels))
         return replace(self, train=train, mean=mean, std=std, val_trains=True)
+
+    @classmethod
+    def to_ask(cls, dataset: Dataset, rows: SplitRows, where: DeviceChoice) -> DeviceData:
+        """For networks that are asked and not trained: the images stay in the host's memory, and go by batches."""
+        host = torch.device("cpu")
+        held = cls.load(dataset, rows, replace(where, device=host))
+        return replace(held, where=where, mean=held.mean.to(where.device), std=held.std.to(where.device))
 
     @property
     def image_shape(self) -> ImageShape:
@@ -113,6 +120,8 @@ class DeviceData:
 
         `images`: uint8 in 0..255 or float in [0, 1].
         """
+        # Those of a study that is only asked are not on the device.
+        images = images.to(self.mean.device)
         if images.dtype == torch.uint8:
             images = images.float().div_(255)
         return (images - self.mean.view(1, -1, 1, 1)).div_(self.std.view(1, -1, 1, 1))

@@ -169,7 +169,7 @@ class TrainingRun:
     @property
     def largest_prediction(self) -> int | None:
         """The most images to predict at a time where memory was too short for a batch; else None."""
-        return None if self._config.accumulation == 1 else _PREDICTED_PER_TRAINED * self._part_size
+        return largest_prediction(self._config, self._data)
 
     @property
     def answering(self) -> nn.Module:
@@ -247,6 +247,7 @@ class TrainingRun:
         """Everything that a report leaves behind, to go on exactly from there: tensors, numbers and dicts of them."""
         best = self._best
         return {
+            "device": self._data.where.device.type,
             "model": self.model.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "averaging": self._averaging.state_dict(),
@@ -261,10 +262,13 @@ class TrainingRun:
     def resume(self, state: Mapping[str, Any]) -> int:
         """Go on where the run that gave this state was, instead of opening; returns the number of training images.
 
-        Raises BenchError, and changes nothing, where the state is that of another release.
+        Raises BenchError, and changes nothing, where the state is that of another release, or of another kind of
+        device: there the random numbers do not go on.
         """
-        if missing := [name for name in _PROGRESS if name not in state]:
+        if missing := [name for name in ("device", *_PROGRESS) if name not in state]:
             raise BenchError(f"a checkpoint of another release, without {', '.join(missing)}")
+        if state["device"] != self._data.where.device.type:
+            raise BenchError(f"a checkpoint of a run on {state['device']}")
         self.model.load_state_dict(state["model"])
         for optimizer, held in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(held)
@@ -467,11 +471,12 @@ class TrainingRun:
         return self._is_on_gpu and (steps is None or steps >= _STEPS_WORTH_CAPTURING) and in_one_part
 
     def _is_short(self) -> bool:
-        """By the budget and not by the clock, so that a run can be repeated."""
-        steps, seconds = self._steps_of_epochs(), self._config.budget.seconds
+        """Whether cuDNN is not to choose depthwise kernels; by the budget, not the clock: a run can be repeated."""
+        steps, budget = self._steps_of_epochs(), self._config.budget
         if steps is not None:
             return steps < _STEPS_WORTH_CHOOSING
-        return seconds is not None and seconds < _SECONDS_WORTH_CHOOSING
+        # One that adapts has a deadline, in which nobody reckons with such a wait.
+        return budget.adapts or (budget.seconds is not None and budget.seconds < _SECONDS_WORTH_CHOOSING)
 
     def _steps_of_epochs(self) -> float | None:
         """None of a budget in seconds."""
@@ -502,12 +507,27 @@ def smoothed(targets: Tensor, amount: float) -> Tensor:
     return targets * (1 - amount) + amount / targets.shape[1]
 
 
+def largest_prediction(config: TrialConfig, data: DeviceData) -> int | None:
+    """The most images to predict at a time where memory was too short to train a batch at once; else None."""
+    if config.accumulation == 1:
+        return None
+    return _PREDICTED_PER_TRAINED * math.ceil(min(config.batch_size, len(data.train)) / config.accumulation)
+
+
 def build_network(config: TrialConfig, data: DeviceData) -> nn.Module:
     """The configuration's network for these images, with fresh weights, on their device."""
     model: nn.Module = ARCHITECTURES[config.architecture.name].build(
         data.image_shape, data.num_classes, **config.architecture.params
     )
     return model.to(data.where.device).to(memory_format=torch.channels_last)
+
+
+def build_to_answer(config: TrialConfig, data: DeviceData) -> nn.Module:
+    """A network as build_network makes it, in evaluation mode, to be asked a few times: a GPU answers at once."""
+    model = build_network(config, data).eval()
+    if data.where.device.type == "cuda":
+        start_at_once(model)
+    return model
 
 
 def _initialised(config: TrialConfig, data: DeviceData) -> nn.Module:

@@ -33,6 +33,29 @@ def explanation(planted: Planted, model: LoadedModel) -> Explanation:
     return explain(alone(model), planted.test.pixels)
 
 
+@pytest.mark.parametrize("has_recurrent", [False, True])
+def test_maps_are_made_in_float32_and_without_cudnn_where_it_has_no_gradients(
+    planted: Planted, model: LoadedModel, has_recurrent: bool
+) -> None:
+    settings: list[tuple[bool, bool]] = []
+
+    class Noting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = model.network
+            self.recurrent = nn.LSTM(2, 2) if has_recurrent else nn.Identity()
+
+        def forward(self, images: Tensor) -> Tensor:
+            # Where it is asked for its answer alone, it is as in training.
+            if torch.is_grad_enabled():
+                settings.append((torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32))
+            return self.network(images)  # type: ignore[no-any-return]
+
+    explain(alone(replace(model, network=Noting().eval())), planted.test.pixels[:4])
+    assert set(settings) == {(not has_recurrent, False)}
+    assert torch.backends.cudnn.enabled
+
+
 def by_the_paper(lower: nn.Module, upper: nn.Module, images: Tensor, classes: Tensor) -> Tensor:
     """Equations 1 and 2 of Selvaraju et al. 2017, for a network in two parts."""
     maps = lower(images).detach().clone().requires_grad_()

@@ -91,6 +91,14 @@ def test_normalise_takes_floats_alike_and_leaves_its_argument() -> None:
     assert torch.equal(pixels, data.train.pixels)
 
 
+def test_data_to_ask_networks_with_are_normalised_as_those_to_train_on() -> None:
+    data, dataset, split = resident()
+    asked = DeviceData.to_ask(dataset, split, choose_device("cpu"))
+    assert asked.where == data.where
+    for one, other in ((asked, data), (asked.with_val_in_train(), data.with_val_in_train())):
+        assert torch.equal(one.normalise(one.test.pixels), other.normalise(other.test.pixels))
+
+
 def rows_of(data: DeviceData, images: torch.Tensor) -> list[int]:
     """The training rows that the images are."""
     all_rows = data.normalise(data.train.pixels)

@@ -289,15 +289,21 @@ def test_an_adapting_budget_goes_on_from_a_checkpoint(data: DeviceData, monkeypa
     assert same_weights(resumed.model, whole.model)
 
 
-def test_a_checkpoint_of_another_release_changes_nothing(data: DeviceData) -> None:
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"reports_made": None}, "another release, without reports_made"), ({"device": "cuda"}, "of a run on cuda")],
+)
+def test_a_checkpoint_of_another_release_or_device_changes_nothing(
+    data: DeviceData, change: dict[str, str | None], message: str
+) -> None:
     running = TrainingRun(CONFIG, data)
     running.open()
     next(running.reports())
-    state = running.state_dict()
-    del state["reports_made"]
+    state = running.state_dict() | change
+    state = {name: value for name, value in state.items() if value is not None}
     fresh = TrainingRun(CONFIG, data)
     before = {name: value.clone() for name, value in fresh.model.state_dict().items()}
-    with pytest.raises(BenchError, match="another release, without reports_made"):
+    with pytest.raises(BenchError, match=message):
         fresh.resume(state)
     assert all(torch.equal(value, before[name]) for name, value in fresh.model.state_dict().items())
 
