@@ -116,6 +116,10 @@ class SearchDisplay(AbstractContextManager["SearchDisplay"]):
             self._console.print(f"            {self._summary()}", soft_wrap=True, style="dim")
         self.tick()
 
+    def without(self, reason: str, left: int) -> None:
+        """A worker does not start."""
+        self._say(Text(f"{reason}; going on with {plural(left, 'worker')}", "yellow"))
+
     def waiting(self) -> None:
         """Every place is taken by other processes."""
         if not self._is_waiting:

@@ -526,6 +526,22 @@ def test_a_machine_is_shared_out(
     assert {setup.families for setup in setups} == {() if devices == ["cpu"] else ("cnn",)}
 
 
+@pytest.mark.parametrize(
+    ("devices", "workers", "expected"),
+    [(["cuda:0"], 1, 1.0), (["cuda:0", "cuda:1"], 2, 1.0), (["cuda:0"], 3, 0.3), (["cuda:0", "cuda:1"], 3, 0.45)],
+)
+def test_workers_of_a_gpu_share_its_memory(devices: list[str], workers: int, expected: float) -> None:
+    setups = worker_setups(devices, workers, spec(), None)
+    assert [setup.memory_share for setup in setups] == pytest.approx([expected] * workers)
+
+
+def test_a_gpu_that_torch_cannot_use_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    for is_available, expected in ((True, ["cuda:0", "cuda:1"]), (False, ["cpu"])):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda told=is_available: told)
+        assert launch.devices() == expected
+
+
 def test_what_a_family_imports_is_imported_before_its_first_trial_and_may_be_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,6 +30,9 @@ class SearchObserver(Protocol):
     def standing(self, trials: Sequence[TrialRecord], total: int) -> None:
         """All trials of the study, of other processes too, and how many are wanted; told after every end."""
 
+    def without(self, reason: str, left: int) -> None:
+        """A worker does not start, and the search goes on with the other ones, of which `left` are left."""
+
     def waiting(self) -> None:
         """Every place is taken by trials of other processes; one is free again where one of them fails."""
 

@@ -160,7 +160,7 @@ class Search:
         """Run trials until a limit is reached or a signal to end comes; running trials are then ended at once.
 
         Such signals are SIGINT (Ctrl-C), SIGTERM and SIGHUP, where they are not ignored.
-        Raises BenchError where a worker cannot start, the disk is full, or trial after trial fails.
+        Raises BenchError where no worker can start, the disk is full, or trial after trial fails.
         """
         began = time.monotonic()
         with self._stopping_on_signals():
@@ -368,7 +368,7 @@ class Search:
         if isinstance(answer, Ready):
             self._take_ready(slot, answer)
         elif isinstance(answer, Failed) and answer.kind is FailureKind.NO_START:
-            raise BenchError(f"a worker cannot start: {answer.reason}")
+            return self._do_without(slot, f"a worker cannot start: {answer.reason}")
         elif slot.work is None:
             # Said before it heard that its trial is over.
             return False
@@ -559,8 +559,7 @@ class Search:
         """The child is gone: fail its trial, and start another in its place."""
         # It has closed its connection but may still be ending; killed now, it would seem to have died of a signal.
         slot.child.process.join(timeout=_POLL_SECONDS)
-        slot.child.process.kill()
-        slot.child.process.join()
+        slot.child.end()
         if self._stop_requested:
             # A signal to the whole process group ended the child as well: its trial is given back with the others.
             return False
@@ -571,7 +570,7 @@ class Search:
             slot.failed_starts += 1
             # In the place of one that could start, another can: where memory is short, perhaps only later.
             if not (is_killed or slot.has_started) or slot.failed_starts >= _STARTS:
-                raise BenchError(f"a worker could not start ({ended}); its messages are above")
+                return self._do_without(slot, f"a worker could not start ({ended}); its messages are above")
         has_begun = bool(slot.device)
         self._replace_child(slot)
         if slot.work is None or not has_begun:
@@ -580,6 +579,22 @@ class Search:
         perhaps = ", perhaps because memory ran out" if ended == "signal 9" else ""
         self._fail(slot, slot.work, f"killed: the worker process ended with {ended}{perhaps}", {})
         return True
+
+    def _do_without(self, slot: _Slot, reason: str) -> bool:
+        """Go on without a worker that does not start, as on a GPU that is broken or full; whether a trial ended so.
+
+        Raises BenchError where it is the last one.
+        """
+        if len(self._slots) == 1:
+            raise BenchError(reason)
+        has_work = slot.work is not None
+        if slot.work is not None:
+            self._queue.interrupt(slot.work.trial, reason, slot.work.facts)
+            self._end(slot, TrialState.FAILED, None, reason)
+        self._slots.remove(slot)
+        slot.child.end()
+        self._observer.without(reason, len(self._slots))
+        return has_work
 
     def _end_children(self) -> None:
         for slot in self._slots:

@@ -70,8 +70,12 @@ def peak_memory_bytes(where: DeviceChoice) -> int | None:
 
 
 def resident_bytes() -> int | None:
-    """The memory that this process has now; None where the system does not tell."""
-    return _process_bytes("VmRSS")
+    """The memory that this process has for itself now; None where the system does not tell.
+
+    Files of libraries, gigabytes of CUDA's, are in memory once for all processes.
+    """
+    own = _process_bytes("RssAnon")
+    return _process_bytes("VmRSS") if own is None else own
 
 
 def _process_bytes(field: str) -> int | None:

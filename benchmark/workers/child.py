@@ -56,7 +56,10 @@ def load_data(setup: WorkerSetup) -> DeviceData:
     rows = stratified_split(dataset.train.labels, setup.val, setup.split_seed)
     if setup.digests not in (None, (dataset.fingerprint, rows.digest)):
         raise BenchError(f"the images of {dataset.name} are others than when the study was opened; restore them")
-    data = DeviceData.load(dataset, rows, choose_device(setup.device))
+    where = choose_device(setup.device)
+    if where.device.type == "cuda":
+        torch.cuda.set_per_process_memory_fraction(setup.memory_share, where.device)
+    data = DeviceData.load(dataset, rows, where)
     return data.with_val_in_train() if setup.trains_on_val else data
 
 
@@ -93,7 +96,8 @@ def serve(connection: Connection, setup: WorkerSetup, environment: Mapping[str, 
     import_what_trials_need(setup.families)
     from benchmark.training import Captures, keep_freed_memory, resident_bytes
 
-    keep_freed_memory()
+    if device == "cpu":
+        keep_freed_memory()
     try:
         try:
             data, captures = load_data(replace(setup, device=device)), Captures()

@@ -22,8 +22,11 @@ from benchmark.processes import process_exists
 from benchmark.workers.child import serve
 from benchmark.workers.messages import WorkerSetup
 
+_DYING_SECONDS = 10.0
 _GPU_FILES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Of the drivers of NVIDIA and AMD, and of Windows underneath."""
+_SHARED = 0.9
+"""Of a GPU's memory; the rest is for what CUDA itself takes in every process."""
 _SIDE_BY_SIDE = 4
 """Workers of a GPU whose kernels run beside each other; see docs/decisions.md."""
 
@@ -36,10 +39,13 @@ class Child:
     connection: Connection
 
     def end(self) -> None:
-        """Kill the process; whatever it was doing is lost."""
+        """Kill the process; whatever it was doing is lost.
+
+        One that does not die in time, as in a call of a driver that does not return, is left behind.
+        """
         self.connection.close()
         self.process.kill()
-        self.process.join()
+        self.process.join(_DYING_SECONDS)
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal, as to stop the process for a while; nothing where it is gone."""
@@ -122,7 +128,9 @@ def devices() -> list[str]:
     """The devices to train on: every GPU, or else the CPU."""
     import torch
 
-    return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
+    # Counting alone asks the driver's tools, and knows not whether torch can use it: of one too old for it torch warns.
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [f"cuda:{index}" for index in range(count)] or ["cpu"]
 
 
 def runs_mps() -> bool:
@@ -171,9 +179,15 @@ def worker_setups(
             # What workers on a CPU share they import before they know the study.
             families=() if on_cpu else tuple(spec.families),
             trains_on_val=trains_on_val,
+            memory_share=_memory_share(math.ceil(workers / len(devices))),
         )
         for number in range(workers)
     ]
+
+
+def _memory_share(workers: int) -> float:
+    """Of a GPU's memory, for each of so many workers: what one has too little of is then no matter of the others."""
+    return 1.0 if workers == 1 else _SHARED / workers
 
 
 def _most_threads(cores: int) -> int:

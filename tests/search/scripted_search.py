@@ -57,6 +57,8 @@ class Observer:
         self.notes: list[tuple[int, str]] = []
         self.last: Counter[str] = Counter()
         self.on_report: Callable[[int, int], None] = lambda number, step: None
+        self.missing: list[tuple[str, int]] = []
+        """Why the search went on without a worker, and how many were left."""
         self.on_waiting: Callable[[], None] = lambda: None
         self.on_tick: Callable[[], None] = lambda: None
 
@@ -78,6 +80,9 @@ class Observer:
 
     def standing(self, trials: Sequence[TrialRecord], total: int) -> None:
         self.last = Counter(str(trial.state) for trial in trials)
+
+    def without(self, reason: str, left: int) -> None:
+        self.missing.append((reason, left))
 
     def waiting(self) -> None:
         self.on_waiting()

@@ -349,6 +349,70 @@ def test_a_worker_that_cannot_start_is_an_error(store: StudyStore, monkeypatch: 
     assert store.trials() == []
 
 
+def never_ready(setup: WorkerSetup, *said: Failed) -> Child:
+    """A child that ends before it is ready, after it has said that."""
+    process = ScriptedProcess(fail, setup)
+    process.child.connection.recv()
+    process.exitcode = 1
+    process.child.connection.close()
+    ours, theirs = Pipe()
+    for answer in said:
+        theirs.send(answer)
+    theirs.close()
+    return Child(process, ours)  # type: ignore[arg-type]
+
+
+BROKEN = Failed("no device of that name", "Traceback", FailureKind.NO_START, spoilt=True)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [([], "a worker could not start (exit code 1)"), ([BROKEN], "a worker cannot start: no device of that name")],
+)
+def test_the_search_goes_on_without_a_worker_that_does_not_start(
+    store: StudyStore, monkeypatch: pytest.MonkeyPatch, said: list[Failed], reason: str
+) -> None:
+    started: list[WorkerSetup] = []
+
+    def start(setup: WorkerSetup) -> Child:
+        started.append(setup)
+        return never_ready(setup, *said) if len(started) == 1 else ScriptedProcess(succeed, setup).child
+
+    monkeypatch.setattr(supervisor, "start_child", start)
+    observer = Observer()
+    assert searching(store, observer, workers=2).run(SearchLimits(3)) == "spent"
+    assert states(store) == {"complete": 3}
+    assert len(started) == 2
+    ((told, left),) = observer.missing
+    assert told.startswith(reason)
+    assert left == 1
+
+
+def test_a_trial_whose_worker_does_not_start_again_is_given_back(
+    store: StudyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[WorkerSetup] = []
+
+    def out_of_memory(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        connection.send(Planned(400))
+        connection.send(Failed("out of memory", "Traceback", FailureKind.OUT_OF_MEMORY, spoilt=True))
+
+    def start(setup: WorkerSetup) -> Child:
+        started.append(setup)
+        if len(started) == 1:
+            return ScriptedProcess(out_of_memory, setup).child
+        # From now on the first one's place has none that starts.
+        return ScriptedProcess(succeed, setup).child if len(started) == 2 else never_ready(setup)
+
+    monkeypatch.setattr(supervisor, "start_child", start)
+    observer = Observer()
+    assert searching(store, observer, workers=2).run(SearchLimits(2)) == "spent"
+    assert states(store)["complete"] == 2
+    given_back = [trial for trial in store.trials() if trial.state is TrialState.FAILED]
+    assert [trial.interrupted for trial in given_back] == [True]
+    assert [left for _, left in observer.missing] == [1]
+
+
 def test_workers_that_started_end_where_another_cannot(
     store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
 ) -> None:

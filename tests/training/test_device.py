@@ -49,6 +49,12 @@ def test_what_is_asked_for_counts_more(monkeypatch: pytest.MonkeyPatch, fast: bo
     assert type_of_logits(DEPTHWISE, "bfloat16") is torch.bfloat16
 
 
+def test_bfloat16_is_refused_on_a_gpu_that_emulates_it() -> None:
+    old = device.DeviceChoice(torch.device("cuda"), "Tesla V100", has_fast_bfloat16=False)
+    with pytest.raises(BenchError, match="Tesla V100 has no bfloat16"):
+        old.autocast("bfloat16", DENSE)
+
+
 @pytest.mark.parametrize("name", ["mps", "cuda:99", "gpu", "cp"])
 def test_a_device_that_is_not_here_is_refused(name: str) -> None:
     with pytest.raises(UnknownNameError, match=f"device '{name}'"):
