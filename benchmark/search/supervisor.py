@@ -86,6 +86,8 @@ class _Work:
     started: float = field(default_factory=time.monotonic)
     had_fresh_child: bool = False
     """Whether it was tried in a process that had done nothing before."""
+    had_fault: bool = False
+    """Whether its GPU failed under it."""
 
 
 @dataclass(eq=False)
@@ -476,6 +478,10 @@ class Search:
             # What earlier trials left in the process may have been in its way, and divided it would be another trial.
             work.had_fresh_child = True
             self._observer.noted(work.trial.number, "out of memory: again in a fresh process")
+            return False
+        if answer.kind is FailureKind.DEVICE and not work.had_fault:
+            work.had_fault = True
+            self._observer.noted(work.trial.number, f"{answer.reason}: again in a fresh process")
             return False
         if answer.kind is FailureKind.OUT_OF_MEMORY and self._divide(work):
             self._observer.noted(work.trial.number, f"out of memory: again with batches in {work.config.accumulation}")

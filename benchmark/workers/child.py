@@ -37,6 +37,8 @@ _OUT_OF_MEMORY = (
 )
 """What a plain RuntimeError says: of torch's allocator on a CPU, of CUDA outside of its allocator, of cuBLAS and cuDNN,
 and of a convolution for none of whose ways there was room (ATen/native/cudnn/Conv_v8.cpp, try_configs)."""
+_OF_A_DEVICE = ("CUDA error", "cuDNN error", "CUBLAS_STATUS_")
+"""What a RuntimeError says of a fault that may have come from another process."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -241,6 +243,8 @@ def _kind(error: Exception) -> FailureKind:
         return FailureKind.OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return FailureKind.NO_ROOM
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in _OF_A_DEVICE):
+        return FailureKind.DEVICE
     return FailureKind.ERROR
 
 

@@ -91,6 +91,21 @@ def test_a_trial_out_of_memory_beside_what_others_left_is_tried_whole_in_a_fresh
     ]
 
 
+@pytest.mark.parametrize("faults", [1, 2])
+def test_a_trial_whose_gpu_failed_is_tried_once_more(store: StudyStore, scripts: list[Script], faults: int) -> None:
+    def fault(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        connection.send(Planned(400))
+        connection.send(Failed("RuntimeError: CUDA error: unknown", "Traceback", FailureKind.DEVICE, spoilt=True))
+
+    jobs: list[Job] = []
+    scripts += [*[seen(jobs, fault)] * faults, seen(jobs)]
+    observer = Observer()
+    assert searching(store, observer).run(SearchLimits(1)) == "spent"
+    assert [job.config.accumulation for job in jobs] == [1] * (faults + 1)
+    assert observer.notes == [(0, "RuntimeError: CUDA error: unknown: again in a fresh process")]
+    assert states(store) == ({"complete": 1} if faults == 1 else {"failed": 1, "complete": 1})
+
+
 def test_memory_has_a_floor(store: StudyStore, scripts: list[Script]) -> None:
     jobs: list[Job] = []
     scripts += [*[seen(jobs, out_of_memory)] * 5, seen(jobs)]
