@@ -15,6 +15,7 @@ from torch.nn import functional
 from benchmark.training.data import DeviceData, Part
 from benchmark.training.folding import folded
 from benchmark.training.growth import Size, resized
+from benchmark.training.memory import let_go_on_gpu
 
 _BATCH = {"cpu": 125, "cuda": 2000}
 """Images at a time: few enough on a CPU that activations stay in its caches, and freed blocks are used again."""
@@ -38,7 +39,8 @@ def predict(
 ) -> Tensor:
     """Log-probabilities, float32 (N, K), of every row of `part`, on the device; of images made smaller to `size`.
 
-    `largest_batch`: at most so many images at a time, where memory is short. On a CPU batch norms are folded.
+    `largest_batch`: at most so many images at a time, where memory is short; half as many, and again half, where a GPU
+    has none for them. On a CPU batch norms are folded.
 
     `views` (a name in records.VIEWS) are averaged as logits before the softmax: "two" adds the mirror image; "six"
     gives these two half of the weight, and the other half to both moved by a pixel down-right and up-left, with
@@ -46,14 +48,28 @@ def predict(
     """
     was_training = model.training
     answering = _for_prediction(model.eval(), data)
-    outputs = []
     batch = min(most_predicted(data), largest_batch or len(part))
-    with data.where.autocast(precision, model):
-        for rows, new in _batches(len(part), batch, fill_up=_fills_up(data)):
-            images = resized(data.normalise(part.pixels[rows]), size)
-            outputs.append(functional.log_softmax(_averaged_logits(answering, images, views), dim=1)[-new:])
-    model.train(was_training)
-    return torch.cat(outputs)
+
+    def answers(batch: int) -> Tensor:
+        outputs = []
+        with data.where.autocast(precision, model):
+            for rows, new in _batches(len(part), batch, fill_up=_fills_up(data)):
+                images = resized(data.normalise(part.pixels[rows]), size)
+                outputs.append(functional.log_softmax(_averaged_logits(answering, images, views), dim=1)[-new:])
+        return torch.cat(outputs)
+
+    try:
+        while True:
+            try:
+                return answers(batch)
+            except torch.OutOfMemoryError:
+                if batch == 1:
+                    raise
+            # Behind the error, which holds what was there when it came.
+            batch //= 2
+            let_go_on_gpu()
+    finally:
+        model.train(was_training)
 
 
 @torch.inference_mode()

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -49,6 +49,39 @@ def test_equals_the_computation_by_hand(data: DeviceData, model: nn.Module, view
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, logits.log_softmax(dim=1))
     torch.testing.assert_close(found.exp().sum(dim=1), torch.ones(1003))
+
+
+@pytest.mark.parametrize(("most", "tried"), [(1000, [125]), (100, [125, 62]), (31, [125, 62, 31])])
+def test_of_images_that_a_gpu_has_no_memory_for_half_as_many_are_predicted(
+    data: DeviceData, model: nn.Module, most: int, tried: list[int]
+) -> None:
+    seen: list[int] = []
+
+    class Short(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, images: Tensor) -> Tensor:
+            seen.append(len(images))
+            if len(images) > most:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return self.model(images)  # type: ignore[no-any-return]
+
+    short = Short().train()
+    found = predict(short, data, data.train, views="one", precision="float32")
+    torch.testing.assert_close(found, predict(model, data, data.train, views="one", precision="float32"))
+    assert sorted(set(seen) - {1003 % tried[-1]}, reverse=True) == tried
+    assert short.training
+
+
+def test_a_single_image_too_large_for_memory_is_an_error(data: DeviceData) -> None:
+    class Full(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        predict(Full(), data, data.val, views="one")
 
 
 def test_mirrored_views_matter_and_are_symmetric(data: DeviceData, model: nn.Module) -> None:
