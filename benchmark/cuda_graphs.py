@@ -38,9 +38,18 @@ def capturing_stream(device: torch.device) -> torch.cuda.Stream:
     """
     stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     with torch.cuda.stream(stream):
+        multiply_once(device)
+    return stream
+
+
+def multiply_once(device: torch.device) -> None:
+    """A matrix product and its gradient, for what they leave behind, also where no gradients are asked for.
+
+    Autograd's thread has opened the device then, and the library of matrix products has its workspaces for this stream.
+    """
+    with torch.enable_grad():
         weights = torch.ones(1, 1, device=device, requires_grad=True)
         (weights @ weights).sum().backward()  # type: ignore[no-untyped-call]
-    return stream
 
 
 def replayed(work: Callable[[], None], is_on_gpu: bool) -> Callable[[], None]:

@@ -6,8 +6,9 @@ import gc
 from collections.abc import Iterator
 
 import pytest
+import torch
 
-from benchmark.cuda_graphs import replayed, uncollected
+from benchmark.cuda_graphs import multiply_once, replayed, uncollected
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +31,13 @@ def test_who_collects_nothing_goes_on_so() -> None:
     with uncollected():
         pass
     assert not gc.isenabled()
+
+
+def test_a_stream_is_opened_where_an_optimizer_asks_for_no_gradients() -> None:
+    """Muon captures within its step, and the stream may not be there before: where the network is not captured."""
+    with torch.no_grad():
+        multiply_once(torch.device("cpu"))
+        assert not torch.is_grad_enabled()
 
 
 def test_work_on_a_cpu_is_what_it_was() -> None:

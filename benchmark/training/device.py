@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.cache import cache_folder
+from benchmark.cuda_graphs import multiply_once
 from benchmark.errors import BenchError, UnknownNameError
 
 
@@ -103,8 +104,7 @@ def _open_for_autograd(device: torch.device) -> None:
     """Have autograd's thread open the device now: the first matrix product there warns that it had to, once."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Attempting to run cuBLAS, but there was no current CUDA context")
-        weights = torch.ones(1, 1, device=device, requires_grad=True)
-        (weights @ weights).sum().backward()  # type: ignore[no-untyped-call]
+        multiply_once(device)
 
 
 def check_libraries() -> None:
