@@ -150,7 +150,8 @@ def run_until(
         # A slow machine has no complete trial by then, and without one there is nothing to show.
         first_within = 0.0 if count_complete(store.trials()) else plan.train_until - (time.monotonic() - began)
         why = search.run(SearchLimits(spec.search.trials, left, first_within))
-    finalists = finalists_of(store, len(setups))
+    workers = search.workers
+    finalists = finalists_of(store, workers)
     left = min(plan.train_until, seconds - _seconds_to_read(store)) - (time.monotonic() - began)
     searched = {trial.number: trial for trial in store.trials()}
     changes = fitted_for_long_runs(store, space, finalists, left)
@@ -159,11 +160,11 @@ def run_until(
     if why == "interrupted" or not finalists or final_seconds < _LEAST_FINAL_SECONDS:
         return store, why
     asked = ConfirmSpec(
-        seeds=math.ceil(len(setups) / len(finalists)),
+        seeds=math.ceil(workers / len(finalists)),
         seconds=round(final_seconds),
         trials=tuple(finalists),
         changes=changes,
-        most_runs=len(setups),
+        most_runs=workers,
     )
     asked = _noted_with_other_seeds(store, asked)
     return store, _train_longer(store, asked, setups, _latest_end(store, began + seconds), data, observed, say)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,15 +22,7 @@ from benchmark.space import Space
 from benchmark.store import StudyStore
 from benchmark.study import place_of_files
 from benchmark.study_data import StudyImages, load_study_images, stored_spec
-from benchmark.training import (
-    DeviceData,
-    Part,
-    build_to_answer,
-    choose_device,
-    largest_prediction,
-    load_weights,
-    predict,
-)
+from benchmark.training import DeviceData, Part, build_to_answer, choose_device, load_weights, predict
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +55,7 @@ class LoadedModel:
     def log_probs(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Natural log-probabilities (N, K) of images uint8 (N, H, W, C), with the trial's own views and precision."""
         answer = predict(
-            self.network,
-            self.data,
-            self._part(pixels),
-            views=self.config.views,
-            precision=self.config.precision,
-            largest_batch=largest_prediction(self.config, self.data),
+            self.network, self.data, self._part(pixels), views=self.config.views, precision=self.config.precision
         )
         numbers: NDArray[np.float32] = answer.cpu().numpy()
         return numbers
@@ -157,7 +144,6 @@ def _load_models(part: StudyStore, entrant: Entrant, data: DeviceData) -> tuple[
         trial, row = trials[number], files[number]
         assert row.file is not None
         config = space.configure(trial.family, partial(_stored_value, trial.parameters), seed=0)
-        config = replace(config, accumulation=part.trial(number).accumulation)
         network = build_to_answer(config, data)
         try:
             content = artifacts.read(row.file)

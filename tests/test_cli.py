@@ -301,9 +301,16 @@ def test_debug_shows_the_traceback_and_then_the_sentence(bench: Run, words: str)
     assert output.splitlines()[-1].startswith("error: top 4 asks for more")
 
 
-def test_a_gpu_that_is_full_is_told_in_words(bench: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."),
+        RuntimeError("CUDA error: out of memory"),
+    ],
+)
+def test_a_gpu_that_is_full_is_told_in_words(bench: Run, monkeypatch: pytest.MonkeyPatch, error: RuntimeError) -> None:
     def full(*given: object, **named: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        raise error
 
     monkeypatch.setattr("benchmark.inference.load_study_data", full)
     code, output = bench("explain", "tiny")

@@ -289,6 +289,8 @@ def test_long_runs_leave_the_time_that_reading_takes(
     store, given, firsts = fill(tmp_path, complete=2), [], []
 
     class Searched:
+        workers = 1
+
         def __init__(self, *_: object) -> None: ...
 
         def run(self, limits: object) -> str:

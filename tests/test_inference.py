@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor
 from trained_study import train_study
 
-from benchmark import inference
 from benchmark.errors import BenchError, UnknownNameError
 from benchmark.inference import StudyData, load_entrant, load_study_data
 from benchmark.records import Split
 from benchmark.store import StudyLocation, StudyStore, open_study
 from benchmark.study import ensembles_of, find_entrant, leaderboard_of
-from benchmark.training import predict
 
 
 @pytest.fixture(scope="module")
@@ -55,24 +50,6 @@ def test_a_member_is_normalised_as_in_training(store: StudyStore, data: StudyDat
     assert inputs.shape[1:] == (1, 8, 8)
     assert abs(float(inputs.mean())) < 1e-3
     assert abs(float(inputs.std()) - 1) < 1e-2
-
-
-def test_a_model_whose_batches_were_divided_predicts_few_images_at_a_time(
-    store: StudyStore, data: StudyData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (member,) = load_entrant(store, find_entrant(store, "best"), data.on_device).members
-    asked: list[int | None] = []
-
-    def noted(*given: Any, largest_batch: int | None, **named: Any) -> Tensor:
-        asked.append(largest_batch)
-        return predict(*given, largest_batch=largest_batch, **named)
-
-    monkeypatch.setattr(inference, "predict", noted)
-    pixels = data.images(Split.TEST).pixels[:20]
-    whole = member.log_probs(pixels)
-    divided = replace(member, config=replace(member.config, batch_size=64, accumulation=8))
-    np.testing.assert_allclose(divided.log_probs(pixels), whole, atol=1e-4)
-    assert asked == [None, 2 * 64 // 8]
 
 
 def test_votes_are_the_entrants_own(store: StudyStore, data: StudyData) -> None:

@@ -220,6 +220,7 @@ def test_reasons(error: Exception, reason: str) -> None:
         (RuntimeError("CUDA error: an illegal memory access was encountered"), FailureKind.DEVICE),
         (RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"), FailureKind.DEVICE),
         (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), FailureKind.ERROR),
+        (RuntimeError("cannot be captured as a CUDA graph: CUDA error: operation not permitted"), FailureKind.ERROR),
         (OSError(errno.ENOSPC, "full"), FailureKind.NO_ROOM),
         (OSError(errno.EDQUOT, "quota"), FailureKind.NO_ROOM),
         (OSError(errno.EACCES, "forbidden"), FailureKind.ERROR),

@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 from benchmark import __version__
 from benchmark.errors import BenchError
 
+_GPU_IS_FULL = re.compile("CUDA (error: )?out of memory")
 _SECRETS = re.compile(r":/+[^:/]*:(?P<password>.+)@|[?&](?:ssl)?password=(?P<option>[^&]+)")
 """The password in a URL, perhaps one with an @ too many or as a path."""
 
@@ -100,7 +101,7 @@ def _in_words(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno in (_OF_A_FILE if error.filename else _OF_A_DISK):
         return f"cannot use {error.filename or 'a file'}: {error.strerror}"
-    if "torch" in sys.modules and isinstance(error, sys.modules["torch"].OutOfMemoryError):
+    if isinstance(error, RuntimeError) and _GPU_IS_FULL.search(str(error)):
         return "the GPU's memory is too short for this, beside what other programs have of it; try --device cpu"
     if "sqlalchemy" not in sys.modules:
         return None

@@ -125,7 +125,7 @@ def heat_of(
 
 
 def _in_float32(network: nn.Module) -> AbstractContextManager[None]:
-    """Convolutions in float32 and not in TF32; and no cuDNN for what it has gradients of in training alone."""
+    """Convolutions in float32, not in TF32; recurrent layers without cuDNN, which has gradients in training alone."""
     has_recurrent = any(isinstance(module, nn.RNNBase) for module in network.modules())
     return torch.backends.cudnn.flags(enabled=not has_recurrent, deterministic=True, allow_tf32=False)
 

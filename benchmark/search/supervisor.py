@@ -107,7 +107,12 @@ class _Slot:
     has_started: bool = False
     """Whether any child of it ever was ready."""
     families: set[str] = field(default_factory=set)
-    """What its child has trained: on a GPU it has loaded their kernels, which can take it ten seconds."""
+    """What its child has trained: on a GPU it has loaded their kernels."""
+
+    @property
+    def kind(self) -> str:
+        """Of its device: cpu or cuda."""
+        return self.setup.device.partition(":")[0]
 
 
 class Search:
@@ -181,6 +186,11 @@ class Search:
             self._give_back()
             # A signal may come when the last trial has ended: who sent it wants nothing to follow.
             return "interrupted" if self._stop_requested else end
+
+    @property
+    def workers(self) -> int:
+        """How many there are: fewer than at first where one did not start."""
+        return len(self._slots)
 
     def _loop(self, limits: SearchLimits, began: float) -> Ending:
         self._renewed, self._looked = _clocks(), time.monotonic()
@@ -298,7 +308,8 @@ class Search:
 
         def prepare(claim: Claim) -> None:
             configs.append(configure(claim, self._space, self._sampler))
-            for step, value in [] if claim.checkpoint is None else claim.checkpoint.values:
+            checkpoint = _fitting(claim.checkpoint, slot)
+            for step, value in [] if checkpoint is None else checkpoint.values:
                 claim.trial.report(value, step)
 
         self._sampler.preferred = slot.families if slot.setup.device.startswith("cuda") else ()
@@ -309,7 +320,7 @@ class Search:
             # Its process was cut off between planning it and taking it.
             self._queue.interrupt(claim.trial, _STOPPED, {})
             return NoTrial.TAKEN
-        config, trial, checkpoint = configs[-1], claim.trial, claim.checkpoint
+        config, trial, checkpoint = configs[-1], claim.trial, _fitting(claim.checkpoint, slot)
         weights, plan = self._keeper.announce(trial.number)
         facts: dict[str, Any] = {"device": slot.device, "seed": config.seed}
         images = None if claim.planned is None else claim.planned.images
@@ -370,7 +381,7 @@ class Search:
         if isinstance(answer, Ready):
             self._take_ready(slot, answer)
         elif isinstance(answer, Failed) and answer.kind is FailureKind.NO_START:
-            return self._do_without(slot, f"a worker cannot start: {answer.reason}")
+            raise BenchError(f"a worker cannot start: {answer.reason}")
         elif slot.work is None:
             # Said before it heard that its trial is over.
             return False
@@ -379,7 +390,7 @@ class Search:
         elif isinstance(answer, ProgressRecord):
             return self._progress(slot, slot.work, answer)
         elif isinstance(answer, Saved):
-            self._note_checkpoint(slot.work, answer)
+            self._note_checkpoint(slot, slot.work, answer)
         elif isinstance(answer, Noted):
             self._observer.noted(slot.work.trial.number, answer.what)
         elif isinstance(answer, Finished):
@@ -435,8 +446,9 @@ class Search:
             self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
         return prune
 
-    def _note_checkpoint(self, work: _Work, answer: Saved) -> None:
+    def _note_checkpoint(self, slot: _Slot, work: _Work, answer: Saved) -> None:
         record = {
+            "device": slot.kind,
             "step": answer.step,
             "seed": work.config.seed,
             "accumulation": work.config.accumulation,
@@ -671,3 +683,8 @@ def _clocks() -> tuple[float, float]:
     Of a machine that slept, or whose clock was set, leases may have ended by the one and not by the other.
     """
     return time.monotonic(), time.time()
+
+
+def _fitting(checkpoint: Checkpoint | None, slot: _Slot) -> Checkpoint | None:
+    """The checkpoint, where it is of such a device: random numbers of another kind do not go on, nor does a budget."""
+    return checkpoint if checkpoint is not None and checkpoint.record.get("device") == slot.kind else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import statistics
 import time
@@ -77,7 +76,8 @@ def measure_speed(
     found = devices()
     setups = worker_setups(found if device in found else [device], None, spec, data_folder)
     setup = next(setup for setup in setups if setup.device == device)
-    keep_freed_memory()
+    if device == "cpu":
+        keep_freed_memory()
     data = load_data(setup)
     say(f"measuring matrix products on {data.where.name}")
     peaks = {precision: _matrix_peak(precision, data.where, seconds) for precision in _DTYPES}
@@ -171,8 +171,6 @@ def _family_speed(
 ) -> FamilySpeed:
     where = data.where
     batches = iter(BatchStream(data, config.augmentations, config.batch_size, config.seed))
-    # The graphs of the family before would be destroyed in the midst of a capture, which CUDA forbids.
-    gc.collect()
     run = TrainingRun(config, data, Captures())
     # The end of the budget: images have their full size, and rates are 0, so that the weights stay ordinary numbers.
     training = rate_of(lambda: run.step(share=1.0), run.batch_size, seconds, where)

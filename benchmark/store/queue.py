@@ -76,9 +76,8 @@ class TrialQueue:
         self._db = database
         self._files = files
         self.owner = f"{this_process()}:{next(_QUEUES)}"
-        self._claimed: dict[int, set[int]] = {}
-        """Trials that were claimed here and have not ended here, with the steps that have a value: of a claim that was
-        cut off nobody knows."""
+        self._claimed: set[int] = set()
+        """Trials that were claimed here and have not ended here: of a claim that was cut off nobody knows."""
 
     @retried
     def claim(
@@ -118,8 +117,7 @@ class TrialQueue:
             if continued is not None and claim.checkpoint is not None:
                 # Last: a process that is cut off before leaves the checkpoint with the trial that was interrupted.
                 self._files.pass_on_checkpoint(continued, trial.number)
-        values = [] if claim.checkpoint is None else claim.checkpoint.values
-        self._claimed[trial.number] = {step for step, _ in values}
+        self._claimed.add(trial.number)
         return claim
 
     @retried
@@ -135,14 +133,13 @@ class TrialQueue:
     @retried
     def report(self, trial: optuna.Trial, step: int, value: float) -> bool:
         """Store a value on the way; False where the trial is no longer this process's. A step counts once."""
-        steps = self._claimed.get(trial.number, set())
-        if step in steps:
+        # Optuna knows what this process has reported, and would complain of a second value.
+        if step in trial._cached_frozen_trial.intermediate_values:
             return True
         try:
             trial.report(value, step)
         except UpdateFinishedTrialError:
             return False
-        steps.add(step)
         return True
 
     @retried
@@ -300,7 +297,7 @@ class TrialQueue:
                 holds = connection.execute(select(LEASES.c.trial).where(*lease)).first() is not None
             found = None
             if holds:
-                # Of a process that was paused for long, the trial may have been taken meanwhile.
+                # It has ended where this was done before and cut off, or where it was taken during a long pause.
                 with suppress(UpdateFinishedTrialError):
                     for key, fact in facts.items():
                         trial.set_user_attr(key, as_jsonable(fact))
@@ -312,7 +309,7 @@ class TrialQueue:
             if holds:
                 with self._db.begin() as connection:
                     connection.execute(delete(LEASES).where(*lease))
-        self._claimed.pop(trial.number, None)
+        self._claimed.discard(trial.number)
         # Others end a trial as failed and nothing else: any other end is this process's, perhaps of an attempt before.
         return found.state is state and (holds or state is not OptunaState.FAIL)
 

@@ -14,7 +14,6 @@ from benchmark.training.loop import (
     TrainingRun,
     build_network,
     build_to_answer,
-    largest_prediction,
     train,
 )
 from benchmark.training.memory import keep_freed_memory, peak_memory_bytes, resident_bytes, start_peak_memory
@@ -36,7 +35,6 @@ __all__ = [
     "images_that_fit",
     "keep_freed_memory",
     "known_device",
-    "largest_prediction",
     "load_weights",
     "multiply_accumulates",
     "peak_memory_bytes",

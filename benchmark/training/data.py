@@ -1,6 +1,6 @@
 """The data set on the device, and the stream of augmented batches out of it; knows nothing of models.
 
-Everything stays uint8 on the device; a batch is an index gather, and augmentation is batched tensor work.
+What is trained on stays uint8 on the device; a batch is an index gather, and augmentation is batched tensor work.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from benchmark.records import Choice, Dataset, Images, ImageShape, SplitRows
 from benchmark.training.device import DeviceChoice
 
 _STATISTICS_IMAGES = 2000
-_BATCHES_AT_ONCE = {"cpu": 1, "cuda": 4}
+BATCHES_AT_ONCE = {"cpu": 1, "cuda": 4}
 """That are prepared together: launching some forty kernels takes a host longer than running them does a GPU. On a CPU
-one batch at a time stays in its caches."""
+one batch at a time stays in its caches. As many steps are timed together, so that they have their part of that."""
 _PIXELS_AT_ONCE = 4096 * 32 * 32
 """Of larger images fewer batches are prepared together, since they take memory; one at the least."""
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Rows of one split on the device: pixels uint8 (N, C, H, W) in channels_last memory, labels int64 (N,)."""
+    """Rows of one split: pixels uint8 (N, C, H, W) in channels_last memory, labels int64 (N,)."""
 
     pixels: Tensor
     labels: Tensor
@@ -54,7 +54,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class DeviceData:
-    """Training, validation and test rows on one device, and the training rows' channel statistics.
+    """Training, validation and test rows, and the training rows' channel statistics, which are on the device `where`.
 
     mean, std: float32 (C,), of pixels scaled to [0, 1]. The test part is for predicting at the end and nothing else.
     """
@@ -145,7 +145,7 @@ class BatchStream:
         self._augment = Pipeline(augmentations)
         shape = data.image_shape
         fitting = _PIXELS_AT_ONCE // (self.batch_size * shape.height * shape.width)
-        self._batches_at_once = max(1, min(_BATCHES_AT_ONCE[data.where.device.type], fitting))
+        self._batches_at_once = max(1, min(BATCHES_AT_ONCE[data.where.device.type], fitting))
         self._prepared: deque[tuple[Tensor, Tensor]] = deque()
         self._before = self._place()
         """Where the stream was before it prepared these batches."""
@@ -173,8 +173,7 @@ class BatchStream:
         self._position, self._epoch = state["position"], state["epoch"]
         self._prepared.clear()
         self._before, self._taken = self._place(), 0
-        # One of an earlier release has no such number: it prepared a batch at a time.
-        for _ in range(state.get("taken", 0)):
+        for _ in range(state["taken"]):
             next(self)
 
     def _place(self) -> dict[str, Any]:

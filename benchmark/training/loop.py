@@ -22,7 +22,7 @@ from benchmark.optimizers import OPTIMIZERS
 from benchmark.records import ProgressRecord, TrialConfig
 from benchmark.schedules import SCHEDULES, Schedule
 from benchmark.training.capture import CapturedNetwork, Captures, Scoring
-from benchmark.training.data import BatchStream, DeviceData
+from benchmark.training.data import BATCHES_AT_ONCE, BatchStream, DeviceData
 from benchmark.training.depthwise import start_at_once
 from benchmark.training.device import DeviceChoice
 from benchmark.training.growth import Growth, Size, resized
@@ -32,10 +32,6 @@ _WARMUP_STEPS = 2
 _TIMED_BLOCKS = 3
 _SECONDS_PER_BLOCK = 100.0
 """Of a budget, for each timed block more: what three steps tell of half an hour was wrong by a sixth."""
-_BLOCK_STEPS = {"cpu": 1, "cuda": 4}
-"""Steps between two looks at the clock while a budget in seconds is planned: a GPU is not to be waited for after every
-one, and on a crowded one more of them would be most of a short budget, all at the opening's rate. As many as batches
-that are prepared together, so that each of them has its part of that."""
 _CLOCK_TICK = 1e-9
 """Seconds that pass at least, on a clock too coarse to notice."""
 _OPENING_SHARE = 0.02
@@ -169,7 +165,7 @@ class TrainingRun:
     @property
     def largest_prediction(self) -> int | None:
         """The most images to predict at a time where memory was too short for a batch; else None."""
-        return largest_prediction(self._config, self._data)
+        return None if self._config.accumulation == 1 else _PREDICTED_PER_TRAINED * self._part_size
 
     @property
     def answering(self) -> nn.Module:
@@ -244,7 +240,7 @@ class TrainingRun:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything that a report leaves behind, to go on exactly from there: tensors, numbers and dicts of them."""
+        """Everything that a report leaves behind, to go on exactly from there: tensors, numbers, words and dicts."""
         best = self._best
         return {
             "device": self._data.where.device.type,
@@ -401,7 +397,8 @@ class TrainingRun:
     def _seconds_per_step(self, size: Size) -> float:
         if not self._prepared:
             self._open_with(_WARMUP_STEPS, size)
-        block = _BLOCK_STEPS[self._data.where.device.type]
+        # A GPU is not to be waited for after every step; on a crowded one more of them were most of a short budget.
+        block = BATCHES_AT_ONCE[self._data.where.device.type]
         # By the budget and not by the clock: a repeated run has as many.
         blocks = _TIMED_BLOCKS + int((self._config.budget.seconds or 0.0) / _SECONDS_PER_BLOCK)
         return statistics.median(self._open_with(block, size) / block for _ in range(blocks))
@@ -505,13 +502,6 @@ def smoothed(targets: Tensor, amount: float) -> Tensor:
     Source: Szegedy et al. 2016, arXiv:1512.00567, section 7.
     """
     return targets * (1 - amount) + amount / targets.shape[1]
-
-
-def largest_prediction(config: TrialConfig, data: DeviceData) -> int | None:
-    """The most images to predict at a time where memory was too short to train a batch at once; else None."""
-    if config.accumulation == 1:
-        return None
-    return _PREDICTED_PER_TRAINED * math.ceil(min(config.batch_size, len(data.train)) / config.accumulation)
 
 
 def build_network(config: TrialConfig, data: DeviceData) -> nn.Module:

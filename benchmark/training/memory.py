@@ -70,9 +70,9 @@ def peak_memory_bytes(where: DeviceChoice) -> int | None:
 
 
 def resident_bytes() -> int | None:
-    """The memory that this process has for itself now; None where the system does not tell.
+    """The memory that this process has now, without files, as of libraries; None where the system does not tell.
 
-    Files of libraries, gigabytes of CUDA's, are in memory once for all processes.
+    Those of CUDA are gigabytes, which are in memory once for all processes.
     """
     own = _process_bytes("RssAnon")
     return _process_bytes("VmRSS") if own is None else own

@@ -15,7 +15,6 @@ from torch.nn import functional
 from benchmark.training.data import DeviceData, Part
 from benchmark.training.folding import folded
 from benchmark.training.growth import Size, resized
-from benchmark.training.memory import let_go_on_gpu
 
 _BATCH = {"cpu": 125, "cuda": 2000}
 """Images at a time: few enough on a CPU that activations stay in its caches, and freed blocks are used again."""
@@ -67,7 +66,7 @@ def predict(
                     raise
             # Behind the error, which holds what was there when it came.
             batch //= 2
-            let_go_on_gpu()
+            torch.cuda.empty_cache()
     finally:
         model.train(was_training)
 

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING
 
 from benchmark.artifacts import Artifacts
-from benchmark.errors import BenchError
+from benchmark.errors import BenchError, UnknownNameError
 from benchmark.records import VIEWS, Cost, Predictions, Split, StoredFile
 from benchmark.workers.messages import Failed, FailureKind, Finished, Job, Noted, Planned, Ready, Saved, WorkerSetup
 
@@ -37,8 +37,8 @@ _OUT_OF_MEMORY = (
 )
 """What a plain RuntimeError says: of torch's allocator on a CPU, of CUDA outside of its allocator, of cuBLAS and cuDNN,
 and of a convolution for none of whose ways there was room (ATen/native/cudnn/Conv_v8.cpp, try_configs)."""
-_OF_A_DEVICE = ("CUDA error", "cuDNN error", "CUBLAS_STATUS_")
-"""What a RuntimeError says of a fault that may have come from another process."""
+_OF_A_DEVICE = ("CUDA error", "cuDNN error")
+"""How a RuntimeError begins that tells of a fault that may have come from another process."""
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -103,6 +103,9 @@ def serve(connection: Connection, setup: WorkerSetup, environment: Mapping[str, 
     try:
         try:
             data, captures = load_data(replace(setup, device=device)), Captures()
+        except UnknownNameError:
+            # The device is gone, and no other worker's affair.
+            raise
         except BenchError as error:
             connection.send(Failed(_reason(error), traceback.format_exc(), FailureKind.NO_START, spoilt=True))
             return
@@ -174,7 +177,7 @@ def _begin(run: TrainingRun, job: Job, artifacts: Artifacts | None) -> Planned:
     from benchmark.training import state_from_bytes
 
     if job.resume_from is not None and artifacts is not None:
-        # Missing, damaged, or of another release: what it would have saved is done again.
+        # Missing, damaged, or of another release or device: what it would have saved is done again.
         with suppress(BenchError, OSError):
             return Planned(run.resume(state_from_bytes(artifacts.read(job.resume_from))), resumed=True)
     images = run.open(job.images)
@@ -206,12 +209,8 @@ def _finish(job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel)
         largest_batch=run.largest_prediction,
     )
     started = time.perf_counter()
-    val, test = answer(data.val), answer(data.test)
-    # While a GPU predicts, but no part of predicting.
-    paused = time.perf_counter()
-    macs = multiply_accumulates(trained.model, data) * VIEWS[views]
-    started += time.perf_counter() - paused
-    val, test = val.cpu(), test.cpu()
+    val = answer(data.val).cpu()
+    test = answer(data.test).cpu()
     inference = partial(seconds_to_predict, trained.model, data, views=views, precision=job.config.precision)
     most = min(_PREDICTED_TOGETHER, images_that_fit(data))
     together = min(most, len(data.test), run.largest_prediction or most)
@@ -223,7 +222,7 @@ def _finish(job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel)
         predictions=(Predictions(Split.VAL, val.numpy()), Predictions(Split.TEST, test.numpy())),
         cost=Cost(
             parameters=sum(parameter.numel() for parameter in trained.model.parameters()),
-            macs=macs,
+            macs=multiply_accumulates(trained.model, data) * VIEWS[views],
             train_seconds=trained.train_seconds,
             inference_ms=1000 * inference_seconds,
             peak_memory_bytes=peak_bytes,
@@ -243,7 +242,7 @@ def _kind(error: Exception) -> FailureKind:
         return FailureKind.OUT_OF_MEMORY
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return FailureKind.NO_ROOM
-    if isinstance(error, RuntimeError) and any(words in str(error) for words in _OF_A_DEVICE):
+    if isinstance(error, RuntimeError) and str(error).startswith(_OF_A_DEVICE):
         return FailureKind.DEVICE
     return FailureKind.ERROR
 

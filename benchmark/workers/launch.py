@@ -39,10 +39,13 @@ class Child:
     connection: Connection
 
     def end(self) -> None:
-        """Kill the process; whatever it was doing is lost.
+        """Kill the process, unless that was done; whatever it was doing is lost.
 
-        One that does not die in time, as in a call of a driver that does not return, is left behind.
+        One that does not die in time, as in a call of a driver that does not return, is not waited for longer, but by
+        the end of the program.
         """
+        if self.connection.closed:
+            return
         self.connection.close()
         self.process.kill()
         self.process.join(_DYING_SECONDS)

@@ -121,7 +121,7 @@ class FailureKind(enum.Enum):
     OUT_OF_MEMORY = "the trial may do with less memory"
     DEVICE = "the trial may be innocent: a fault of a GPU comes to all that share it"
     NO_ROOM = "the disk is full: no trial can be stored"
-    NO_START = "no worker can start"
+    NO_START = "no worker can start: the data are missing, or others"
 
 
 @dataclass(frozen=True)

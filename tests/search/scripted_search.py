@@ -59,6 +59,7 @@ class Observer:
         self.on_report: Callable[[int, int], None] = lambda number, step: None
         self.missing: list[tuple[str, int]] = []
         """Why the search went on without a worker, and how many were left."""
+        self.on_without: Callable[[], object] = lambda: None
         self.on_waiting: Callable[[], None] = lambda: None
         self.on_tick: Callable[[], None] = lambda: None
 
@@ -83,6 +84,7 @@ class Observer:
 
     def without(self, reason: str, left: int) -> None:
         self.missing.append((reason, left))
+        self.on_without()
 
     def waiting(self) -> None:
         self.on_waiting()
@@ -91,10 +93,17 @@ class Observer:
         self.on_tick()
 
 
-def searching(store: StudyStore, observer: Observer, workers: int = 1, pruner: str = "none", more: str = "") -> Search:
+def searching(
+    store: StudyStore,
+    observer: Observer,
+    workers: int = 1,
+    pruner: str = "none",
+    more: str = "",
+    device: str = "cpu",
+) -> Search:
     text = DEFINITION.format(epochs=0.5, pruner=pruner).replace("[search]", f"[search]\n{more}")
     space = Space(parse_study("mine", text, "mine.toml"))
-    return Search(store, space, [SETUP] * workers, beside_database(weights_of(store)), observer)
+    return Search(store, space, [replace(SETUP, device=device)] * workers, beside_database(weights_of(store)), observer)
 
 
 def weights_of(store: StudyStore) -> Path:

@@ -327,6 +327,19 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint(store: StudyStore, scr
     assert kept == ["trial-00001.safetensors", "trial-00002.safetensors"]
 
 
+def test_what_a_gpu_began_a_cpu_begins_anew_with_its_own_budget(store: StudyStore, scripts: list[Script]) -> None:
+    jobs: list[Job] = []
+    scripts += [out_of_memory, checkpointing, seen(jobs)]
+    observer = Observer()
+    observer.on_report = lambda number, step: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None
+    searching(store, observer, device="cuda:0").run(SearchLimits(1))
+    searching(store, Observer()).run(SearchLimits(1))
+    (job,) = jobs
+    assert (job.resume_from, job.images, job.config.accumulation) == (None, None, 1)
+    again = store.trials()[1]
+    assert (again.state, again.continues) == (TrialState.COMPLETE, 0)
+
+
 def test_a_trial_in_parts_is_told_in_parts_after_it_went_on(store: StudyStore, scripts: list[Script]) -> None:
     jobs: list[Job] = []
     scripts += [out_of_memory, checkpointing, seen(jobs, going_on)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,12 +92,15 @@ def test_normalise_takes_floats_alike_and_leaves_its_argument() -> None:
     assert torch.equal(pixels, data.train.pixels)
 
 
-def test_data_to_ask_networks_with_are_normalised_as_those_to_train_on() -> None:
+def test_images_of_data_to_ask_networks_with_stay_with_the_host() -> None:
     data, dataset, split = resident()
-    asked = DeviceData.to_ask(dataset, split, choose_device("cpu"))
-    assert asked.where == data.where
-    for one, other in ((asked, data), (asked.with_val_in_train(), data.with_val_in_train())):
-        assert torch.equal(one.normalise(one.test.pixels), other.normalise(other.test.pixels))
+    asked = DeviceData.to_ask(dataset, split, replace(data.where, device=torch.device("meta")))
+    for one in (asked, asked.with_val_in_train()):
+        assert {part.pixels.device.type for part in (one.train, one.val, one.test)} == {"cpu"}
+        assert one.mean.device.type == one.std.device.type == one.where.device.type == "meta"
+        assert one.normalise(one.test.pixels).device.type == "meta"
+    same = DeviceData.to_ask(dataset, split, data.where)
+    assert torch.equal(same.normalise(same.test.pixels), data.normalise(data.test.pixels))
 
 
 def rows_of(data: DeviceData, images: torch.Tensor) -> list[int]:
@@ -158,7 +162,7 @@ def test_the_order_of_augmentations_is_the_registrys() -> None:
 @pytest.fixture
 def _three_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three batches of four are prepared together, as on a GPU."""
-    monkeypatch.setitem(loading._BATCHES_AT_ONCE, "cpu", 3)
+    monkeypatch.setitem(loading.BATCHES_AT_ONCE, "cpu", 3)
 
 
 def counted_pipelines(monkeypatch: pytest.MonkeyPatch) -> list[int]:

@@ -69,6 +69,7 @@ def test_only_depthwise_ones_of_sides_that_torch_has_kernels_for() -> None:
     [
         (True, Budget(seconds=29), True),
         (True, Budget(seconds=31), False),
+        (True, Budget(seconds=31, adapts=True), True),
         (True, Budget(epochs=749), True),
         (True, Budget(epochs=751), False),
         (False, Budget(seconds=29), False),
