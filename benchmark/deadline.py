@@ -155,8 +155,7 @@ def run_until(
     left = min(plan.train_until, seconds - _seconds_to_read(store)) - (time.monotonic() - began)
     searched = {trial.number: trial for trial in store.trials()}
     changes = fitted_for_long_runs(store, space, finalists, left)
-    starting = _STARTING_SECONDS["cuda" if setups[0].device.startswith("cuda") else "cpu"]
-    final_seconds = _CARE * (left - starting - _seconds_beside_training(searched, changes))
+    final_seconds = _CARE * (left - _STARTING_SECONDS[setups[0].kind] - _seconds_beside_training(searched, changes))
     if why == "interrupted" or not finalists or final_seconds < _LEAST_FINAL_SECONDS:
         return store, why
     asked = ConfirmSpec(

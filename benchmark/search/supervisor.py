@@ -109,11 +109,6 @@ class _Slot:
     families: set[str] = field(default_factory=set)
     """What its child has trained: on a GPU it has loaded their kernels."""
 
-    @property
-    def kind(self) -> str:
-        """Of its device: cpu or cuda."""
-        return self.setup.device.partition(":")[0]
-
 
 class Search:
     """One process's search on one study, with its children."""
@@ -312,7 +307,7 @@ class Search:
             for step, value in [] if checkpoint is None else checkpoint.values:
                 claim.trial.report(value, step)
 
-        self._sampler.preferred = slot.families if slot.setup.device.startswith("cuda") else ()
+        self._sampler.preferred = slot.families if slot.setup.kind == "cuda" else ()
         claim = self._queue.claim(total, prepare, None if self._plan is None else self._plan.runs)
         if isinstance(claim, NoTrial):
             return claim
@@ -448,7 +443,7 @@ class Search:
 
     def _note_checkpoint(self, slot: _Slot, work: _Work, answer: Saved) -> None:
         record = {
-            "device": slot.kind,
+            "device": slot.setup.kind,
             "step": answer.step,
             "seed": work.config.seed,
             "accumulation": work.config.accumulation,
@@ -687,4 +682,4 @@ def _clocks() -> tuple[float, float]:
 
 def _fitting(checkpoint: Checkpoint | None, slot: _Slot) -> Checkpoint | None:
     """The checkpoint, where it is of such a device: random numbers of another kind do not go on, nor does a budget."""
-    return checkpoint if checkpoint is not None and checkpoint.record.get("device") == slot.kind else None
+    return checkpoint if checkpoint is not None and checkpoint.record.get("device") == slot.setup.kind else None

@@ -397,7 +397,7 @@ class TrainingRun:
     def _seconds_per_step(self, size: Size) -> float:
         if not self._prepared:
             self._open_with(_WARMUP_STEPS, size)
-        # A GPU is not to be waited for after every step; on a crowded one more of them were most of a short budget.
+        # A GPU is not to be waited for after every step; on a crowded one more would be most of a short budget.
         block = BATCHES_AT_ONCE[self._data.where.device.type]
         # By the budget and not by the clock: a repeated run has as many.
         blocks = _TIMED_BLOCKS + int((self._config.budget.seconds or 0.0) / _SECONDS_PER_BLOCK)

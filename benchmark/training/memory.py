@@ -58,8 +58,8 @@ def peak_memory_bytes(where: DeviceChoice) -> int | None:
     """The most memory since `start_peak_memory`: what torch held of a GPU, else what was resident in this process.
 
     Both hold what the worker keeps as well: data set, libraries, and captured networks with their activations. Of a GPU
-    it is what was reserved and not what tensors took: replaying a graph
-    allocates nothing. None where the system does not tell.
+    it is what was reserved and not what tensors took: replaying a graph allocates nothing. None where the system does
+    not tell.
     """
     if where.device.type == "cuda":
         # After an error that left it unusable, a device may not tell.

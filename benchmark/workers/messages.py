@@ -32,6 +32,11 @@ class WorkerSetup:
     memory_share: float = 1.0
     """Of a GPU's memory, that torch may have at most."""
 
+    @property
+    def kind(self) -> str:
+        """Of its device: cpu or cuda."""
+        return self.device.partition(":")[0]
+
 
 @dataclass(frozen=True)
 class CheckpointPlan:

@@ -334,13 +334,6 @@ def test_a_timeout_waits_for_the_first_complete_trial_where_asked(store: StudySt
     assert states(store) == {"complete": 1, "failed": 1}
 
 
-def test_a_worker_that_cannot_start_is_an_error(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "start_child", never_ready)
-    with pytest.raises(BenchError, match="a worker could not start"):
-        searching(store, Observer()).run(SearchLimits(1))
-    assert store.trials() == []
-
-
 def never_ready(setup: WorkerSetup, *said: Failed) -> Child:
     """A child that ends before it is ready, after it has said that."""
     process = ScriptedProcess(fail, setup)
@@ -352,6 +345,13 @@ def never_ready(setup: WorkerSetup, *said: Failed) -> Child:
         theirs.send(answer)
     theirs.close()
     return Child(process, ours)  # type: ignore[arg-type]
+
+
+def test_a_worker_that_cannot_start_is_an_error(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor, "start_child", never_ready)
+    with pytest.raises(BenchError, match="a worker could not start"):
+        searching(store, Observer()).run(SearchLimits(1))
+    assert store.trials() == []
 
 
 def test_the_search_goes_on_without_a_worker_that_does_not_start(
