@@ -54,6 +54,7 @@ RUN = {"accuracies": [0.81], "train_seconds": 40.0, "seconds": 50.0, "seeds": [0
 PAIR = RUN | {"accuracies": [0.82, 0.805], "train_seconds": 8.0, "seconds": 10.0, "seeds": [0, 100], "epochs": 0.5}
 TRAINED = {"seed": 0, "train_seconds": 109.0, "seconds": 112.0, "images_seen": 1e5, "petaflop": 0.07}
 SCORES = {"val_accuracy": 0.9, "trials": {"complete": 1}, "recommended": "a mixture", "seconds": 599.6}
+THEIRS = {"epochs": 9, "parameters": 145_000, "versions": {"autokeras": "3.0.0"}, "backend": "tensorflow"}
 RATE = {"median": 2000.0, "low": 1900.0, "high": 2100.0, "repeats": 5}
 SPENT = {"training_share": 0.9, "evaluation_seconds": 100.0, "overhead_seconds_per_trial": 0.25}
 NUMBERS: Mapping[str, Mapping[str, Any]] = {
@@ -119,6 +120,17 @@ NUMBERS: Mapping[str, Mapping[str, Any]] = {
             "script, one run": [SCORES | {"test_accuracy": 0.84}, SCORES | {"test_accuracy": 0.88}],
             "bench run": [SCORES | {"test_accuracy": 0.92}, SCORES | {"test_accuracy": 0.90}],
             "bench run, best model": [SCORES | {"test_accuracy": 0.91}],
+        },
+    },
+    "installed": {
+        "minutes": 10.0,
+        "study": "cifar10-cpu",
+        "sides": {
+            "AutoKeras": [
+                SCORES | THEIRS | {"test_accuracy": 0.7},
+                SCORES | THEIRS | {"test_accuracy": 0.6, "epochs": 7},
+            ],
+            "bench run": [SCORES | {"test_accuracy": 0.9}, SCORES | {"test_accuracy": 0.9}],
         },
     },
     "time-to-accuracy": {
@@ -272,6 +284,13 @@ def test_ten_minutes_are_compared_by_test_errors_within_a_round() -> None:
     assert "| bench run, best model | 1 | 90.00 ± – | 91.00 ± – | 91.00 | 1 complete | – |" in page
     assert "the whole command, at most 600 s." in page
     assert "It recommended a mixture." in page
+
+
+def test_an_installed_tool_is_compared_by_test_errors_within_a_round() -> None:
+    page = to_markdown([measured("installed")])
+    assert "| AutoKeras | 2 | 90.00 ± 0.00 | 65.00 ± 7.07 | 60.00 | 2 complete | 3.50 (3.00–4.00) |" in page
+    assert "(autokeras 3.0.0, tensorflow)" in page
+    assert "of 9 or 7 that ended in time. That network has 145 k parameters." in page
 
 
 def test_time_to_accuracy_tells_mean_and_deviation() -> None:

@@ -29,6 +29,7 @@ PARTS = (
     Part("training", "Training the same network", "training"),
     Part("time-to-80", "Time to 80 % validation accuracy", "time_to_80"),
     Part("ten-minutes", "What ten minutes buy", "ten_minutes", ("cpu",)),
+    Part("installed", "What ten minutes of AutoKeras buy", "installed", ("cpu",)),
     Part("time-to-accuracy", "Time to accuracy on the test set", "time_to_accuracy"),
     Part("hundred", "A hundred trials", "hundred"),
     Part("workers-per-gpu", "Several workers on one GPU", "workers_per_gpu", ("cuda",)),

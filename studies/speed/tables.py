@@ -15,6 +15,8 @@ from studies.speed.spread import MeanAndDeviation, Spread, best_of, mean_and_dev
 Numbers = Mapping[str, Any]
 
 _NOTHING = "–"
+_OURS = "bench run"
+"""The side that others are compared with after the same time."""
 
 
 def families(numbers: Numbers, device_type: str) -> list[str]:
@@ -115,14 +117,10 @@ def ten_minutes(numbers: Numbers, device_type: str) -> list[str]:
     """Accuracy of every side after the same time, and what the script tried."""
     del device_type
     sides: Mapping[str, Sequence[Numbers]] = numbers["sides"]
-    ours = sides["bench run"]
+    ours = sides[_OURS]
     minutes = f"{numbers['minutes']:g}"
     ranges = " or ".join(f"{name} from {low:g} to {high:g}" for name, (low, high) in numbers["searched"].items())
     tried = [[one["what"], percent(one["val_accuracy"]), _states(one["trials"])] for one in numbers["tried"]]
-    headings = [
-        "Side", "Runs", "Val. acc. %, mean ± s.d.", "Test acc. %, mean ± s.d.", "Lowest", "Trials of all runs",
-        "Test errors, times those of bench run",
-    ]  # fmt: skip
     return [
         f"All of the machine for {minutes} minutes, the time limit of Optuna's own PyTorch example. No choice looks at "
         "the test set. The script's time begins when all is imported and its data are loaded, any epoch that ends in "
@@ -139,12 +137,31 @@ def ten_minutes(numbers: Numbers, device_type: str) -> list[str]:
         "on validation rows of this data set before, as the script's rates were. It recommended "
         f"{'; '.join(dict.fromkeys(run['recommended'] for run in ours))}. Its best model is the single one among its "
         "long runs' configurations that validation prefers.",
-        table(headings, [_minutes_row(name, runs, ours) for name, runs in sides.items()], right=[False] + [True] * 6),
-        "Test errors are compared within a round: median (lowest–highest).",
+        *_minutes_table(sides),
         _tried(
             f"{minutes} minutes each, with a seed that does not count.",
             table(["Form", "Val. acc. %", "Trials"], tried, right=[False, True, False]),
         ),
+    ]
+
+
+def installed(numbers: Numbers, device_type: str) -> list[str]:
+    """Accuracy of AutoKeras and of ours after the same time."""
+    del device_type
+    sides: Mapping[str, Sequence[Numbers]] = numbers["sides"]
+    ours, theirs = sides[_OURS], sides["AutoKeras"]
+    minutes = f"{numbers['minutes']:g}"
+    versions = ", ".join(f"{name} {version}" for name, version in theirs[0]["versions"].items())
+    return [
+        f"All of the machine for {minutes} minutes. No choice looks at the test set.",
+        f"- AutoKeras: `ImageClassifier().fit(...)` with the same training and validation rows, all else as it comes "
+        f"({versions}, {theirs[0]['backend']}). It knows no limit of time, so that its search is cut off; its time "
+        "begins when all is imported and its data are loaded, and the epoch with the best score on validation counts, "
+        f"of {_each_once(theirs, 'epochs', str)} that ended in time. That network has "
+        f"{_each_once(theirs, 'parameters', count)} parameters.\n"
+        f"- bench run: `bench run {numbers['study']} --timeout {minutes}m`, the whole command, at most "
+        f"{max(run['seconds'] for run in ours):,.0f} s.",
+        *_minutes_table(sides),
     ]
 
 
@@ -275,6 +292,7 @@ TABLES: Mapping[str, Callable[[Numbers, str], list[str]]] = {
     "training": training,
     "time-to-80": time_to_80,
     "ten-minutes": ten_minutes,
+    "installed": installed,
     "time-to-accuracy": time_to_accuracy,
     "hundred": hundred,
     "workers-per-gpu": workers_per_gpu,
@@ -321,6 +339,19 @@ def _side_row(name: str, side: Numbers, script: Sequence[Numbers]) -> list[str]:
     ]
 
 
+def _minutes_table(sides: Mapping[str, Sequence[Numbers]]) -> list[str]:
+    """Accuracy of every side of a comparison after the same time, and how its test errors are compared."""
+    headings = [
+        "Side", "Runs", "Val. acc. %, mean ± s.d.", "Test acc. %, mean ± s.d.", "Lowest", "Trials of all runs",
+        f"Test errors, times those of {_OURS}",
+    ]  # fmt: skip
+    rows = [_minutes_row(name, runs, sides[_OURS]) for name, runs in sides.items()]
+    return [
+        table(headings, rows, right=[False] + [True] * 6),
+        "Test errors are compared within a round: median (lowest–highest).",
+    ]
+
+
 def _minutes_row(name: str, runs: Sequence[Numbers], ours: Sequence[Numbers]) -> list[str]:
     if not runs:
         return [name, "0", *[_NOTHING] * 5]
@@ -336,6 +367,10 @@ def _minutes_row(name: str, runs: Sequence[Numbers], ours: Sequence[Numbers]) ->
         _states(trials) or _NOTHING,
         _range(spread(ratios(_errors(runs), _errors(ours)))) if is_paired else _NOTHING,
     ]
+
+
+def _each_once(runs: Sequence[Numbers], what: str, told: Callable[[Any], str]) -> str:
+    return " or ".join(dict.fromkeys(told(run[what]) for run in runs))
 
 
 def _errors(runs: Sequence[Numbers]) -> list[float]:
