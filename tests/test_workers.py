@@ -33,7 +33,7 @@ from benchmark.definition import parse_study
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice, ProgressRecord, Split, TrialConfig
 from benchmark.splits import stratified_split
-from benchmark.training import Captures, DeviceData, DivergedError, TrainedModel, loop, predict, train
+from benchmark.training import Captures, DeviceData, DivergedError, TrainedModel, TrainingRun, loop, predict
 from benchmark.workers import (
     CheckpointPlan,
     Failed,
@@ -149,13 +149,10 @@ def test_a_budget_in_seconds_is_planned_and_can_be_repeated(
 
 
 def run_to_the_end(config: TrialConfig, data: DeviceData, images: int) -> TrainedModel:
-    reports = train(config, data, images)
-    while True:
-        try:
-            next(reports)
-        except StopIteration as stop:
-            trained: TrainedModel = stop.value
-            return trained
+    run = TrainingRun(config, data)
+    run.open(images)
+    assert list(run.reports())
+    return run.trained()
 
 
 def test_a_job_that_is_stopped_leaves_nothing(data: DeviceData, tmp_path: Path) -> None:

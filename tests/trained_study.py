@@ -14,7 +14,7 @@ from benchmark.search.suggesting import configure
 from benchmark.space import Space
 from benchmark.store import Claim, StudyLocation, StudyStore
 from benchmark.study import ensembles_of, note_command, open_for_search, place_of_files, set_total
-from benchmark.training import predict, train, weights_to_bytes
+from benchmark.training import TrainingRun, predict, weights_to_bytes
 from benchmark.workers import WorkerSetup
 from benchmark.workers.child import load_data
 
@@ -44,14 +44,12 @@ def train_study(root: Path, name: str = "tiny", trials: int = 4, *, ensembles: b
         assert isinstance(claim, Claim)
         (config,) = configs
         weights, _ = keeper.announce(claim.trial.number)
-        run, curve = train(config, data), []
-        try:
-            while True:
-                record = next(run)
-                curve.append(as_jsonable(record))
-                store.queue.report(claim.trial, record.step, record.val_accuracy)
-        except StopIteration as stop:
-            trained = stop.value
+        run, curve = TrainingRun(config, data), []
+        run.open()
+        for record in run.reports():
+            curve.append(as_jsonable(record))
+            store.queue.report(claim.trial, record.step, record.val_accuracy)
+        trained = run.trained()
         val, test = (
             predict(trained.model, data, part, views=config.views, precision=config.precision).cpu().numpy()
             for part in (data.val, data.test)

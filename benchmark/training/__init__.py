@@ -1,21 +1,14 @@
 """Train one model on resident data and predict with it; knows neither Optuna nor the database.
 
-A `TrainingRun` is opened, which fixes how many images it trains on, and then yields a ProgressRecord at every report
-and returns a TrainedModel; closing that generator ends the run. `train` does both.
+A `TrainingRun` is opened, which fixes how many images it trains on, then gives a ProgressRecord at every report, and a
+TrainedModel after the last one.
 """
 
 from benchmark.training.capture import Captures
 from benchmark.training.checkpoint import load_weights, state_from_bytes, state_to_bytes, weights_to_bytes
 from benchmark.training.data import BatchStream, DeviceData, Part
 from benchmark.training.device import DeviceChoice, check_libraries, choose_device, known_device
-from benchmark.training.loop import (
-    DivergedError,
-    TrainedModel,
-    TrainingRun,
-    build_network,
-    build_to_answer,
-    train,
-)
+from benchmark.training.loop import DivergedError, TrainedModel, TrainingRun, build_network, build_to_answer
 from benchmark.training.memory import keep_freed_memory, peak_memory_bytes, resident_bytes, start_peak_memory
 from benchmark.training.prediction import images_that_fit, multiply_accumulates, predict, seconds_to_predict
 
@@ -44,6 +37,5 @@ __all__ = [
     "start_peak_memory",
     "state_from_bytes",
     "state_to_bytes",
-    "train",
     "weights_to_bytes",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -50,9 +50,7 @@ _PROGRESS = (
     "total_steps",
     "done",
     "reports_made",
-    "reported",
     "train_seconds",
-    "reported_seconds",
     "evaluation_seconds",
     "step_seconds",
     "looked",
@@ -95,18 +93,6 @@ class _Best:
     weights: dict[str, Tensor]
 
 
-def train(
-    config: TrialConfig, data: DeviceData, images: int | None = None
-) -> Generator[ProgressRecord, None, TrainedModel]:
-    """Train on `images` training images (rounded to whole batches), or on as many as the configuration's budget buys.
-
-    Yields one record per report; returns the model with the weights of the best report. Raises DivergedError.
-    """
-    run = TrainingRun(config, data)
-    run.open(images)
-    return (yield from run.reports())
-
-
 class TrainingRun:
     """One run: model, optimizers, average of weights and batches, and where in the budget it is.
 
@@ -145,13 +131,11 @@ class TrainingRun:
         self._done = 0
         self._outcomes: list[Tensor] = []
         self._reports_made = 0
-        self._reported = 0
         self._best: _Best | None = None
         self._train_seconds = 0.0
         self._prepared = 0
         self.preparing_seconds = 0.0
         """Seconds that a GPU's kernels took to be chosen, loaded and captured before the budget began."""
-        self._reported_seconds = 0.0
         self._evaluation_seconds = 0.0
         self._step_seconds = (0.0, 0.0)
         """Of one with the smallest and one with the largest images, in the opening."""
@@ -209,12 +193,11 @@ class TrainingRun:
         self._total_steps = max(self._done + 1, round(images / self.batch_size))
         return images
 
-    def reports(self) -> Generator[ProgressRecord, None, TrainedModel]:
+    def reports(self) -> Iterator[ProgressRecord]:
         """Train to the end of the opened budget, yielding one record per report.
 
-        Returns the model with the weights of the best report in full size (accuracy, then loss); of the last one where
-        validation rows train as well. Stops early after `config.patience` reports without a better one. Raises
-        DivergedError where the loss is not finite.
+        Stops early after `config.patience` reports without a better one. Raises DivergedError where the loss is not
+        finite.
         """
         reports = min(self._config.reports, self._total_steps)
         for report in range(self._reports_made + 1, reports + 1):
@@ -228,6 +211,13 @@ class TrainingRun:
             yield record
             if self._best is not None and 0 < self._config.patience <= report - self._best.step:
                 break
+
+    def trained(self) -> TrainedModel:
+        """What the reports came to, after the last of them: the network with the weights of the best in full size.
+
+        The best has the highest accuracy, and of equal ones the lowest loss; where validation rows train as well, it is
+        the last.
+        """
         assert self._best is not None
         self.answering.load_state_dict(self._best.weights)
         return TrainedModel(
@@ -312,6 +302,7 @@ class TrainingRun:
     def _report(self, number: int, share: float) -> ProgressRecord:
         """Train up to that share of the budget and evaluate."""
         started = time.perf_counter()
+        seconds_before = self._train_seconds if self._reports_made else 0.0
         until = self._done
         while until < self._mark(share):
             self._outcomes.append(self._scheduled_step(self._share_before(until)))
@@ -322,7 +313,9 @@ class TrainingRun:
         losses, right = torch.stack(self._outcomes, dim=1).tolist()
         self._train_seconds += time.perf_counter() - started
         self._outcomes.clear()
-        for step, loss in enumerate(losses, self._reported + 1):
+        # Those of the opening are among them.
+        reported = until - len(losses)
+        for step, loss in enumerate(losses, reported + 1):
             if not math.isfinite(loss):
                 raise DivergedError(step)
         self._done = until
@@ -340,12 +333,12 @@ class TrainingRun:
             learning_rate=self.learning_rate,
             train_seconds=self._train_seconds,
             evaluation_seconds=self._evaluation_seconds,
-            images_per_second=(until - max(self._reported, self._prepared))
+            images_per_second=(until - max(reported, self._prepared))
             * self.batch_size
-            / max(self._train_seconds - self._reported_seconds, _CLOCK_TICK),
+            / max(self._train_seconds - seconds_before, _CLOCK_TICK),
             train_accuracy=statistics.fmean(right),
         )
-        self._reports_made, self._reported, self._reported_seconds = number, until, self._train_seconds
+        self._reports_made = number
         return record
 
     def _plan_anew(self, step: int, started: float) -> None:

@@ -138,19 +138,8 @@ def work(
         start_peak_memory(data.where)
         run = TrainingRun(job.config, data, captures)
         connection.send(_begin(run, job, artifacts))
-        reports = run.reports()
         saved, checkpoints = time.monotonic(), 0
-        while True:
-            try:
-                record = next(reports)
-            except StopIteration as stop:
-                finished = _finish(job, data, run, stop.value)
-                if artifacts is not None and finished.val_accuracy >= job.keep_from:
-                    content = weights_to_bytes(stop.value.model)
-                    weights = _keep(connection, artifacts, job.weights, content, "its weights were")
-                    finished = replace(finished, weights=weights)
-                connection.send(finished)
-                return
+        for record in run.reports():
             connection.send(replace(record, peak_memory_bytes=peak_memory_bytes(data.where)))
             if not connection.recv():
                 return
@@ -164,6 +153,12 @@ def work(
                     connection.send(Saved(record.step, file))
                     checkpoints += 1
                 saved = time.monotonic()
+        trained = run.trained()
+        finished = _finish(job, data, run, trained)
+        if artifacts is not None and finished.val_accuracy >= job.keep_from:
+            weights = _keep(connection, artifacts, job.weights, weights_to_bytes(trained.model), "its weights were")
+            finished = replace(finished, weights=weights)
+        connection.send(finished)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
     except Exception as error:

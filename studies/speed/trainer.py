@@ -11,7 +11,6 @@ from benchmark.training import (
     Captures,
     DeviceData,
     Part,
-    TrainedModel,
     TrainingRun,
     keep_freed_memory,
     multiply_accumulates,
@@ -61,19 +60,11 @@ class Worker:
         started = time.perf_counter()
         run = TrainingRun(config, self.data, self._captures)
         run.open()
-        trained = _ended(run)
+        for _ in run.reports():
+            pass
+        trained = run.trained()
         log_probs = predict(trained.model, self.data, part, views=config.views, precision=config.precision)
         accuracy = (log_probs.argmax(dim=1) == part.labels).float().mean().item()
         seconds = time.perf_counter() - started
         macs = multiply_accumulates(trained.model, self.data)
         return TrainedOnce(accuracy, trained.train_seconds, seconds, trained.images_seen, macs)
-
-
-def _ended(run: TrainingRun) -> TrainedModel:
-    reports = run.reports()
-    while True:
-        try:
-            next(reports)
-        except StopIteration as stop:
-            trained: TrainedModel = stop.value
-            return trained

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from benchmark.inference import LoadedEntrant, LoadedModel
 from benchmark.records import Budget, Choice, Cost, Dataset, Entrant, Images, Predictions, Split, SplitRows, TrialConfig
-from benchmark.training import DeviceData, choose_device, train
+from benchmark.training import DeviceData, TrainingRun, choose_device
 
 SIDE, PATCH = 32, 8
 COLORS = np.array([[220, 40, 40], [40, 220, 40], [40, 40, 220]], np.uint8)
@@ -62,12 +62,10 @@ def train_on(
         precision="float32",
         views="one",
     )
-    run = train(config, planted.data)
-    while True:
-        try:
-            next(run)
-        except StopIteration as stop:
-            return LoadedModel(seed, "", config, stop.value.model.eval(), planted.data)
+    run = TrainingRun(config, planted.data)
+    run.open()
+    assert len(list(run.reports())) == 1
+    return LoadedModel(seed, "", config, run.trained().model, planted.data)
 
 
 def alone(model: LoadedModel) -> LoadedEntrant:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from benchmark.records import Budget, Choice, Dataset, Images, ProgressRecord, SplitRows, TrialConfig
-from benchmark.training import DeviceData, TrainedModel, choose_device, train
+from benchmark.training import DeviceData, TrainedModel, TrainingRun, choose_device
 
 Ended = tuple[list[ProgressRecord], TrainedModel]
 """What a run reported, and what it returned."""
@@ -45,16 +44,13 @@ def halves(side: int, device: str = "cpu") -> DeviceData:
 
 
 def run(config: TrialConfig, data: DeviceData, images: int | None = None) -> Ended:
-    return to_the_end(train(config, data, images))
+    running = TrainingRun(config, data)
+    running.open(images)
+    return to_the_end(running)
 
 
-def to_the_end(reports: Generator[ProgressRecord, None, TrainedModel]) -> Ended:
-    records = []
-    while True:
-        try:
-            records.append(next(reports))
-        except StopIteration as stop:
-            return records, stop.value
+def to_the_end(running: TrainingRun) -> Ended:
+    return list(running.reports()), running.trained()
 
 
 def assert_same_run(one: Ended, other: Ended) -> None:

@@ -93,7 +93,7 @@ def captured_run(config: TrialConfig, data: DeviceData, captures: Captures) -> t
     """What the run gave, and the network that it trained."""
     running = TrainingRun(config, data, captures)
     running.open()
-    return to_the_end(running.reports()), running.model
+    return to_the_end(running), running.model
 
 
 @pytest.mark.usefixtures("_always_worth_it")
@@ -222,7 +222,7 @@ def test_a_budget_in_seconds_begins_when_the_kernels_are_there(
     assert running.seconds[0] < 1.5
     assert running.preparing_seconds >= 3 * 1.5
     assert images > 20 * running.batch_size
-    (first, *_), _ = to_the_end(running.reports())
+    (first, *_), _ = to_the_end(running)
     assert len(capture.sizes) == 3
     # Two steps of the first size and one of each other were taken before the clock ran.
     timed = first.images_seen - 4 * running.batch_size
@@ -351,7 +351,7 @@ def test_a_run_goes_on_from_its_state_on_other_graphs(device: str, capture: Capt
     captured_run(replace(config, seed=6), there, captures)
     second = TrainingRun(config, there, captures)
     assert second.resume(state_from_bytes(content)) == images
-    rest, trained = to_the_end(second.reports())
+    rest, trained = to_the_end(second)
     assert_same_run(([*records, *rest], trained), whole)
 
 
@@ -411,10 +411,10 @@ def test_a_run_in_seconds_is_captured_and_can_be_repeated(on_gpu: DeviceData) ->
     config = replace(CONFIG, budget=Budget(seconds=1), start_size=0.625)
     running = TrainingRun(config, on_gpu, Captures())
     images = running.open()
-    measured = to_the_end(running.reports())
+    measured = to_the_end(running)
     again = TrainingRun(config, on_gpu, Captures())
     assert again.open(images) == images
-    assert_same_run(measured, to_the_end(again.reports()))
+    assert_same_run(measured, to_the_end(again))
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def interrupted(config: Any, data: DeviceData, after: int) -> Ended:
     torch.rand(7)
     second = TrainingRun(config, data)
     assert second.resume(state_from_bytes(content)) == images
-    rest, trained = to_the_end(second.reports())
+    rest, trained = to_the_end(second)
     return [*records, *rest], trained
 
 

@@ -97,5 +97,5 @@ def test_a_captured_run_with_them_is_the_plain_one() -> None:
     for captures in (Captures(), None):
         running = TrainingRun(config, data, captures)
         running.open()
-        ended.append(to_the_end(running.reports()))
+        ended.append(to_the_end(running))
     assert_same_run(ended[0], ended[1])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice
-from benchmark.training import BatchStream, DeviceData, DivergedError, TrainingRun, loop, predict, train
+from benchmark.training import BatchStream, DeviceData, DivergedError, TrainingRun, loop, predict
 
 MUON = Choice("muon", {"lr": 0.1, "momentum": 0.6})
 NONE, EMA = Choice("none"), Choice("ema", {"decay": 0.5})
@@ -123,7 +123,7 @@ def test_a_budget_in_seconds_can_be_repeated_exactly(
     config = replace(CONFIG, budget=Budget(seconds=seconds), averaging=averaging, start_size=start_size)
     timed = TrainingRun(config, growing)
     images = timed.open()
-    measured = to_the_end(timed.reports())
+    measured = to_the_end(timed)
     assert measured[1].images_seen == images > 0
     assert images % 16 == 0
     assert_same_run(measured, run(config, growing, images))
@@ -164,7 +164,7 @@ def test_seconds_become_images_by_the_measured_speed(data: DeviceData, monkeypat
     clock = Clock(monkeypatch, {(8, 8): 0.25})
     running = TrainingRun(replace(CONFIG, budget=Budget(seconds=10)), data)
     assert running.open() == 10 * 4 * 16
-    records, trained = to_the_end(running.reports())
+    records, trained = to_the_end(running)
     # The opening steps are part of the budget.
     assert clock.now == trained.train_seconds == 10
     assert records[-1].images_seen == trained.images_seen == 10 * 4 * 16
@@ -213,7 +213,7 @@ def test_seconds_of_growing_images(growing: DeviceData, monkeypatch: pytest.Monk
     assert clock.sizes == [(8, 8)] * (opening // 2) + [(12, 12)] * (opening // 2)
     left = 50 - clock.now
     assert images // 16 == opening + round(left / ((0.064 + 0.1 + 0.144) / 3))
-    to_the_end(running.reports())
+    to_the_end(running)
     # Opening steps count as shares of the budget, and most of them are of its first third.
     assert clock.now == pytest.approx(50, rel=0.02)
     assert list(dict.fromkeys(clock.sizes[opening:])) == [(8, 8), (10, 10), (12, 12)]
@@ -228,7 +228,7 @@ def test_an_adapting_budget_keeps_its_seconds_when_the_speed_changes(
     change_after(clock, monkeypatch, 100, later)
     running = TrainingRun(replace(CONFIG, budget=Budget(seconds=300, adapts=True)), data)
     assert running.open() == 300 * 16
-    records, trained = to_the_end(running.reports())
+    records, trained = to_the_end(running)
     assert clock.now == trained.train_seconds == pytest.approx(300, abs=3 * later)
     steps = 100 + 200 / later
     assert trained.images_seen == trained.images_planned == pytest.approx(16 * steps, rel=0.02)
@@ -244,7 +244,7 @@ def test_a_budget_that_does_not_adapt_has_the_steps_that_it_opened_with(
     change_after(clock, monkeypatch, 100, 0.5)
     running = TrainingRun(replace(CONFIG, budget=Budget(seconds=300)), data)
     images = running.open()
-    assert to_the_end(running.reports())[1].images_seen == images == 300 * 16
+    assert to_the_end(running)[1].images_seen == images == 300 * 16
     assert clock.now == 200
 
 
@@ -255,13 +255,13 @@ def test_an_adapting_budget_with_growing_images(growing: DeviceData, monkeypatch
     clock = Clock(monkeypatch, pixels)
     running = TrainingRun(config, growing)
     images = running.open()
-    assert to_the_end(running.reports())[1].images_seen == pytest.approx(images, rel=0.03)
+    assert to_the_end(running)[1].images_seen == pytest.approx(images, rel=0.03)
     assert clock.now == pytest.approx(300, rel=0.01)
     clock.now = 0.0
     change_after(clock, monkeypatch, 100, 2.0)
     running = TrainingRun(config, growing)
     images = running.open()
-    assert to_the_end(running.reports())[1].images_seen < 0.75 * images
+    assert to_the_end(running)[1].images_seen < 0.75 * images
     assert clock.now == pytest.approx(300, rel=0.01)
 
 
@@ -280,7 +280,7 @@ def test_an_adapting_budget_goes_on_from_a_checkpoint(data: DeviceData, monkeypa
             running = TrainingRun(config, data)
             running.resume(state)
             reports = running.reports()
-        rest, trained = to_the_end(reports)
+        rest, trained = list(reports), running.trained()
         results.append(([*records, *rest], trained))
         monkeypatch.undo()
     (expected, whole), (found, resumed) = results
@@ -314,7 +314,7 @@ def test_a_budget_smaller_than_its_opening_is_one_step_more(data: DeviceData, mo
     monkeypatch.setattr(TrainingRun, "_step", lambda *given: steps.append(given[1]) or step(*given))
     running = TrainingRun(replace(CONFIG, budget=Budget(seconds=1e-6), reports=1), data)
     images = running.open()
-    (record,), trained = to_the_end(running.reports())
+    (record,), trained = to_the_end(running)
     assert record.images_seen == trained.images_seen == images == 16 * len(steps)
     *opening, last = steps
     assert set(opening) == {loop._OPENING_SHARE}
@@ -488,8 +488,10 @@ def test_with_validation_rows_in_training_all_rows_train_and_the_last_report_cou
 
 
 def test_closing_ends_a_run(data: DeviceData) -> None:
-    generator = train(CONFIG, data, 128)
-    assert next(generator).step == 1
-    generator.close()
+    running = TrainingRun(CONFIG, data)
+    running.open(128)
+    reports = running.reports()
+    assert next(reports).step == 1
+    reports.close()
     with pytest.raises(StopIteration):
-        next(generator)
+        next(reports)
