@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from torch import Tensor, nn
@@ -67,7 +66,7 @@ class LoadedModel:
                 f"the model takes images of {shape.height} x {shape.width} pixels and {shape.channels} channels, "
                 f"not {' x '.join(map(str, pixels.shape[1:]))}"
             )
-        return Part.of(Images(pixels, np.zeros(len(pixels), np.int64)), torch.device("cpu"))
+        return Part.of(Images(pixels, np.zeros(len(pixels), np.int64)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,10 +1,12 @@
 """The data set on the device, and the stream of augmented batches out of it; knows nothing of models.
 
-What is trained on stays uint8 on the device; a batch is an index gather, and augmentation is batched tensor work.
+What is trained on stays uint8 on the device, which on a CPU is the memory where it lies; a batch is an index gather,
+and augmentation is batched tensor work.
 """
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -21,6 +24,8 @@ from benchmark.records import Choice, Dataset, Images, ImageShape, SplitRows
 from benchmark.training.device import DeviceChoice
 
 _STATISTICS_IMAGES = 2000
+_COUNTED_AT_ONCE = 1000
+"""Images whose pixels are counted together, so that they need not be in memory all at once."""
 BATCHES_AT_ONCE = {"cpu": 1, "cuda": 4}
 """That are prepared together: launching some forty kernels takes a host longer than running them does a GPU. On a CPU
 one batch at a time stays in its caches. As many steps are timed together, so that they have their part of that."""
@@ -30,26 +35,60 @@ _PIXELS_AT_ONCE = 4096 * 32 * 32
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Rows of one split: pixels uint8 (N, C, H, W) in channels_last memory, labels int64 (N,)."""
+    """Rows of one split: their labels, int64 (N,), and where their pixels are."""
 
-    pixels: Tensor
+    images: Tensor
+    """uint8 (M, H, W, C). On a CPU it is the data set's own memory, never to be written to: a cached one is a mapped
+    file, which is in memory once for all processes."""
     labels: Tensor
+    rows: Tensor | None = None
+    """Of the images, int64 (N,); None is all of them, in order."""
 
     @classmethod
-    def of(cls, images: Images, device: torch.device) -> Self:
-        """Copy images onto a device."""
-        pixels = torch.from_numpy(np.array(images.pixels)).to(device).permute(0, 3, 1, 2)
-        return cls(pixels, torch.from_numpy(np.array(images.labels)).to(device))
+    def of(cls, images: Images) -> Self:
+        """All of these images, where they lie."""
+        return cls(_not_to_be_written(images.pixels), _not_to_be_written(images.labels))
+
+    @property
+    def pixels(self) -> Tensor:
+        """All pixels of the part, as `take` gives them."""
+        return self.take(slice(None))
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def take(self, which: Tensor | slice) -> Tensor:
+        """Pixels uint8 (B, C, H, W) of some rows of the part, in channels_last memory."""
+        chosen = which if self.rows is None else self.rows[which]
+        # Whole rows of the N-H-W-C memory are copied as they lie; indexing its view would give another memory format.
+        return self.images[chosen].permute(0, 3, 1, 2)
+
+    def only(self, which: Tensor) -> Part:
+        """Some rows of the part, int64 (B,), without a copy of their pixels."""
+        return Part(self.images, self.labels[which], which if self.rows is None else self.rows[which])
+
+    def to(self, device: torch.device) -> Part:
+        """The part on a device; on another than a CPU a copy of its own rows alone."""
+        if device.type == "cpu":
+            return self
+        chosen = self.images if self.rows is None else self.images[self.rows]
+        return Part(chosen.to(device), self.labels.to(device))
 
     def spread(self, share: float) -> Part:
         """About `share` of the rows, evenly spread, so that data sorted by class keep their balance."""
         if share == 1:
             return self
-        rows = torch.linspace(0, len(self) - 1, max(1, round(share * len(self))), device=self.labels.device).long()
-        return Part(_gather(self.pixels, rows), self.labels[rows])
+        return self.only(
+            torch.linspace(0, len(self) - 1, max(1, round(share * len(self))), device=self.labels.device).long()
+        )
+
+    def followed_by(self, other: Part) -> Part:
+        """The rows of both; without a copy of their pixels where these are the same images."""
+        labels = torch.cat([self.labels, other.labels])
+        if self.images is other.images and self.rows is not None and other.rows is not None:
+            return Part(self.images, labels, torch.cat([self.rows, other.rows]))
+        both = [part.images if part.rows is None else part.images[part.rows] for part in (self, other)]
+        return Part(torch.cat(both), labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,13 +112,14 @@ class DeviceData:
     @classmethod
     def load(cls, dataset: Dataset, rows: SplitRows, where: DeviceChoice) -> DeviceData:
         """Move a data set onto a device, divided by `rows`."""
-        train = Part.of(dataset.train.take(rows.train), where.device)
-        mean, std = _channel_statistics(train.pixels)
+        published = Part.of(dataset.train)
+        train = published.only(_not_to_be_written(rows.train)).to(where.device)
+        mean, std = _channel_statistics(train)
         return cls(
             where=where,
             train=train,
-            val=Part.of(dataset.train.take(rows.val), where.device),
-            test=Part.of(dataset.test, where.device),
+            val=published.only(_not_to_be_written(rows.val)).to(where.device),
+            test=Part.of(dataset.test).to(where.device),
             mean=mean,
             std=std,
             num_classes=len(dataset.classes),
@@ -87,11 +127,8 @@ class DeviceData:
 
     def with_val_in_train(self) -> DeviceData:
         """The same with validation rows after the training rows among those that train; `val` still has them."""
-        pixels = torch.cat([self.train.pixels, self.val.pixels])
-        train = Part(
-            pixels.contiguous(memory_format=torch.channels_last), torch.cat([self.train.labels, self.val.labels])
-        )
-        mean, std = (one.to(self.mean.device) for one in _channel_statistics(train.pixels))
+        train = self.train.followed_by(self.val)
+        mean, std = (one.to(self.mean.device) for one in _channel_statistics(train))
         return replace(self, train=train, mean=mean, std=std, val_trains=True)
 
     @classmethod
@@ -104,7 +141,7 @@ class DeviceData:
     @property
     def image_shape(self) -> ImageShape:
         """Size of one image."""
-        _, channels, height, width = self.train.pixels.shape
+        _, height, width, channels = self.train.images.shape
         return ImageShape(channels, height, width)
 
     def statistics(self, of: Callable[[Tensor], Tensor]) -> Tensor:
@@ -203,7 +240,7 @@ class BatchStream:
     def _batch(self, indices: Tensor, epoch: int) -> tuple[Tensor, Tensor]:
         part = self._data.train
         batch = Batch(
-            images=_gather(part.pixels, indices),
+            images=part.take(indices),
             targets=functional.one_hot(part.labels[indices], self._data.num_classes).float(),
             indices=indices,
             epoch=epoch,
@@ -214,20 +251,23 @@ class BatchStream:
         return self._data.normalise(batch.images), batch.targets
 
 
-def _gather(pixels: Tensor, indices: Tensor) -> Tensor:
-    # Indexing the view would give another memory format; whole rows of the N-H-W-C memory are copied as they lie.
-    return pixels.permute(0, 2, 3, 1)[indices].permute(0, 3, 1, 2)
+def _not_to_be_written(array: NDArray[Any]) -> Tensor:
+    """An array as a tensor of the same memory, which may be a file that was mapped to be read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(np.ascontiguousarray(array))
 
 
-def _channel_statistics(pixels: Tensor) -> tuple[Tensor, Tensor]:
+def _channel_statistics(part: Part) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation per channel, float32 (C,), of pixels scaled to [0, 1]; exact, from histograms."""
-    levels = torch.arange(256, dtype=torch.float64, device=pixels.device) / 255
-    means, deviations = [], []
-    for channel in range(pixels.shape[1]):
-        counts = torch.bincount(pixels[:, channel].reshape(-1), minlength=256).double()
-        share = counts / counts.sum()
-        mean = (share * levels).sum()
-        means.append(mean)
-        deviations.append((share * (levels - mean) ** 2).sum().sqrt())
+    device = part.images.device
+    counts = torch.zeros(part.images.shape[3], 256, dtype=torch.int64, device=device)
+    for start in range(0, len(part), _COUNTED_AT_ONCE):
+        pixels = part.take(slice(start, start + _COUNTED_AT_ONCE))
+        counts += torch.stack([torch.bincount(channel.reshape(-1), minlength=256) for channel in pixels.unbind(1)])
+    shares = counts.double() / counts.sum(dim=1, keepdim=True)
+    levels = torch.arange(256, dtype=torch.float64, device=device) / 255
+    mean = (shares * levels).sum(dim=1, keepdim=True)
+    deviation = (shares * (levels - mean) ** 2).sum(dim=1).sqrt()
     # A constant channel carries nothing: dividing it by a tiny deviation would only amplify rounding.
-    return torch.stack(means).float(), torch.stack(deviations).float().clamp_min(1e-3)
+    return mean.squeeze(1).float(), deviation.float().clamp_min(1e-3)

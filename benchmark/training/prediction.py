@@ -53,7 +53,7 @@ def predict(
         outputs = []
         with data.where.autocast(precision, model):
             for rows, new in _batches(len(part), batch, fill_up=_fills_up(data)):
-                images = resized(data.normalise(part.pixels[rows]), size)
+                images = resized(data.normalise(part.take(rows)), size)
                 outputs.append(functional.log_softmax(_averaged_logits(answering, images, views), dim=1)[-new:])
         return torch.cat(outputs)
 
@@ -81,7 +81,7 @@ def seconds_to_predict(
     """
     was_training = model.training
     answering = _for_prediction(model.eval(), data)
-    pixels = data.test.pixels[:images]
+    pixels = data.test.take(slice(images))
 
     def once() -> float:
         started = time.perf_counter()
@@ -154,7 +154,7 @@ def multiply_accumulates(model: nn.Module, data: DeviceData) -> int:
     """
     was_training = model.training
     model.eval()
-    image = data.normalise(data.train.pixels[:1])
+    image = data.normalise(data.train.take(slice(1)))
     tensors = chain(model.named_parameters(), model.named_buffers())
     shapes = {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors}
     try:

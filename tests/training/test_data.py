@@ -14,7 +14,7 @@ from benchmark.augmentations.pipeline import Pipeline
 from benchmark.records import Choice, Dataset, Images, SplitRows
 from benchmark.training import DeviceData, choose_device
 from benchmark.training import data as loading
-from benchmark.training.data import BatchStream
+from benchmark.training.data import BatchStream, Part
 
 
 def resident(rows: int = 12, seed: int = 0) -> tuple[DeviceData, Dataset, SplitRows]:
@@ -40,7 +40,48 @@ def test_parts_are_the_rows_of_the_split() -> None:
     assert data.num_classes == 3
 
 
-def test_channel_statistics_are_numpys_of_the_training_rows() -> None:
+def test_on_a_cpu_images_are_used_where_they_lie() -> None:
+    """As those of a mapped file are, which nobody may write to."""
+    _, dataset, split = resident()
+    for part in (dataset.train, dataset.test):
+        part.pixels.flags.writeable = False
+        part.labels.flags.writeable = False
+    data = DeviceData.load(dataset, split, choose_device("cpu"))
+    joined = data.with_val_in_train()
+    of_train, of_test = (part.pixels.ctypes.data for part in (dataset.train, dataset.test))
+    for part, start in ((data.train, of_train), (data.val, of_train), (joined.train, of_train), (data.test, of_test)):
+        assert part.images.data_ptr() == start
+    assert torch.equal(joined.train.pixels, torch.cat([data.train.pixels, data.val.pixels]))
+    assert torch.equal(joined.train.labels, torch.cat([data.train.labels, data.val.labels]))
+    few = data.train.spread(0.5)
+    assert few.images.data_ptr() == of_train
+    assert torch.equal(few.take(slice(1, 3)), few.pixels[1:3])
+    assert torch.equal(few.only(torch.tensor([2, 0])).pixels, few.pixels[[2, 0]])
+
+
+def test_on_another_device_a_part_has_its_own_rows_alone() -> None:
+    data, _, _ = resident()
+    there = data.val.to(torch.device("meta"))
+    assert there.rows is None
+    assert there.images.device.type == there.labels.device.type == "meta"
+    assert there.images.shape == (4, 5, 6, 3)
+    # Of separate images the pixels are put together.
+    separate = Part(data.train.images[data.train.rows], data.train.labels)
+    joined = separate.followed_by(data.val)
+    assert joined.rows is None
+    assert torch.equal(joined.pixels, torch.cat([data.train.pixels, data.val.pixels]))
+
+
+def test_pixels_are_in_channels_last_memory_however_they_are_taken() -> None:
+    data, _, _ = resident()
+    for part in (data.train, data.test):
+        for which in (slice(2, 6), torch.tensor([3, 1])):
+            assert part.take(which).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("at_once", [5, 1000])
+def test_channel_statistics_are_numpys_of_the_training_rows(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(loading, "_COUNTED_AT_ONCE", at_once)
     data, dataset, split = resident()
     pixels = dataset.train.pixels[split.train].astype(np.float64) / 255
     np.testing.assert_allclose(data.mean.numpy(), pixels.mean(axis=(0, 1, 2)), rtol=1e-6)

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmark.architectures import ARCHITECTURES
 from benchmark.records import VIEWS, Dataset, Images, SplitRows
-from benchmark.training import DeviceData, choose_device, multiply_accumulates, predict, seconds_to_predict
+from benchmark.training import DeviceData, Part, choose_device, multiply_accumulates, predict, seconds_to_predict
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_mirrored_views_matter_and_are_symmetric(data: DeviceData, model: nn.Mod
     mirrored = predict(model, data, data.val, views="two")
     assert not torch.allclose(plain, mirrored, atol=1e-3)
     assert not torch.allclose(predict(model, data, data.val, views="six"), mirrored, atol=1e-3)
-    flipped = type(data.val)(data.val.pixels.flip(3), data.val.labels)
+    flipped = Part(data.val.pixels.flip(3).permute(0, 2, 3, 1), data.val.labels)
     torch.testing.assert_close(predict(model, data, flipped, views="two"), mirrored)
 
 
