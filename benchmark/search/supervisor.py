@@ -92,22 +92,21 @@ class _Work:
 
 @dataclass(eq=False)
 class _Slot:
-    """One worker's place: its child, and the trial that it runs, if any."""
+    """One worker's place: its child, what is known of that child, and the trial that it runs, if any."""
 
     setup: WorkerSetup
     child: Child
-    device: str = ""
+    device: str | None = None
+    """What the child has called its device; None until it was ready for the first time."""
     is_ready: bool = False
     """Whether the child waits for a job."""
-    is_fresh: bool = True
-    """Whether the child has had none so far."""
+    families: set[str] = field(default_factory=set)
+    """What the child has trained: on a GPU it has loaded their kernels."""
     work: _Work | None = None
     failed_starts: int = 0
     """Children in a row that ended before they were ready."""
     has_started: bool = False
     """Whether any child of it ever was ready."""
-    families: set[str] = field(default_factory=set)
-    """What its child has trained: on a GPU it has loaded their kernels."""
 
 
 class Search:
@@ -147,7 +146,11 @@ class Search:
         self._durations: list[float] = []
         self._known: list[TrialRecord] = []
         """The study's trials when one of this process ended last."""
+        self._limits = SearchLimits()
+        self._began = 0.0
         self._is_spent = False
+        self._has_ended = False
+        """Whether a trial ended since the standing was told."""
         self._claim_from = 0.0
         self._awake_from = 0.0
         self._renewed = _clocks()
@@ -164,13 +167,13 @@ class Search:
         Such signals are SIGINT (Ctrl-C), SIGTERM and SIGHUP, where they are not ignored.
         Raises BenchError where no worker can start, the disk is full, or trial after trial fails.
         """
-        began = time.monotonic()
+        self._limits, self._began = limits, time.monotonic()
         with self._stopping_on_signals():
             self._known = self._keeper.tidy()
             try:
                 for setup in self._setups:
                     self._slots.append(_Slot(setup, start_child(setup)))
-                end = self._loop(limits, began)
+                end = self._loop()
             except BaseException as error:
                 self._end_children()
                 # The error counts, not what it makes impossible: a trial that cannot be given back is lost in time.
@@ -187,46 +190,49 @@ class Search:
         """How many there are: fewer than at first where one did not start."""
         return len(self._slots)
 
-    def _loop(self, limits: SearchLimits, began: float) -> Ending:
+    def _loop(self) -> Ending:
         self._renewed, self._looked = _clocks(), time.monotonic()
-        self._tell_standing(limits, self._known)
-        while (why := self._reason_to_end(deadline := self._deadline(limits, began))) is None:
-            self._until = deadline
+        self._tell_standing(self._known)
+        while True:
+            self._until = self._deadline()
+            if (why := self._reason_to_end()) is not None:
+                break
             if self._pause_requested:
                 self._pause()
-            ended = self._start_trials(limits, deadline)
+            self._start_trials()
             for slot in self._heard_from():
-                ended += self._hear(slot)
-            ended += self._end_hung()
-            ended += self._renew_in_time()
-            if ended:
-                self._known = self._keeper.tidy()
-                self._tell_standing(limits, self._known)
+                self._hear(slot)
+            self._end_hung()
+            self._renew_in_time()
+            if self._has_ended:
+                self._has_ended, self._known = False, self._keeper.tidy()
+                self._tell_standing(self._known)
             self._observer.tick()
-        self._tell_standing(limits, self._store.trials())
+        self._tell_standing(self._store.trials())
         return why
 
-    def _deadline(self, limits: SearchLimits, began: float) -> float | None:
+    def _deadline(self) -> float | None:
         """When it ends; later while no trial of this process is complete, where the limits say so."""
-        if limits.timeout is None:
+        timeout, least = self._limits.timeout, self._limits.first_within
+        if timeout is None:
             return None
-        return began + (limits.timeout if self._durations else max(limits.timeout, limits.first_within))
+        return self._began + (timeout if self._durations else max(timeout, least))
 
-    def _reason_to_end(self, deadline: float | None) -> Ending | None:
+    def _reason_to_end(self) -> Ending | None:
         running = any(slot.work is not None for slot in self._slots)
         if self._stop_requested:
             return "interrupted"
         if self._is_spent and not running:
             return "spent"
-        if deadline is not None and time.monotonic() >= deadline:
+        if self._until is not None and time.monotonic() >= self._until:
             return "timeout"
-        return None if running or self._may_start(deadline) else "timeout"
+        return None if running or self._may_start() else "timeout"
 
-    def _may_start(self, deadline: float | None) -> bool:
+    def _may_start(self) -> bool:
         """Whether a trial that starts now can be expected to end in time."""
         if self._is_too_late():
             return False
-        return deadline is None or deadline - time.monotonic() > self._usual_duration()
+        return self._until is None or self._until - time.monotonic() > self._usual_duration()
 
     def _is_too_late(self) -> bool:
         """Whether a planned run that begins now would have less than half of its seconds: it would be another run.
@@ -276,28 +282,26 @@ class Search:
         heard = wait([slot.child.connection for slot in self._slots], _POLL_SECONDS)
         return [slot for slot in self._slots if slot.child.connection in heard]
 
-    def _start_trials(self, limits: SearchLimits, deadline: float | None) -> int:
-        """Give work to workers that wait for it; the number of trials that were found lost meanwhile."""
-        ended = 0
+    def _start_trials(self) -> None:
+        """Give work to workers that wait for it."""
         for slot in self._slots:
             # A claim may take as long as a server is away.
-            ended += self._renew_in_time()
+            self._renew_in_time()
             if slot.is_ready and slot.work is not None:
                 self._send_job(slot, slot.work)
-            elif slot.is_ready and not self._is_spent and self._may_start(deadline):
+            elif slot.is_ready and not self._is_spent and self._may_start():
                 if time.monotonic() < max(self._claim_from, self._awake_from):
                     continue
-                refused = self._claim(slot, self._total(limits))
+                refused = self._claim(slot)
                 if refused is NoTrial.SPENT:
                     self._is_spent = True
                 elif refused is NoTrial.TAKEN:
                     self._claim_from = time.monotonic() + _CLAIM_AGAIN_SECONDS
                     if all(other.work is None for other in self._slots):
                         self._observer.waiting()
-                        self._tell_standing(limits, self._store.trials())
-        return ended
+                        self._tell_standing(self._store.trials())
 
-    def _claim(self, slot: _Slot, total: int) -> NoTrial | None:
+    def _claim(self, slot: _Slot) -> NoTrial | None:
         """Claim a trial and give it to the slot's child; why there is none."""
         configs: list[TrialConfig] = []
 
@@ -308,7 +312,7 @@ class Search:
                 claim.trial.report(value, step)
 
         self._sampler.preferred = slot.families if slot.setup.kind == "cuda" else ()
-        claim = self._queue.claim(total, prepare, None if self._plan is None else self._plan.runs)
+        claim = self._queue.claim(self._total(), prepare, None if self._plan is None else self._plan.runs)
         if isinstance(claim, NoTrial):
             return claim
         if self._plan is not None and not self._is_ours(claim):
@@ -317,7 +321,7 @@ class Search:
             return NoTrial.TAKEN
         config, trial, checkpoint = configs[-1], claim.trial, _fitting(claim.checkpoint, slot)
         weights, plan = self._keeper.announce(trial.number)
-        facts: dict[str, Any] = {"device": slot.device, "seed": config.seed}
+        facts: dict[str, Any] = {"device": slot.device or "", "seed": config.seed}
         images = None if claim.planned is None else claim.planned.images
         job = Job(config, weights, keep_from=self._keeper.keep_from(self._known), images=images, checkpoints=plan)
         if checkpoint is not None:
@@ -341,8 +345,8 @@ class Search:
         return claim.planned is not None and claim.planned.key in {run.key for run in self._plan.runs}
 
     def _send_job(self, slot: _Slot, work: _Work) -> None:
-        work.had_fresh_child = work.had_fresh_child or slot.is_fresh
-        slot.is_ready = slot.is_fresh = False
+        work.had_fresh_child = work.had_fresh_child or not slot.families
+        slot.is_ready = False
         slot.families.add(work.trial.params["family"])
         _tell(slot.child, self._in_time(work.job))
 
@@ -364,38 +368,39 @@ class Search:
             return job
         return replace(job, config=replace(job.config, budget=replace(budget, seconds=seconds)))
 
-    def _hear(self, slot: _Slot) -> bool:
-        """Handle what a child says; whether a trial ended with it."""
+    def _hear(self, slot: _Slot) -> None:
+        """Handle what a child says."""
         try:
             if not slot.child.connection.poll():
-                return self._replace_dead(slot)
+                self._replace_dead(slot)
+                return
             answer: Answer = slot.child.connection.recv()
         except (EOFError, OSError):
             # OSError: it died in the middle of a message.
-            return self._replace_dead(slot)
+            self._replace_dead(slot)
+            return
         if isinstance(answer, Ready):
             self._take_ready(slot, answer)
         elif isinstance(answer, Failed) and answer.kind is FailureKind.NO_START:
             raise BenchError(f"a worker cannot start: {answer.reason}")
         elif slot.work is None:
             # Said before it heard that its trial is over.
-            return False
+            return
         elif isinstance(answer, Planned):
             self._take_plan(slot.work, answer)
         elif isinstance(answer, ProgressRecord):
-            return self._progress(slot, slot.work, answer)
+            self._progress(slot, slot.work, answer)
         elif isinstance(answer, Saved):
             self._note_checkpoint(slot, slot.work, answer)
         elif isinstance(answer, Noted):
             self._observer.noted(slot.work.trial.number, answer.what)
         elif isinstance(answer, Finished):
-            return self._finish(slot, slot.work, answer)
+            self._finish(slot, slot.work, answer)
         elif isinstance(answer, Failed):
-            return self._take_failure(slot, slot.work, answer)
-        return False
+            self._take_failure(slot, slot.work, answer)
 
     def _take_ready(self, slot: _Slot, answer: Ready) -> None:
-        has_worked = bool(slot.device)
+        has_worked = slot.device is not None
         slot.device, slot.failed_starts, slot.has_started = answer.device, 0, True
         if has_worked and answer.resident_bytes is not None and answer.resident_bytes > self._memory_limit:
             # It holds on to memory from trial to trial.
@@ -410,7 +415,7 @@ class Search:
         work.facts["curve"] = list(work.checkpoint.record["curve"]) if answer.resumed and work.checkpoint else []
         work.job = replace(work.job, images=answer.images)
 
-    def _progress(self, slot: _Slot, work: _Work, record: ProgressRecord) -> bool:
+    def _progress(self, slot: _Slot, work: _Work, record: ProgressRecord) -> None:
         trial, config = work.trial, work.config
         may_end = (
             self._pruner.may_prune(record.step)
@@ -428,7 +433,7 @@ class Search:
                 self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
             else:
                 self._lose(slot, work)
-            return True
+            return
         work.facts.setdefault("curve", []).append(as_jsonable(record))
         self._observer.reported(trial.number, config.reports, record)
         # Every pruner notes the value of every trial.
@@ -439,7 +444,6 @@ class Search:
             self._end(slot, TrialState.PRUNED, record.val_accuracy)
         elif prune:
             self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
-        return prune
 
     def _note_checkpoint(self, slot: _Slot, work: _Work, answer: Saved) -> None:
         record = {
@@ -452,7 +456,7 @@ class Search:
         }
         self._keeper.note(work.trial.number, answer.file, record)
 
-    def _finish(self, slot: _Slot, work: _Work, answer: Finished) -> bool:
+    def _finish(self, slot: _Slot, work: _Work, answer: Finished) -> None:
         facts = work.facts | {
             "cost": answer.cost,
             "best_step": answer.best_step,
@@ -474,9 +478,8 @@ class Search:
             self._end(slot, TrialState.COMPLETE, val_accuracy)
         else:
             self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
-        return True
 
-    def _take_failure(self, slot: _Slot, work: _Work, answer: Failed) -> bool:
+    def _take_failure(self, slot: _Slot, work: _Work, answer: Failed) -> None:
         if answer.kind is FailureKind.NO_ROOM:
             raise BenchError(f"{answer.reason}; make room, and the same command goes on")
         if answer.spoilt:
@@ -485,21 +488,20 @@ class Search:
             # What earlier trials left in the process may have been in its way, and divided it would be another trial.
             work.had_fresh_child = True
             self._observer.noted(work.trial.number, "out of memory: again in a fresh process")
-            return False
+            return
         if answer.kind is FailureKind.DEVICE and not work.had_fault:
             work.had_fault = True
             self._observer.noted(work.trial.number, f"{answer.reason}: again in a fresh process")
-            return False
+            return
         if answer.kind is FailureKind.OUT_OF_MEMORY and self._divide(work):
             self._observer.noted(work.trial.number, f"out of memory: again with batches in {work.config.accumulation}")
-            return False
+            return
         spent = {
             "train_seconds": answer.train_seconds,
             "evaluation_seconds": answer.evaluation_seconds,
             "peak_memory_bytes": answer.peak_memory_bytes,
         }
         self._fail(slot, work, answer.reason, {"traceback": answer.details, **spent})
-        return True
 
     def _divide(self, work: _Work) -> bool:
         """Have the trial begin again with half as many images at a time, and gradients added up; False at the floor."""
@@ -523,31 +525,29 @@ class Search:
         if state is not TrialState.FAILED:
             self._failures_in_a_row = 0
         number, slot.work = slot.work.trial.number, None
+        self._has_ended = True
         # Where it failed, its place is free at once.
         self._claim_from = 0.0
         self._observer.ended(number, state, score, reason)
 
-    def _end_hung(self) -> int:
-        """End the trials that take longer than any may, pauses left out; their number."""
+    def _end_hung(self) -> None:
+        """End the trials that take longer than any may, pauses left out."""
         since_last, self._looked = time.monotonic() - self._looked, time.monotonic()
         if since_last > _PAUSE_SECONDS:
             self._lengthen(since_last)
-        ended = 0
         for slot in self._slots:
             if slot.work is None or self._time_limit is None:
                 continue
             if time.monotonic() - slot.work.started > self._time_limit:
                 self._replace_child(slot)
                 self._fail(slot, slot.work, f"timed out after {self._time_limit:.0f} s", {})
-                ended += 1
-        return ended
 
-    def _renew_in_time(self) -> int:
-        """Renew the leases where it is time; the number of trials that were lost to others, and are given up here."""
+    def _renew_in_time(self) -> None:
+        """Renew the leases where it is time, and give up the trials that were lost to others."""
         now = _clocks()
         passed, by_the_wall = (clock - then for clock, then in zip(now, self._renewed, strict=True))
         if max(passed, abs(by_the_wall)) <= _RENEW_SECONDS:
-            return 0
+            return
         self._renewed = now
         if abs(by_the_wall - passed) > _SLEPT_SECONDS:
             self._awake_from = now[0] + _WAKING_SECONDS
@@ -555,7 +555,6 @@ class Search:
         for slot in self._slots:
             if slot.work is not None and slot.work.trial.number in lost:
                 self._lose(slot, slot.work)
-        return len(lost)
 
     def _lose(self, slot: _Slot, work: _Work) -> None:
         """Give up a trial that its child still trains, and that is another process's by now."""
@@ -565,49 +564,46 @@ class Search:
 
     def _replace_child(self, slot: _Slot) -> None:
         slot.child.end()
-        slot.child, slot.device, slot.is_ready, slot.is_fresh = start_child(slot.setup), "", False, True
-        slot.families = set()
+        slot.child, slot.device, slot.is_ready, slot.families = start_child(slot.setup), None, False, set()
 
-    def _replace_dead(self, slot: _Slot) -> bool:
+    def _replace_dead(self, slot: _Slot) -> None:
         """The child is gone: fail its trial, and start another in its place."""
         # It has closed its connection but may still be ending; killed now, it would seem to have died of a signal.
         slot.child.process.join(timeout=_POLL_SECONDS)
         slot.child.end()
         if self._stop_requested:
             # A signal to the whole process group ended the child as well: its trial is given back with the others.
-            return False
+            return
         code = slot.child.process.exitcode
         is_killed = code is not None and code < 0
         ended = f"signal {-code}" if code is not None and is_killed else f"exit code {code}"
-        if not slot.device:
+        if slot.device is None:
             slot.failed_starts += 1
             # In the place of one that could start, another can: where memory is short, perhaps only later.
             if not (is_killed or slot.has_started) or slot.failed_starts >= _STARTS:
-                return self._do_without(slot, f"a worker could not start ({ended}); its messages are above")
-        has_begun = bool(slot.device)
+                self._do_without(slot, f"a worker could not start ({ended}); its messages are above")
+                return
+        has_begun = slot.device is not None
         self._replace_child(slot)
         if slot.work is None or not has_begun:
-            return False
+            return
         # This is how the system ends what takes more memory than there is.
         perhaps = ", perhaps because memory ran out" if ended == "signal 9" else ""
         self._fail(slot, slot.work, f"killed: the worker process ended with {ended}{perhaps}", {})
-        return True
 
-    def _do_without(self, slot: _Slot, reason: str) -> bool:
-        """Go on without a worker that does not start, as on a GPU that is broken or full; whether a trial ended so.
+    def _do_without(self, slot: _Slot, reason: str) -> None:
+        """Go on without a worker that does not start, as on a GPU that is broken or full.
 
         Raises BenchError where it is the last one.
         """
         if len(self._slots) == 1:
             raise BenchError(reason)
-        has_work = slot.work is not None
         if slot.work is not None:
             self._queue.interrupt(slot.work.trial, reason, slot.work.facts)
             self._end(slot, TrialState.FAILED, None, reason)
         self._slots.remove(slot)
         slot.child.end()
         self._observer.without(reason, len(self._slots))
-        return has_work
 
     def _end_children(self) -> None:
         for slot in self._slots:
@@ -629,12 +625,12 @@ class Search:
             if slot.work is not None:
                 self._end(slot, TrialState.FAILED, None, _STOPPED)
 
-    def _total(self, limits: SearchLimits) -> int:
-        stored = self._store.fact("trials")
-        return limits.trials if limits.trials is not None else int(stored)
+    def _total(self) -> int:
+        """How many trials are wanted, told anew each time where the limits do not say it."""
+        return int(self._store.fact("trials")) if self._limits.trials is None else self._limits.trials
 
-    def _tell_standing(self, limits: SearchLimits, trials: list[TrialRecord]) -> None:
-        self._observer.standing(trials, self._total(limits))
+    def _tell_standing(self, trials: list[TrialRecord]) -> None:
+        self._observer.standing(trials, self._total())
 
     def _usual_duration(self) -> float:
         """Seconds that a complete trial took so far, on average; 0 where none is known."""

@@ -317,8 +317,7 @@ def test_a_timeout_ends_the_search(store: StudyStore, scripts: list[Script], mon
 
     scripts += [succeed, slow]
     search = searching(store, Observer())
-    deadline = search._deadline
-    monkeypatch.setattr(search, "_deadline", lambda limits, began: deadline(limits, began - 3600 * late.is_set()))
+    monkeypatch.setattr(search, "_deadline", lambda: search._began + 600 - 3600 * late.is_set())
     assert search.run(SearchLimits(9, timeout=600.0)) == "timeout"
     assert states(store) == {"complete": 1, "failed": 1}
 

@@ -225,7 +225,7 @@ def test_a_planned_run_that_could_have_no_half_of_its_seconds_is_not_begun(store
 
     def may_start(left: float) -> bool:
         search._until = time.monotonic() + left
-        return search._may_start(search._until)
+        return search._may_start()
 
     assert may_start(75)
     assert not may_start(65)
