@@ -234,7 +234,7 @@ def test_every_part_has_a_module_and_a_table() -> None:
 @pytest.mark.parametrize("part", NUMBERS)
 @pytest.mark.parametrize("device_type", ["cpu", "cuda"])
 def test_tables_are_whole(part: str, device_type: str) -> None:
-    paragraphs = TABLES[part](NUMBERS[part], device_type)
+    paragraphs = TABLES[part](Measured(part, "x", {**ORIGIN, "device_type": device_type}, NUMBERS[part]))
     tables = [lines for text in paragraphs if len(lines := [x for x in text.splitlines() if x.startswith("|")]) > 0]
     assert tables
     for lines in tables:

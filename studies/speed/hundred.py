@@ -72,7 +72,7 @@ def measure(plan: Plan) -> dict[str, object]:
 def facts_of(root: Path, name: str) -> dict[str, object]:
     """What a study's database says about its time."""
     store = open_study(StudyLocation(name, root))
-    trials = store.trials()
+    trials = store.trials_to_show()
     if store.fact("definition") is None:
         raise BenchError(f"study {name!r} was not made by bench search")
     intervals, pauses = intervals_of(trials)

@@ -51,14 +51,14 @@ def _slug(result: Measured) -> str:
 
 def _device(results: Sequence[Measured]) -> list[str]:
     origin = results[0].origin
-    cores = "" if origin["device_type"] == "cuda" else f", {origin['cores']} cores"
+    cores = "" if results[0].is_gpu else f", {origin['cores']} cores"
     paragraphs = [f"## {origin['device']}{cores}"]
     parts = {result.part: result for result in results}
     for part in PARTS:
         if part.name in parts:
             measured = parts[part.name]
             paragraphs.append(f"### {part.title}")
-            paragraphs += TABLES[part.name](measured.numbers, measured.origin["device_type"])
+            paragraphs += TABLES[part.name](measured)
             paragraphs.append(_origin(measured.origin))
     return paragraphs
 

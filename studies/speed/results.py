@@ -29,6 +29,11 @@ class Measured:
     origin: Mapping[str, Any]
     numbers: Mapping[str, Any]
 
+    @property
+    def is_gpu(self) -> bool:
+        """Whether the device is one."""
+        return bool(self.origin["device_type"] == "cuda")
+
 
 def origin_of(plan: Plan, command: str, load_before: float | None) -> dict[str, Any]:
     """What a reader needs to repeat a measurement that starts now; `load_before` in processes, None where unknown."""

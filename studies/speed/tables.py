@@ -10,6 +10,7 @@ from typing import Any
 from benchmark.leaderboard.pieces import table
 from benchmark.wording import count, percent, significant
 from studies.speed.plan import Plan
+from studies.speed.results import Measured
 from studies.speed.spread import MeanAndDeviation, Spread, best_of, mean_and_deviation, ratios, spread
 
 Numbers = Mapping[str, Any]
@@ -19,9 +20,9 @@ _OURS = "bench run"
 """The side that others are compared with after the same time."""
 
 
-def families(numbers: Numbers, device_type: str) -> list[str]:
+def families(measured: Measured) -> list[str]:
     """Rates of every family's default on one worker, and the peaks that they are shares of."""
-    del device_type
+    numbers = measured.numbers
     rows = [
         [
             one["family"],
@@ -54,9 +55,9 @@ def families(numbers: Numbers, device_type: str) -> list[str]:
     ]
 
 
-def pipeline(numbers: Numbers, device_type: str) -> list[str]:
+def pipeline(measured: Measured) -> list[str]:
     """Batches per second of both sides."""
-    del device_type
+    numbers = measured.numbers
     return [
         f"Batches of {numbers['batch_size']} images, mirrored, shifted by up to 4 pixels and normalised, on their way "
         f"to no network; {numbers['window_seconds']:g} s a measurement. The script: PIL images, `RandomCrop`, "
@@ -65,20 +66,22 @@ def pipeline(numbers: Numbers, device_type: str) -> list[str]:
     ]
 
 
-def training(numbers: Numbers, device_type: str) -> list[str]:
+def training(measured: Measured) -> list[str]:
     """Training images per second of both sides."""
+    numbers = measured.numbers
     return [
         f"{numbers['network']}; batches of {numbers['batch_size']}, mirrored and shifted, forward, backward and step "
         f"of {numbers['optimizer']}; {numbers['window_seconds']:g} s a measurement. The script trains in float32, in "
         "one process with torch's own number of threads, or in several of one thread and no `DataLoader` workers. "
         f"Ours: {_count(numbers['processes'], 'process', 'processes')} of one thread each, in the precision that the "
         "product chooses (auto) and in float32.",
-        _rates(numbers["images_per_second"], aim=5.0 if device_type == "cuda" else 1.3),
+        _rates(numbers["images_per_second"], aim=5.0 if measured.is_gpu else 1.3),
     ]
 
 
-def time_to_80(numbers: Numbers, device_type: str) -> list[str]:
+def time_to_80(measured: Measured) -> list[str]:
     """Seconds to the target accuracy of both sides, and what the script tried."""
+    numbers = measured.numbers
     sides: Mapping[str, Numbers] = numbers["sides"]
     script = _best_form([side["runs"] for name, side in sides.items() if name.startswith("script")])
     rows = [_side_row(name, side, script) for name, side in sides.items()]
@@ -86,7 +89,7 @@ def time_to_80(numbers: Numbers, device_type: str) -> list[str]:
         "Side", "Recipe", "Runs", "Val. acc. %, lowest", "Training s", "With evaluation s",
         "Machine s per run", "Times faster, training", "Times faster, with evaluation",
     ]  # fmt: skip
-    aim = "" if device_type == "cuda" else " Aim: at least 5 times faster."
+    aim = "" if measured.is_gpu else " Aim: at least 5 times faster."
     tried = [
         [
             one["setting"],
@@ -113,9 +116,9 @@ def time_to_80(numbers: Numbers, device_type: str) -> list[str]:
     ]
 
 
-def ten_minutes(numbers: Numbers, device_type: str) -> list[str]:
+def ten_minutes(measured: Measured) -> list[str]:
     """Accuracy of every side after the same time, and what the script tried."""
-    del device_type
+    numbers = measured.numbers
     sides: Mapping[str, Sequence[Numbers]] = numbers["sides"]
     ours = sides[_OURS]
     minutes = f"{numbers['minutes']:g}"
@@ -145,9 +148,9 @@ def ten_minutes(numbers: Numbers, device_type: str) -> list[str]:
     ]
 
 
-def installed(numbers: Numbers, device_type: str) -> list[str]:
+def installed(measured: Measured) -> list[str]:
     """Accuracy of AutoKeras and of ours after the same time."""
-    del device_type
+    numbers = measured.numbers
     sides: Mapping[str, Sequence[Numbers]] = numbers["sides"]
     ours, theirs = sides[_OURS], sides["AutoKeras"]
     minutes = f"{numbers['minutes']:g}"
@@ -165,8 +168,9 @@ def installed(numbers: Numbers, device_type: str) -> list[str]:
     ]
 
 
-def time_to_accuracy(numbers: Numbers, device_type: str) -> list[str]:
+def time_to_accuracy(measured: Measured) -> list[str]:
     """Test accuracy, seconds and work of the fixed recipes."""
+    numbers = measured.numbers
     recipes = {recipe["name"]: recipe for recipe in numbers["recipes"]}
     rows = [_group_row(recipes[group["recipe"]], group) for group in numbers["groups"]]
     aims = [_aim(recipe, numbers["groups"]) for recipe in recipes.values() if recipe["target"] is not None]
@@ -177,12 +181,12 @@ def time_to_accuracy(numbers: Numbers, device_type: str) -> list[str]:
     beside = [f"- {recipe['name']}: {recipe['record']}." for recipe in recipes.values() if recipe["record"]]
     history = [f"- {recipe['name']}: {recipe['history']}." for recipe in recipes.values() if recipe.get("history")]
     changes = [[name, recipe["budget"], _parameters(recipe)] for name, recipe in recipes.items()]
-    is_gpu = device_type == "cuda"
+    is_gpu = measured.is_gpu
     return [
         "Every training image trains, and the test set is scored once per run. Between recipes was chosen on "
         "validation rows. "
         f"{_count(numbers['processes'], 'process', 'processes')} side by side"
-        f"{' of one thread each' if device_type == 'cpu' else ''}. Training is the time inside training steps of one "
+        f"{' of one thread each' if not is_gpu else ''}. Training is the time inside training steps of one "
         "run; in all adds making the network and scoring it. A short run of every recipe "
         f"went before and is not counted: {'kernels and graphs are loaded' if is_gpu else 'the whitening is computed'} "
         "once per process. PFLOP: six operations per multiply-accumulate and image seen, at full image size.",
@@ -199,8 +203,9 @@ def searches_to_come(numbers: Numbers) -> list[str]:
     return [name for name in Plan.pruning if name not in numbers["searches"]]
 
 
-def hundred(numbers: Numbers, device_type: str) -> list[str]:
+def hundred(measured: Measured) -> list[str]:
     """Where the time of two studies went, and the best score by then."""
+    numbers = measured.numbers
     searches: Mapping[str, Numbers] = numbers["searches"]
     kernels = (("Of it until kernels were there, s", lambda one: significant(one.get("preparing_seconds_per_trial"))),)
     facts: tuple[tuple[str, Callable[[Numbers], str]], ...] = (
@@ -212,7 +217,7 @@ def hundred(numbers: Numbers, device_type: str) -> list[str]:
         ("Evaluation, worker seconds", lambda one: significant(one["evaluation_seconds"])),
         ("Failed trials, s beside their reports", lambda one: significant(one.get("failed_seconds"))),
         ("Overhead per trial, s (aim: below 0.3)", _overhead),
-        *(kernels if device_type == "cuda" else ()),
+        *(kernels if measured.is_gpu else ()),
         ("Pauses left out", lambda one: str(one["pauses"])),
         ("Commit", lambda one: ", ".join(f"`{commit}`" for commit in one.get("commits") or ["unknown"])),
         ("First trial begun", lambda one: one.get("begun", _NOTHING)),
@@ -264,9 +269,9 @@ def _verdict(is_reached: bool) -> str:
     return "reached" if is_reached else "not reached"
 
 
-def workers_per_gpu(numbers: Numbers, device_type: str) -> list[str]:
+def workers_per_gpu(measured: Measured) -> list[str]:
     """Images per second of one GPU by number of workers."""
-    del device_type
+    numbers = measured.numbers
     rows = []
     for mode, families in numbers["images_per_second"].items():
         for family, by_size in families.items():
@@ -286,7 +291,7 @@ def workers_per_gpu(numbers: Numbers, device_type: str) -> list[str]:
     ]
 
 
-TABLES: Mapping[str, Callable[[Numbers, str], list[str]]] = {
+TABLES: Mapping[str, Callable[[Measured], list[str]]] = {
     "families": families,
     "pipeline": pipeline,
     "training": training,
