@@ -26,16 +26,6 @@ SUPPORTED = ((3, 11), (3, 14))
 # More processes than cores only wait for each other, and a test may train a network.
 PYTEST = ("-m", "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 
-REFRESH_README = """
-from pathlib import Path
-from benchmark.leaderboard import main_table, refresh_between_markers
-readme = Path("README.md")
-table = main_table(Path("results/cifar10-cpu.md").read_text(encoding="utf-8"))
-readme.write_text(
-    refresh_between_markers(readme.read_text(encoding="utf-8"), "leaderboard:cifar10-cpu", table), encoding="utf-8"
-)
-"""
-
 nox.options.sessions = ["lint", "types", "tests", "docs"]
 nox.options.default_venv_backend = "none"
 
@@ -76,7 +66,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def readme(session: nox.Session) -> None:
     """Copy the table of results/cifar10-cpu.md into README.md."""
-    session.run(program(shared(session), "python"), "-c", REFRESH_README)
+    session.run(program(shared(session), "python"), "-m", "studies.refresh_readme")
 
 
 @nox.session

@@ -19,9 +19,7 @@ from benchmark.leaderboard import (
     Leaderboard,
     SizeScore,
     draw,
-    main_table,
     make_board,
-    refresh_between_markers,
     select_singles,
     summarise,
     to_csv,
@@ -321,29 +319,6 @@ def test_markdown_leaves_out_what_there_is_none_of() -> None:
 
 def test_votes_of_a_meta_learner_are_not_invented() -> None:
     assert votes(replace(MIX, weights=None)) == "1, 2 (inputs of a meta-learner)"
-
-
-def test_main_table_is_the_first_table_alone() -> None:
-    table = main_table(to_markdown(board()))
-    assert len(table.splitlines()) == 2 + 5
-    assert table.splitlines()[-1].startswith("| 5 | vgg default | default | a | 25.00 |")
-    with pytest.raises(BenchError, match="no table"):
-        main_table("# Nothing\n\nhere\n")
-
-
-def test_refresh_between_markers() -> None:
-    page = "before\n\n<!-- results -->\nold\n<!-- /results -->\n\nafter\n"
-    fresh = refresh_between_markers(page, "results", "| new |\n")
-    assert fresh == "before\n\n<!-- results -->\n\n| new |\n\n<!-- /results -->\n\nafter\n"
-    assert refresh_between_markers(fresh, "results", "| new |") == fresh
-
-
-@pytest.mark.parametrize(
-    "page", ["no markers", "<!-- /m --> <!-- m -->", "<!-- m -->", "<!-- m --><!-- m --><!-- /m -->"]
-)
-def test_refresh_without_clear_markers_is_refused(page: str) -> None:
-    with pytest.raises(BenchError, match="<!-- m -->"):
-        refresh_between_markers(page, "m", "table")
 
 
 def test_csv_and_json_carry_the_same_unrounded_rows() -> None:

@@ -13,7 +13,8 @@ import pytest
 import typer
 
 from benchmark.cli import app
-from benchmark.leaderboard import main_table, refresh_between_markers
+from benchmark.errors import BenchError
+from studies.refresh_readme import MARKER, PAGE, main_table, refresh_between_markers
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -93,15 +94,37 @@ def test_readme_shows_every_command() -> None:
 
 
 def test_the_table_is_the_one_of_the_committed_leaderboard() -> None:
-    page = ROOT / "results" / "cifar10-cpu.md"
+    page = ROOT / PAGE
     if not page.is_file():
-        pytest.skip("results/cifar10-cpu.md has not been made")
+        pytest.skip(f"{PAGE} has not been made")
     table = main_table(page.read_text(encoding="utf-8"))
-    assert refresh_between_markers(README, "leaderboard:cifar10-cpu", table) == README, "run: nox -s readme"
+    assert refresh_between_markers(README, MARKER, table) == README, "run: nox -s readme"
 
 
 def test_the_tables_place_is_marked() -> None:
-    assert "| a |" in refresh_between_markers(README, "leaderboard:cifar10-cpu", "| a |")
+    assert "| a |" in refresh_between_markers(README, MARKER, "| a |")
+
+
+def test_main_table_is_the_first_table_alone() -> None:
+    page = "# A page\n\n| a |\n| --- |\n| 1 |\n\nwords\n\n| b |\n| --- |\n| 2 |\n"
+    assert main_table(page) == "| a |\n| --- |\n| 1 |"
+    with pytest.raises(BenchError, match="no table"):
+        main_table("# Nothing\n\nhere\n")
+
+
+def test_refresh_between_markers() -> None:
+    page = "before\n\n<!-- results -->\nold\n<!-- /results -->\n\nafter\n"
+    fresh = refresh_between_markers(page, "results", "| new |\n")
+    assert fresh == "before\n\n<!-- results -->\n\n| new |\n\n<!-- /results -->\n\nafter\n"
+    assert refresh_between_markers(fresh, "results", "| new |") == fresh
+
+
+@pytest.mark.parametrize(
+    "page", ["no markers", "<!-- /m --> <!-- m -->", "<!-- m -->", "<!-- m --><!-- m --><!-- /m -->"]
+)
+def test_refresh_without_clear_markers_is_refused(page: str) -> None:
+    with pytest.raises(BenchError, match="<!-- m -->"):
+        refresh_between_markers(page, "m", "table")
 
 
 def test_the_examples_of_extending_work(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from benchmark.leaderboard.board import (
     summarise,
 )
 from benchmark.leaderboard.files import to_csv, to_json, write, write_index
-from benchmark.leaderboard.markdown import main_table, refresh_between_markers, to_markdown
+from benchmark.leaderboard.markdown import to_markdown
 from benchmark.leaderboard.pictures import draw, figure_of, pictures_of
 from benchmark.leaderboard.terminal import across_to_rich, to_rich
 
@@ -32,10 +32,8 @@ __all__ = [
     "compare_studies",
     "draw",
     "figure_of",
-    "main_table",
     "make_board",
     "pictures_of",
-    "refresh_between_markers",
     "result_of",
     "select_singles",
     "summarise",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmark.columns import Column, Section, columns_named, columns_of
-from benchmark.errors import BenchError
 from benchmark.leaderboard.board import Leaderboard, spent_in_words
 from benchmark.leaderboard.details import (
     classes_part,
@@ -72,31 +71,6 @@ def to_markdown(board: Leaderboard, columns: Sequence[Column] = ()) -> str:
         *origin_part(board),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def main_table(markdown: str) -> str:
-    """The first table of a leaderboard's markdown, without a newline at its end."""
-    lines: list[str] = []
-    for line in markdown.splitlines():
-        if line.startswith("|"):
-            lines.append(line)
-        elif lines:
-            break
-    if not lines:
-        raise BenchError("this is no leaderboard: there is no table in it")
-    return "\n".join(lines)
-
-
-def refresh_between_markers(text: str, marker: str, table: str) -> str:
-    """`text` with what lies between `<!-- marker -->` and `<!-- /marker -->` replaced by `table`.
-
-    Raises BenchError unless each marker is there once, in that order.
-    """
-    start, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
-    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
-        raise BenchError(f"the page needs the line {start} once and, after it, the line {end} once")
-    before, rest = text.split(start)
-    return f"{before}{start}\n\n{table.strip()}\n\n{end}{rest.split(end)[1]}"
 
 
 def _headline(board: Leaderboard) -> str:
