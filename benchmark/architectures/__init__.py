@@ -1,13 +1,14 @@
 """Architectures: what a builder takes and gives; one file per family, found by the registry.
 
 A builder maps (image_shape, num_classes) and its own keyword-only parameters to a module that takes images as float
-(B, C, H, W), normalised per channel, and returns logits (B, K). It works for any image size of at least 8 pixels and
-any number of channels and classes. Its tag `recipe` holds the expert's training settings for the family's default
-trial, by full parameter name ("optimizer", "sgd.lr", "batch_size", ...). Its tag `any_size` says that one network
-takes images of several sizes, at least 8 pixels a side, so that they may grow during training. Its tag `width` names
-the parameter, a whole number, with whose square its cost per image grows. Its tag `imports` names the packages that it
-imports when it is first built, so that workers can have them before. Its tag `captured` is False where a GPU cannot
-replay its passes: it waits for the device in them, or takes another way with each batch.
+(B, C, H, W), normalised per channel, and returns logits (B, K), with fresh weights from torch's global generator. It
+works for any image size of at least 8 pixels and any number of channels and classes. Its tag `recipe` holds the
+expert's training settings for the family's default trial, by full parameter name ("optimizer", "sgd.lr", "batch_size",
+...). Its tag `any_size` says that one network takes images of several sizes, at least 8 pixels a side, so that they may
+grow during training. Its tag `width` names the parameter, a whole number, with whose square its cost per image grows.
+Its tag `imports` names the packages that it imports when it is first built, so that workers can have them before. Its
+tag `captured` is False where a GPU cannot replay its passes: it waits for the device in them, or takes another way with
+each batch.
 """
 
 from __future__ import annotations
@@ -16,15 +17,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from benchmark.records import ImageShape
 from benchmark.registry import Registry
-
-
-class Architecture(Protocol):
-    """A builder of networks; the keyword-only parameters differ by family."""
-
-    def __call__(self, image_shape: ImageShape, num_classes: int, /, **params: object) -> nn.Module:
-        """Build the network with freshly initialised weights from torch's global generator."""
 
 
 @runtime_checkable

@@ -1,5 +1,9 @@
 """Data sets: what a loader takes and gives; one file each, found by the registry. Imports no torch.
 
+A loader maps a folder, a local copy that the user names, or None, and a Say to a Dataset: from the folder, or else from
+its cache or its published sources. It raises BenchError, with what was tried, where the data cannot be had or do not
+match their checksum.
+
 Tag, of data sets that may have faults: `inspect`, their Inspector.
 """
 
@@ -17,16 +21,6 @@ from benchmark.registry import Registry
 
 Say = Callable[[str], None]
 """Receives one line of progress for the user."""
-
-
-class Loader(Protocol):
-    """Gives a data set, from its cache where it is there, else from its sources."""
-
-    def __call__(self, folder: Path | None, say: Say, /) -> Dataset:
-        """Load from `folder` (a local copy that the user names) or else the cache or the network.
-
-        Raises BenchError, with what was tried, where the data cannot be had or do not match their checksum.
-        """
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,6 @@
 
 Shapes: M members, N rows, K classes; everything in natural log-probabilities. Tags of an entry:
 
-- `kind`: "voting" where every member has a vote, `weights` once fitted; "stacking" where a meta-learner reads them all.
 - `baseline=True`: built only when it is asked for by name.
 - `selects=True`: picks few of many members, and so may be given every trial of a search.
 - `calibrates=True`: the fit sets the confidence too, and changes the predictions of a single member.

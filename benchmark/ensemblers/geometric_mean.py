@@ -10,7 +10,6 @@ from benchmark.ensemblers._voting import Voting, equal_votes, logarithmic_pool
     "geometric_mean",
     space={},
     reference="Genest & Zidek 1986, doi:10.1214/ss/1177013825 (logarithmic opinion pool, equal weights)",
-    kind="voting",
 )
 def geometric_mean() -> Ensembler:
     """An unfitted geometric mean: softmax of the mean log-probability, no member's below log 1e-6 (see the pool)."""

@@ -208,7 +208,6 @@ class GreedySelection:
     "greedy_selection",
     space={},
     reference="Caruana et al. 2004, doi:10.1145/1015330.1015432, section 2; Guo et al. 2017, arXiv:1706.04599",
-    kind="voting",
     selects=True,
 )
 def greedy_selection() -> Ensembler:

@@ -88,7 +88,6 @@ def _exponents(log_probs: NDArray[np.float32], labels: NDArray[np.int64]) -> NDA
     "log_linear_pooling",
     space={},
     reference="Genest & Zidek 1986, doi:10.1214/ss/1177013825; Heskes 1998, NeurIPS 10 (weights by log loss)",
-    kind="voting",
     selects=True,
     calibrates=True,
 )

@@ -22,7 +22,6 @@ def vote_for_the_best(log_probs: NDArray[np.float32], labels: NDArray[np.int64])
     "single_best",
     space={},
     reference='Caruana et al. 2004, doi:10.1145/1015330.1015432, table 2 ("best model" baseline)',
-    kind="voting",
     baseline=True,
 )
 def single_best() -> Ensembler:

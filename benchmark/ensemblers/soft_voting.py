@@ -10,7 +10,6 @@ from benchmark.ensemblers._voting import Voting, equal_votes
     "soft_voting",
     space={},
     reference="Lakshminarayanan et al. 2017, arXiv:1612.01474, section 2.4 (uniform mean of probabilities)",
-    kind="voting",
 )
 def soft_voting() -> Ensembler:
     """An unfitted uniform soft vote."""

@@ -78,7 +78,6 @@ def _choose_rounds(features: NDArray[np.float64], labels: NDArray[np.int64], cla
     "stacking_by_trees",
     space={},
     reference="Friedman 2001, doi:10.1214/aos/1013203451; Ke et al. 2017, NeurIPS 30; Wolpert 1992",
-    kind="stacking",
     calibrates=True,
 )
 def stacking_by_trees() -> Ensembler:

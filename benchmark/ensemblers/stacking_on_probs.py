@@ -11,7 +11,6 @@ from benchmark.ensemblers._stacking import REFERENCE, LogisticStacking, logistic
     "stacking_on_probs",
     space={},
     reference=REFERENCE,
-    kind="stacking",
     calibrates=True,
     parameters=logistic_parameters,
 )

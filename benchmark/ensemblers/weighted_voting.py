@@ -60,7 +60,6 @@ def votes_of_least_loss(log_probs: NDArray[np.float32], labels: NDArray[np.int64
     "weighted_voting",
     space={},
     reference="Kim et al. 2020, arXiv:1806.01412 (mixture proportions of maximum likelihood)",
-    kind="voting",
     selects=True,
 )
 def weighted_voting() -> Ensembler:

@@ -8,20 +8,12 @@ the schedule, group by group.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 
 from benchmark.registry import Registry
-
-
-class OptimizerBuilder(Protocol):
-    """Makes the optimizers of one model; the keyword-only parameters differ by method."""
-
-    def __call__(self, model: nn.Module, /, **params: object) -> tuple[Optimizer, ...]:
-        """Optimizers over all trainable parameters of the model."""
-
 
 OPTIMIZERS: Registry[..., tuple[Optimizer, ...]] = Registry("optimizer", __name__)
 

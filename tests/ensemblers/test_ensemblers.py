@@ -59,12 +59,6 @@ def test_votes_are_a_distribution_over_members(name: str) -> None:
 
 
 @every_method
-def test_kind_says_whether_there_are_votes(name: str) -> None:
-    weights = build(name).fit(*members()).weights
-    assert ENSEMBLERS[name].tags["kind"] == ("stacking" if weights is None else "voting")
-
-
-@every_method
 def test_order_of_members_does_not_matter(name: str) -> None:
     log_probs, labels = members()
     order = np.array([2, 0, 3, 1])
