@@ -147,7 +147,7 @@ class Study:
             "reason",
             "device",
         )
-        trials = self.store.trials()
+        trials = self.store.trials_to_show()
         rows = [{key: getattr(trial, key) for key in facts} | dict(trial.parameters) for trial in trials]
         return pd.DataFrame(rows, index=pd.Index([trial.number for trial in trials], name="trial")).convert_dtypes()
 

@@ -32,6 +32,8 @@ LEASE_SECONDS = 2 * PATIENCE_SECONDS
 """A worker that waits for a server is no lost one: its lease outlives the wait, whenever it was last renewed."""
 CONTINUES = "continues"
 """Attribute of a trial that goes on where the trial of that number was interrupted."""
+VANISHED = "lost: worker vanished"
+"""Reason of a trial whose process has gone."""
 INTERRUPTED = "interrupted"
 """Attribute of a failed trial that ended for no reason of its own, and may be continued."""
 LIVED = "lived_seconds"
@@ -207,27 +209,21 @@ class TrialQueue:
         Or the trial is this queue's own, from a claim that was cut off and made again. To be called while this process
         is alone at it (Database.exclusive). Returns all trials as they are then.
         """
-        study, now = self._db.study, self._db.now()
-        with self._db.begin() as connection:
-            query = select(LEASES.c.trial, LEASES.c.owner, LEASES.c.expires_at)
-            leases = {row.trial: row for row in connection.execute(query.where(LEASES.c.study == self._db.name))}
+        study, now, leases = self._db.study, self._db.now(), self._leases()
         trials = study.get_trials(deepcopy=False)
         running = [trial for trial in trials if trial.state is OptunaState.RUNNING]
         cut_off = {
             number for number, held in leases.items() if held.owner == self.owner and number not in self._claimed
         }
-        living = {number for number, held in leases.items() if held.expires_at > now and not is_gone(held.owner)}
-        living -= cut_off
+        living = {number for number, held in leases.items() if _is_living(held, now)} - cut_off
         lost = [trial for trial in running if trial.number not in living]
         for trial in lost:
             # First: from now on its process, should it go on, has no say in it.
             self._delete(LEASES, trial.number)
-            study._storage.set_trial_user_attr(trial._trial_id, "reason", "lost: worker vanished")
+            study._storage.set_trial_user_attr(trial._trial_id, "reason", VANISHED)
             study._storage.set_trial_user_attr(trial._trial_id, INTERRUPTED, True)
             # It ends now, and nobody knows when it was lost: what counts is the last sign of its life.
-            held, lived = leases.get(trial.number), 0.0
-            if held is not None and trial.datetime_start is not None:
-                lived = held.expires_at - LEASE_SECONDS - trial.datetime_start.timestamp()
+            lived = _lived(trial, leases[trial.number]) if trial.number in leases else 0.0
             study._storage.set_trial_user_attr(trial._trial_id, LIVED, lived)
             study.tell(trial.number, state=OptunaState.FAIL)
             self._delete(PREDICTIONS, trial.number)
@@ -236,6 +232,28 @@ class TrialQueue:
             # Their process was cut off between ending the trial and giving up its lease.
             self._delete(LEASES, *ended)
         return study.get_trials(deepcopy=False) if lost else trials
+
+    def vanished(self, trials: Sequence[FrozenTrial]) -> dict[int, float]:
+        """Of these trials, those that still look running and that the next claim fails, since their process has gone.
+
+        By number; with the seconds from the start to the last sign of life. One without a lease may be just beginning.
+        """
+        running = [
+            trial for trial in trials if trial.state is OptunaState.RUNNING and trial.number not in self._claimed
+        ]
+        if not running:
+            return {}
+        now, leases = self._db.now(), self._leases()
+        return {
+            trial.number: _lived(trial, leases[trial.number])
+            for trial in running
+            if trial.number in leases and not _is_living(leases[trial.number], now)
+        }
+
+    def _leases(self) -> dict[int, Any]:
+        query = select(LEASES.c.trial, LEASES.c.owner, LEASES.c.expires_at).where(LEASES.c.study == self._db.name)
+        with self._db.begin() as connection:
+            return {row.trial: row for row in connection.execute(query)}
 
     def _delete(self, table: Table, *trials: int) -> None:
         """Delete what a table has of these trials."""
@@ -316,6 +334,16 @@ class TrialQueue:
     def _frozen(self, trial: optuna.Trial) -> FrozenTrial:
         """The trial as the database has it now."""
         return self._db.study._storage.get_trial(trial._trial_id)
+
+
+def _is_living(lease: Any, now: float) -> bool:
+    return lease.expires_at > now and not is_gone(lease.owner)
+
+
+def _lived(trial: FrozenTrial, lease: Any) -> float:
+    """Seconds from the trial's start to the last renewal of its lease."""
+    started = trial.datetime_start
+    return 0.0 if started is None else lease.expires_at - LEASE_SECONDS - started.timestamp()
 
 
 def _first_open(plan: Sequence[PlannedRun], trials: Sequence[FrozenTrial]) -> PlannedRun | None:

@@ -190,17 +190,28 @@ class StudyStore:
 
     @retried
     def trials(self) -> list[TrialRecord]:
-        """All trials in order of their numbers."""
+        """All trials in order of their numbers, with the states that are noted."""
         return [record_of(trial) for trial in self.study.get_trials(deepcopy=False)]
 
     @retried
+    def trials_to_show(self) -> list[TrialRecord]:
+        """As `trials`, but that one has failed whose process has gone or whose lease has ended, though none noted it.
+
+        Not for who decides about its files: a process that was paused may go on with it.
+        """
+        trials = self.study.get_trials(deepcopy=False)
+        vanished = self.queue.vanished(trials)
+        return [record_of(trial, vanished.get(trial.number)) for trial in trials]
+
+    @retried
     def trial(self, number: int) -> TrialDetails:
-        """One trial with the course of its training. Raises BenchError where there is none of that number."""
+        """One trial, as in `trials_to_show`, with the course of its training. Raises BenchError where there is none."""
         trials = self.study.get_trials(deepcopy=False)
         if not 0 <= number < len(trials):
             known = f"trials 0 to {len(trials) - 1}" if trials else "no trial yet"
             raise BenchError(f"there is no trial {number}: study {self._db.name!r} has {known}")
-        return details_of(trials[number], self._trained_on)
+        lived = self.queue.vanished([trials[number]]).get(number)
+        return details_of(trials[number], self._trained_on, lived)
 
     @property
     def _trained_on(self) -> str:

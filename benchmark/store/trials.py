@@ -6,7 +6,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from benchmark.records import Cost, ProgressRecord, TrialDetails, TrialRecord, TrialState
-from benchmark.store.queue import CONTINUES, INTERRUPTED, LIVED, PLANNED
+from benchmark.store.queue import CONTINUES, INTERRUPTED, LIVED, PLANNED, VANISHED
 
 _STATES = {
     OptunaState.RUNNING: TrialState.RUNNING,
@@ -17,10 +17,15 @@ _STATES = {
 }
 
 
-def record_of(trial: FrozenTrial) -> TrialRecord:
-    """What most readers want of a trial; its curve is left unread."""
-    facts = trial.user_attrs
-    state = _STATES[trial.state]
+def record_of(trial: FrozenTrial, lived: float | None = None) -> TrialRecord:
+    """What most readers want of a trial; its curve is left unread.
+
+    `lived`: of one that still looks running but has lost its process, seconds from its start to the last sign of life.
+    """
+    facts, state = trial.user_attrs, _STATES[trial.state]
+    if lived is not None:
+        # As the next claim will say.
+        facts, state = {**facts, LIVED: lived, INTERRUPTED: True, "reason": VANISHED}, TrialState.FAILED
     duration = trial.duration.total_seconds() if trial.duration else 0.0
     reported = facts["curve"][-1] if facts.get("curve") else {}
     return TrialRecord(
@@ -53,11 +58,14 @@ def curve_of(trial: FrozenTrial) -> tuple[ProgressRecord, ...]:
     return tuple(ProgressRecord(**report) for report in trial.user_attrs.get("curve", ()))
 
 
-def details_of(trial: FrozenTrial, trained_on: str) -> TrialDetails:
-    """All that is stored of a trial but its predictions; `trained_on` is said of its whole part of the study."""
+def details_of(trial: FrozenTrial, trained_on: str, lived: float | None = None) -> TrialDetails:
+    """All that is stored of a trial but its predictions; `trained_on` is said of its whole part of the study.
+
+    `lived`: see record_of.
+    """
     facts = trial.user_attrs
     return TrialDetails(
-        record=record_of(trial),
+        record=record_of(trial, lived),
         curve=curve_of(trial),
         best_step=facts.get("best_step"),
         seed=facts.get("seed"),

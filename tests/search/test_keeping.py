@@ -111,6 +111,17 @@ def test_files_of_a_running_trial_are_left_alone(shelf: Shelf) -> None:
     assert shelf.files == shelf.known == weights(0, 1, running) | checkpoints(running, 0, 1)
 
 
+def test_files_of_a_trial_whose_lease_ended_are_left_alone_until_somebody_takes_its_place(shelf: Shelf) -> None:
+    shelf.begin()
+    with shelf.store._db.begin() as connection:
+        connection.execute(sqlalchemy.update(LEASES).values(expires_at=0.0))
+    before = shelf.files
+    beside = Shelf(shelf.folder.parent)
+    beside.store.queue.owner = "elsewhere:machine:1:2"
+    beside.keeper.tidy()
+    assert shelf.files == before, "its process may have been paused, and then it goes on"
+
+
 def test_an_interrupted_trial_keeps_its_whole_checkpoint_only(shelf: Shelf) -> None:
     trial = shelf.begin()
     shelf.store.queue.interrupt(trial, "interrupted: the search was stopped", {})

@@ -198,6 +198,23 @@ def test_a_vanished_process_is_noticed_at_once(store: StudyStore) -> None:
     assert store.trials()[alive.number].state is TrialState.RUNNING
 
 
+def test_who_only_reads_knows_that_a_trial_is_lost(store: StudyStore) -> None:
+    lost, alive = claimed(again(store)), claimed(store)
+    expire(store)
+    beside = open_study(store.location)
+    read = beside.trials_to_show()
+    # Its own trial a process knows to be running, however late it is with renewing.
+    assert [trial.state for trial in store.trials_to_show()] == [TrialState.FAILED, TrialState.RUNNING]
+    assert [trial.state for trial in read] == [TrialState.FAILED, TrialState.FAILED]
+    assert beside.trial(lost.number).record == read[0]
+    assert [trial.state for trial in store.trials()] == [TrialState.RUNNING] * 2, "reading changes nothing"
+    claimed(store)
+    # As it is noted now.
+    assert store.trials()[lost.number] == read[0]
+    assert (read[0].reason, read[0].interrupted, read[0].seconds) == ("lost: worker vanished", True, 0.0)
+    assert store.queue.complete(alive, 0.5, BOTH, FACTS) is False
+
+
 def test_a_running_trial_without_a_lease_is_lost(store: StudyStore) -> None:
     store.study.ask()
     claimed(store)
