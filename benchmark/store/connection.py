@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ from benchmark.errors import BenchError, UnreachableError
 
 _BUSY_SECONDS = 60
 _LOCK_POLL_SECONDS = 0.01
+_COPIES, _COPY_AGAIN_SECONDS = 10, 0.1
+"""Attempts to copy a database that somebody else writes to; the last one is taken as it is."""
 _PATIENT_CONNECTION = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
@@ -270,15 +273,37 @@ def connect_to_copy(location: StudyLocation) -> RDBStorage:
     memory = sqlite3.connect(":memory:", check_same_thread=False)
     with tempfile.TemporaryDirectory() as folder:
         copied = Path(folder) / database.name
-        shutil.copyfile(database, copied)
-        log = database.with_name(f"{database.name}-wal")
-        if log.exists():
-            # What was committed last is in the log until it is moved into the file.
-            shutil.copyfile(log, copied.with_name(log.name))
+        _copy_at_rest(database, copied)
         check_whole(copied, shown=database)
         with closing(sqlite3.connect(copied)) as connection:
             connection.backup(memory)
     return RDBStorage("sqlite://", engine_kwargs={"creator": lambda: memory, "poolclass": sqlalchemy.StaticPool})
+
+
+def _copy_at_rest(database: Path, copied: Path) -> None:
+    """Copy an SQLite file, and the log in which what was committed last is until it is moved into the file.
+
+    Somebody may be at work in it: where anything moved meanwhile, the copy would be of two moments, and is made again.
+    """
+    log, copied_log = (file.with_name(f"{file.name}-wal") for file in (database, copied))
+    for _ in range(_COPIES):
+        before = _state_of(database), _state_of(log)
+        shutil.copyfile(database, copied)
+        copied_log.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            shutil.copyfile(log, copied_log)
+        if before == (_state_of(database), _state_of(log)):
+            return
+        time.sleep(_COPY_AGAIN_SECONDS)
+
+
+def _state_of(file: Path) -> tuple[int, int] | None:
+    """Its size and when it was written last; None where there is none."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 @contextmanager

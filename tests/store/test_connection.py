@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -14,7 +15,7 @@ from optuna.testing.pytest_storages import StorageTestCase
 
 from benchmark.errors import BenchError
 from benchmark.store import StudyLocation, create_study, open_study, visible_url
-from benchmark.store.connection import connect
+from benchmark.store.connection import connect, connect_to_copy
 
 
 def foreign(path: Path) -> None:
@@ -135,6 +136,25 @@ class TestOptunasOwnContract(StorageTestCase):
         yield storage
         storage.remove_session()
         storage.engine.dispose()
+
+
+def test_a_copy_to_read_is_of_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = StudyLocation("mine", tmp_path)
+    store = create_study(location)
+    store.set_fact("written", "before")
+    copies: list[str] = []
+    copy = shutil.copyfile
+
+    def beside_a_writer(source: Path, target: Path) -> None:
+        copies.append(source.name)
+        copy(source, target)
+        if copies == ["mine.db"]:
+            store.set_fact("written", "meanwhile")
+
+    monkeypatch.setattr(shutil, "copyfile", beside_a_writer)
+    storage = connect_to_copy(location)
+    assert copies == ["mine.db", "mine.db-wal"] * 2
+    assert optuna.load_study(study_name="mine", storage=storage).user_attrs["written"] == "meanwhile"
 
 
 def test_optuna_speaks_only_of_errors() -> None:
