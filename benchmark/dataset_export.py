@@ -46,9 +46,14 @@ def export(dataset: Dataset, form: str, folder: Path, *, overwrite: bool = False
             draft.mkdir()
             write(dataset, draft)
             (draft / MANIFEST).write_text(_manifest(dataset, form, layout), "utf-8")
-            if folder.exists():
-                folder.rename(scratch / "replaced")
-            draft.rename(folder)
+            earlier = scratch / "replaced"
+            try:
+                if folder.exists():
+                    folder.rename(earlier)
+                draft.rename(folder)
+            finally:
+                if earlier.exists() and not folder.exists():
+                    earlier.rename(folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:

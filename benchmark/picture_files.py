@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from benchmark.errors import BenchError
 from benchmark.records import ImageShape
@@ -65,12 +65,21 @@ def read_picture(path: Path, shape: ImageShape, *, whole: bool = False) -> Pictu
         with Image.open(path) as opened:
             picture = as_seen(opened, shape.channels)
     except Exception as error:  # a file is foreign bytes: decoders raise whatever goes wrong
-        reason = "no such file" if isinstance(error, FileNotFoundError) else "it is no picture that can be read"
-        raise BenchError(f"cannot read {path}: {reason}; name PNG or JPEG files, or a folder of them") from error
+        raise BenchError(
+            f"cannot read {path}: {why_unreadable(error)}; name PNG or JPEG files, or a folder of them"
+        ) from error
     size = (shape.width, shape.height)
     fitted = squeezed(picture, shape) if whole else ImageOps.fit(picture, size, Image.Resampling.LANCZOS)
     pixels = np.array(fitted).reshape(shape.height, shape.width, shape.channels)
     return PictureFile(path, pixels, _in_words(picture, shape, whole=whole))
+
+
+def why_unreadable(error: Exception) -> str:
+    """Why a picture file could not be read, in one line, without its path."""
+    if isinstance(error, UnidentifiedImageError):
+        return "no image of a known format"
+    reason = getattr(error, "strerror", None) or str(error)
+    return " ".join(reason.split()) or type(error).__name__
 
 
 def squeezed(picture: Image.Image, shape: ImageShape) -> Image.Image:

@@ -157,6 +157,35 @@ def test_what_fails_halfway_leaves_the_earlier_export(tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == [folder]
 
 
+@pytest.mark.parametrize(("has_earlier", "moved"), [(True, "ready"), (True, "out"), (False, "ready")])
+def test_an_export_that_cannot_take_its_place_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_earlier: bool, moved: str
+) -> None:
+    folder = tmp_path / "out"
+    if has_earlier:
+        export(noise(), "npz", folder)
+    before = sorted(path.read_bytes() for path in folder.iterdir()) if has_earlier else None
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        if path.name != moved:
+            return rename(path, target)
+        monkeypatch.undo()
+        if moved == "out":
+            # The signal comes when it is done.
+            rename(path, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(noise(), "npz", folder, overwrite=True)
+    if before is None:
+        assert list(tmp_path.iterdir()) == []
+        return
+    assert sorted(path.read_bytes() for path in folder.iterdir()) == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 def test_names_of_folders_are_safe_and_differ() -> None:
     names = ["a/b", "a\\b", "A_B", "..", ".hidden", "con", "a b", "Größe", "x" * 300, "tab\there", ""]
     safe = folder_names(names)

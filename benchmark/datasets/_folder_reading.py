@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image
 
 from benchmark.datasets._folder_listing import ImageFile, Listing
 from benchmark.errors import BenchError
-from benchmark.picture_files import as_seen, squeezed
+from benchmark.picture_files import as_seen, squeezed, why_unreadable
 from benchmark.records import Images, ImageShape
 
 FORMATS = ("BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -123,7 +123,7 @@ def _read(
         try:
             pixels[row], look = _decoded(root / files[row].path, shape)
         except Exception as error:  # files are foreign bytes: whatever goes wrong with one, the others are read
-            return _in_words(error)
+            return why_unreadable(error)
         return look
 
     outcomes = list(pool.map(read, range(len(files))))
@@ -170,14 +170,6 @@ def _shape(size: tuple[int, int], channels: int) -> ImageShape:
     scale = min(1, LONGEST_SIDE / max(size))
     height, width = (max(1, round(side * scale)) for side in size)
     return ImageShape(channels, height, width)
-
-
-def _in_words(error: Exception) -> str:
-    """The reason in one line, without the path."""
-    if isinstance(error, UnidentifiedImageError):
-        return "no image of a known format"
-    reason = getattr(error, "strerror", None) or str(error)
-    return " ".join(reason.split()) or type(error).__name__
 
 
 @contextmanager

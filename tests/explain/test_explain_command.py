@@ -120,7 +120,7 @@ def written(root: Path) -> list[Path]:
         (["best", "--rows", "1,5000"], "there is no row 5000: test has "),
         (["best", "--rows", ",".join(["1"] * 51)], "a picture shows at most 50 images, not 51"),
         (["best", "--rows", "1", "--images", "a.png"], "name pictures by --images or rows by --rows, not both"),
-        (["best", "--images", "a.png"], "cannot read a.png: no such file; name PNG or JPEG files"),
+        (["best", "--images", "a.png"], "cannot read a.png: No such file or directory; name PNG or JPEG files"),
         (["best", "--count", "0"], "--count"),
         (["best", "--device", "gpu"], "unknown device 'gpu'; did you mean 'cpu'?"),
     ],
