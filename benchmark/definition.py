@@ -210,12 +210,17 @@ class StudySpec:
         }
 
 
+def is_study_name(name: str) -> bool:
+    """Whether it could be one: letters, digits, dots, dashes and underscores, and no path."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name) is not None and ".." not in name
+
+
 def check_study_name(name: str) -> str:
-    """The name, where it is one: letters, digits, dots, dashes and underscores, and no path. Raises BenchError."""
+    """The name, where it is one (`is_study_name`). Raises BenchError."""
     if "://" in name:
         # Not repeated: it may hold a password.
         raise BenchError("a database is given by --storage or BENCH_STORAGE, not in the place of a study's name")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name) or ".." in name:
+    if not is_study_name(name):
         raise BenchError(f"{name!r} is not a study name: use letters, digits, '-', '_' and '.', and no path")
     return name
 

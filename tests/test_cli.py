@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -377,6 +378,23 @@ def test_a_copy_under_another_name_does_not_hide_the_studies(bench: Run, root: P
     assert (root / "results" / "tiny.md").exists()
     code, output = bench("leaderboard", "tiny")
     assert code == 0
+    # Of names that none has: the newest that holds a study of its own name.
+    (root / "studies" / "tiny copy.db").write_bytes((root / "studies" / "tiny.db").read_bytes())
+    now = time.time()
+    os.utime(root / "studies" / "tiny-old.db", (now + 60, now + 60))
+    code, output = bench("leaderboard")
+    assert code == 0
+    assert "taking tiny, the one used last" in output
+
+
+def test_what_is_no_study_does_not_hide_the_studies(bench: Run, root: Path) -> None:
+    (root / "studies" / "Thumbs.db").write_bytes(b"pictures of pictures" * 100)
+    (root / "studies" / "tiny copy.db").write_bytes((root / "studies" / "tiny.db").read_bytes())
+    code, output = bench("leaderboard", "--all")
+    assert code == 2, "it may be one that was damaged"
+    assert "Thumbs is left out: " in output
+    assert "tiny copy" not in output
+    assert (root / "results" / "tiny.md").exists()
 
 
 def test_a_folder_that_may_not_be_entered_is_told_in_a_sentence(

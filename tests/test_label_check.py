@@ -81,7 +81,7 @@ def test_the_command_tells_shows_and_lists_them(
     store: StudyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["bench", "data", "show", "digits", "--study", "tiny"])
+    monkeypatch.setattr(sys, "argv", ["bench", "data", "show", "--study", "tiny"])
     with pytest.raises(SystemExit) as end:
         cli.main()
     output = capfd.readouterr().out

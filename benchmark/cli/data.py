@@ -46,7 +46,12 @@ def data_fetch(
 
 @data_app.command("show")
 def data_show(
-    dataset: DatasetName = "cifar10",
+    dataset: Annotated[
+        str | None,
+        typer.Argument(
+            help="cifar10, digits, or folder: images of your own, by --data. By default the one of --study, or cifar10."
+        ),
+    ] = None,
     augmented: Annotated[
         bool, typer.Option("--augmented", help="Also draw what every augmentation makes of some images.")
     ] = False,
@@ -67,11 +72,13 @@ def data_show(
     """
     from benchmark.datasets import inspect_dataset
     from benchmark.explore import describe, mean_grid, sample_grid, to_table
-    from benchmark.study_data import division_of
+    from benchmark.study_data import division_of, stored_spec
 
     console = Console()
     say = teller(console)
     store = None if study is None else open_named(study, root, storage, console, to_read=True)
+    if dataset is None:
+        dataset = "cifar10" if store is None else stored_spec(store).dataset
     inspection = inspect_dataset(dataset, data, say)
     found, folder = inspection.dataset, root / "results" / "data"
     rows = None if store is None else division_of(store, found)

@@ -22,7 +22,7 @@ Written = TypeVar("Written")
 
 
 class ShownFirst:
-    """Keeps what could not be written until the rest is shown: a folder that may only be read shows its study too.
+    """Keeps what went wrong until the rest is shown: a folder that may only be read shows its study too.
 
     The first such error is raised where the `with` block ends.
     """
@@ -35,8 +35,12 @@ class ShownFirst:
         try:
             return write()
         except BenchError as error:
-            self._error = self._error or error
+            self.keep(error)
             return None
+
+    def keep(self, error: BenchError) -> None:
+        """Have the error raised at the end, unless there is one already."""
+        self._error = self._error or error
 
     def __enter__(self) -> ShownFirst:
         return self

@@ -115,7 +115,7 @@ def leaderboard(
     if all_studies and storage is not None:
         raise BenchError("--all is of the studies in this folder; name those of a database")
     chosen = [] if columns is None else columns_named([key.strip() for key in columns.split(",")])
-    named = searched_here(root) if all_studies else studies
+    named = sorted(searched_here(root)) if all_studies else studies
     names: list[str | None] = [*named] if named else [None]
     # What is not JSON goes elsewhere, so that the output can be piped on.
     beside = Console(stderr=True) if as_json else console
@@ -124,11 +124,13 @@ def leaderboard(
         for name in names:
             try:
                 store = open_named(name, root, storage, beside, to_read=True)
-            except MissingStudyError as error:
+            except BenchError as error:
                 if not all_studies:
                     raise
-                # A copy under another name is no reason not to show the others.
+                # A copy under another name is no reason not to show the others, nor is one that is damaged.
                 teller(beside)(f"{name} is left out: {error}")
+                if not isinstance(error, MissingStudyError):
+                    shown.keep(error)
                 continue
             if all_studies and not count_complete(store.trials()):
                 teller(beside)(f"{name} has no complete trial yet and is left out")
@@ -137,8 +139,8 @@ def leaderboard(
             texts.append(to_json(board))
             shown.attempt(partial(_write_files, board, root, console, chosen, is_shown=not as_json))
         if not texts:
-            raise BenchError("no study here has a complete trial yet; run: bench search")
-        if as_json:
+            shown.keep(BenchError("no study here has a complete trial yet; run: bench search"))
+        elif as_json:
             typer.echo(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
         elif len(texts) > 1:
             console.print(across_to_rich(compare_studies([result_of(json.loads(text)) for text in texts])))

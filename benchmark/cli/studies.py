@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from benchmark.errors import BenchError, UnknownNameError
+from benchmark.errors import BenchError, MissingStudyError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,17 +51,29 @@ def open_named(
     from benchmark.definition import check_study_name, shipped_studies
     from benchmark.store import open_study
 
-    databases = list((root / "studies").glob("*.db"))
     if study is None:
-        if storage is not None or not databases:
-            raise BenchError("name a study" if storage is not None else "no study here yet; run: bench search")
-        study = max(databases, key=_changed).stem
-        if len(databases) > 1:
-            console.print(f"no study named: taking {study}, the one used last", soft_wrap=True)
-    defined = {path.stem for path in (root / "studies").glob("*.toml")} | set(shipped_studies())
-    if storage is None and check_study_name(study) not in defined | {path.stem for path in databases}:
-        raise UnknownNameError("study", study, defined | {path.stem for path in databases})
+        if storage is not None:
+            raise BenchError("name a study")
+        return _opened_last(root, console, to_read=to_read)
+    known = {path.stem for path in (root / "studies").glob("*.toml")} | set(shipped_studies()) | set(_databases(root))
+    if storage is None and check_study_name(study) not in known:
+        raise UnknownNameError("study", study, known)
     return open_study(location(study, root, storage), to_read=to_read)
+
+
+def _opened_last(root: Path, console: Console, *, to_read: bool) -> StudyStore:
+    """The study whose database changed last; a copy under another name, which holds none of that name, is none."""
+    from benchmark.store import open_study
+
+    names = searched_here(root)
+    for name in names:
+        with suppress(MissingStudyError):
+            store = open_study(location(name, root, None), to_read=to_read)
+            if len(names) > 1:
+                console.print(f"no study named: taking {name}, the one used last", soft_wrap=True)
+            return store
+    # Says what is missing.
+    return open_study(location(names[0], root, None), to_read=to_read)
 
 
 def _changed(path: Path) -> float:
@@ -72,8 +85,16 @@ def _changed(path: Path) -> float:
 
 
 def searched_here(root: Path) -> list[str]:
-    """Studies with a database in the folder, by name. Raises BenchError where there is none."""
-    names = sorted(path.stem for path in (root / "studies").glob("*.db"))
+    """Names of the databases in the folder, the one that changed last first. Raises BenchError where there is none."""
+    names = _databases(root)
     if not names:
         raise BenchError("no study here yet; run: bench search")
     return names
+
+
+def _databases(root: Path) -> list[str]:
+    """Names of the databases in the folder, the one that changed last first; whatever could be no study is left out."""
+    from benchmark.definition import is_study_name
+
+    found = [path for path in (root / "studies").glob("*.db") if is_study_name(path.stem)]
+    return [path.stem for path in sorted(found, key=lambda path: (-_changed(path), path.name))]
