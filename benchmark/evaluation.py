@@ -1,6 +1,6 @@
 """Stored entrants asked again about test images, as they are and corrupted; trains, fits and ranks nothing anew.
 
-A model that is a member of several entrants is loaded once and predicts once.
+A model that is a member of several entrants predicts once.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,7 +11,9 @@ from benchmark.errors import BenchError
 from benchmark.records import SplitRows
 
 
-def stratified_split(labels: NDArray[np.int64], val: int | float, seed: int) -> SplitRows:
+def stratified_split(
+    labels: NDArray[np.int64], val: int | float, seed: int, class_names: Sequence[str] | None = None
+) -> SplitRows:
     """Divide rows into training and validation rows with the same share of every class.
 
     `labels` is (N,); `val` is a count of rows if an int, a share in (0, 1) of N, rounded, if a float. Each class gives
@@ -18,7 +22,8 @@ def stratified_split(labels: NDArray[np.int64], val: int | float, seed: int) -> 
     Which rows: row i has the key `PCG64(seed).random_raw(N)[i]`, and each class gives its rows with the smallest keys.
     The raw stream of a bit generator is one that NumPy promises never to change; its shuffles are not.
 
-    Raises BenchError where `val` or `seed` is out of range or a class would have no row left on one side.
+    Raises BenchError where `val` or `seed` is out of range or a class, told by its name where these are given, would
+    have no row left on one side.
     """
     rows = len(labels)
     wanted = _rows_wanted(val, rows)
@@ -30,8 +35,9 @@ def stratified_split(labels: NDArray[np.int64], val: int | float, seed: int) -> 
         if not 0 < share < count:
             side = "validation" if share == 0 else "training"
             remedy = f"ask for {'more' if share == 0 else 'fewer'}" if count > 1 else "a class needs two rows at least"
+            named = label if class_names is None else class_names[label]
             raise BenchError(
-                f"{wanted} validation rows of {rows} leave class {label}, which has {count}, without {side} rows; "
+                f"{wanted} validation rows of {rows} leave class {named}, which has {count}, without {side} rows; "
                 f"{remedy}"
             )
     keys = np.random.PCG64(seed).random_raw(rows)

@@ -38,6 +38,7 @@ from benchmark.ensemble import (
     of_least_loss,
     recommend,
     size_curve,
+    unasked,
     warnings_of,
     within,
 )
@@ -80,7 +81,12 @@ def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path 
     # Before it is stored, and can no longer be mended.
     Space(spec)
     dataset = DATASETS[spec.dataset].build(data_folder, say)
-    rows = stratified_split(dataset.train.labels, spec.split.val, spec.split.seed)
+    rows = stratified_split(dataset.train.labels, spec.split.val, spec.split.seed, dataset.classes)
+    if len(rows.val) < EnsembleSpec.folds:
+        raise BenchError(
+            f"{len(rows.val)} of {len(dataset.train)} training images for validation are too few to choose by: it "
+            f"takes {EnsembleSpec.folds} at least; ask for more with val in the study's [split]"
+        )
     store = create_study(location)
     labels = {Split.VAL: dataset.train.labels[rows.val], Split.TEST: dataset.test.labels}
     facts: dict[str, Any] = {
@@ -242,7 +248,16 @@ def ensembles_of(
         spec = replace(asked or EnsembleSpec(top=min(EnsembleSpec.top, max(2, models[0]))), seed=seed)
         built, points = _built(store, spec, sizes)
         if _save_of(store, built, models):
-            for sentence in warnings_of(built, len(store.labels(Split.VAL)), len(store.fact("classes"))):
+            rows, classes = len(store.labels(Split.VAL)), len(store.fact("classes"))
+            there = {one.method for one in built}
+            for name, count in unasked(spec, spec.top, rows, classes).items() if models[0] > 1 else ():
+                if name not in there:
+                    say(
+                        f"note: {name} is left out: over {spec.top} models it would fit {count:,} parameters to "
+                        f"{rows:,} validation rows, which takes long and learns them by heart; to have it all the "
+                        f"same: --method {name}"
+                    )
+            for sentence in warnings_of(built, rows, classes):
                 say(f"note: {sentence}")
             how = {"metric": spec.metric, "folds": spec.folds, "seed": spec.seed, "limits": as_jsonable(spec.limits)}
             store.set_fact("ensembles", how)
@@ -293,7 +308,7 @@ def _competing(store: StudyStore, singles: Sequence[Entrant], runs: RunsByPart) 
 
 
 def find_entrant(store: StudyStore, name: str) -> Entrant:
-    """The entrant of that name on the leaderboard, or any complete trial of the search by its number.
+    """The entrant of that name on the leaderboard, or any complete trial of the search by its name or number.
 
     "recommended" is the one that `bench ensemble` recommends, and "best" the single model that is first by validation,
     a confirmed one included, as for the leaderboard. Raises UnknownNameError.
@@ -306,10 +321,12 @@ def find_entrant(store: StudyStore, name: str) -> Entrant:
         eligible = _eligible(store, entrants, [*singles, *all_runs(runs)])
         return of_least_loss(eligible.entrants, labels, **eligible.how)
     number = name.removeprefix("trial ").strip()
-    by_name = {one.name: one for one in entrants}
+    # A single model may have a row for its cost alone, see make_board.
+    by_name = {one.name: one for one in (*singles, *entrants)}
     by_number = {str(one.members[0]): one for one in singles}
     if name not in by_name and number not in by_number:
-        raise UnknownNameError("entrant", name, ["recommended", "best", *by_name, "a trial's number"])
+        listed = [one.name for one in entrants]
+        raise UnknownNameError("entrant", name, ["recommended", "best", *listed, "a trial's number"])
     return by_name.get(name) or by_number[number]
 
 
@@ -328,12 +345,17 @@ def leaderboard_of(store: StudyStore) -> Leaderboard:
         val_labels,
         store.labels(Split.TEST),
         tuple(store.fact("classes")),
-        store.trials(),
+        store.trials_to_show(),
         _origin(store),
         singles=singles,
         runs=all_runs(runs),
-        confirming=[trial for part in store.parts().values() for trial in part.trials()],
-        recommendation=replace(recommendation, limits=eligible.limits, are_limits_kept=eligible.are_limits_kept),
+        confirming=[part.trials_to_show() for part in store.parts().values()],
+        recommendation=replace(
+            recommendation,
+            limits=eligible.limits,
+            are_limits_kept=eligible.are_limits_kept,
+            are_ensembles_gone=bool(store.fact("ensembles")) and not any(one.recipe for one in entrants),
+        ),
         sizes=_stored_sizes(store),
         importances=tuple(importances(store).values()),
         corruption_accuracies=measured,

@@ -178,6 +178,10 @@ def test_summary_by_hand() -> None:
     longer = summarise([*TRIALS, went_on])
     assert longer.trial_seconds == 840
     assert (longer.train_seconds, longer.evaluation_seconds) == (8 * 70.0 + 30.0, 8 * 20.0 + 10.0)
+    # Another part's trial of number 4 is another one.
+    parts = summarise([*TRIALS, went_on], [replace(TRIALS[0], number=4, train_seconds=1000.0)])
+    assert parts.train_seconds == longer.train_seconds + 1000
+    assert parts.trials == 10
     cnn, vgg = summary.families
     assert (cnn.family, cnn.trials, cnn.best_val_accuracy, cnn.trial_seconds) == ("cnn", 3, 1.0, 300)
     assert (vgg.family, vgg.trials, vgg.best_val_accuracy) == ("vgg", 5, 0.75)

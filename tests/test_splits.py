@@ -85,6 +85,11 @@ def test_a_class_of_one_row_cannot_be_divided() -> None:
         stratified_split(np.array([0] * 19 + [1]), 5, seed=0)
 
 
+def test_a_class_is_told_by_its_name_where_it_has_one() -> None:
+    with pytest.raises(BenchError, match="leave class lynx, which has 1, without validation rows"):
+        stratified_split(np.array([0] * 19 + [1]), 5, 0, ("cat", "lynx"))
+
+
 def test_a_negative_seed_is_refused() -> None:
     with pytest.raises(BenchError, match="seed"):
         stratified_split(LABELS, 10, seed=-1)

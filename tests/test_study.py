@@ -11,14 +11,16 @@ import numpy as np
 import optuna
 import pytest
 import sqlalchemy
-from filled_study import complete_trial, fill, keep_file, spec
+from filled_study import complete_trial, definition, fill, keep_file, spec
+from PIL import Image
 from rich.console import Console
 
 from benchmark import study
+from benchmark.definition import parse_study
 from benchmark.ensemble import EnsembleSpec, Limits
 from benchmark.errors import BenchError, UnknownNameError
 from benchmark.leaderboard import to_markdown, to_rich
-from benchmark.records import Entrant, FileKind, Predictions, Split
+from benchmark.records import Cost, Entrant, FileKind, Predictions, Split
 from benchmark.search.keeping import FileKeeper
 from benchmark.store import StudyLocation, StudyStore, open_study
 from benchmark.store.tables import PREDICTIONS
@@ -260,6 +262,44 @@ def test_accuracy_against_size_is_of_the_models_that_there_are(tmp_path: Path) -
     assert study.leaderboard_of(store).sizes
     complete_trial(store, 7)
     assert not study.leaderboard_of(store).sizes
+
+
+def test_the_leaderboard_says_where_its_ensembles_went(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=3)
+    gone = "No ensemble is here, since models were completed after they were built; again: bench ensemble."
+    assert gone not in to_markdown(study.leaderboard_of(store)), "there never were any"
+    study.ensembles_of(store, EnsembleSpec(top=2))
+    assert gone not in to_markdown(study.leaderboard_of(store))
+    complete_trial(store, 7)
+    assert gone in to_markdown(study.leaderboard_of(store))
+
+
+def test_every_row_of_the_leaderboard_is_found_by_its_name(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=6)
+    # As dear as two of the others, and no better.
+    complete_trial(store, 30, cost=Cost(2000, 4000, 3.0, 0.1))
+    study.ensembles_of(store, EnsembleSpec(top=2, methods=("soft_voting",)))
+    board = study.leaderboard_of(store)
+    # A model that has a row for its cost alone.
+    assert board.peer is not None
+    assert board.peer.name not in {one.name for one in study._competing(store, store.single_models(), {})}
+    for row in board.rows:
+        assert study.find_entrant(store, row.entrant.name).name == row.entrant.name
+
+
+def test_too_few_images_to_choose_by_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    for number, name in enumerate(["cat", "dog"] * 10):
+        path = tmp_path / "pets" / "train" / name / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), number, np.uint8)).save(path)
+        if number < 2:
+            path = tmp_path / "pets" / "test" / name / "0.png"
+            path.parent.mkdir(parents=True)
+            Image.fromarray(np.full((8, 8), 100 + number, np.uint8)).save(path)
+    few = parse_study("pets", definition("val = 297", "val = 4").replace('"digits"', '"folder"'), "here")
+    with pytest.raises(BenchError, match="4 of 20 training images for validation are too few to choose by: it takes 5"):
+        study.open_for_search(few, StudyLocation("pets", tmp_path), tmp_path / "pets", lambda _: None)
+    assert not (tmp_path / "studies").exists()
 
 
 def test_the_leaderboard_says_what_accuracy_depends_on_or_why_not(tmp_path: Path) -> None:

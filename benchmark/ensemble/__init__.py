@@ -14,6 +14,7 @@ from benchmark.ensemble.building import (
     default_methods,
     methods_named,
     refitted,
+    unasked,
     warnings_of,
 )
 from benchmark.ensemble.crossfit import Fitted, cross_fits
@@ -45,6 +46,7 @@ __all__ = [
     "refitted",
     "size_curve",
     "top_candidates",
+    "unasked",
     "warnings_of",
     "within",
 ]

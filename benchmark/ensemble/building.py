@@ -25,6 +25,9 @@ GREEDY = "greedy_selection"
 METRICS: tuple[Metric, ...] = get_args(Metric)
 ROWS_PER_PARAMETER = 2
 """With fewer validation rows, a logistic meta-learner learns them by heart."""
+MOST_UNASKED = 10_000
+"""Parameters of a method that is built without having been named, where the rows cannot bear it: what has more takes
+minutes, and is no good."""
 _USUAL = {"auto": None, "voting": GREEDY, "stacking": "log_linear_pooling"}
 """What a user may ask for without knowing a method's name; None is every method but the baselines."""
 
@@ -36,7 +39,7 @@ class EnsembleSpec:
     top: int = 5
     """Methods combine so many of the best single models, in validation accuracy."""
     methods: tuple[str, ...] = ("auto",)
-    """Registered names, or auto (all), voting or stacking (the usual one of either kind)."""
+    """Registered names, or auto (all but baselines and what `unasked` names), voting or stacking (the usual one)."""
     metric: Metric = "log_loss"
     """What greedy selection and the recommendation go by: log_loss (after temperature) or accuracy."""
     temperature: str = "none"
@@ -98,10 +101,10 @@ def build_ensembles(
 ) -> list[Entrant]:
     """One entrant per method and pool, over single models; `labels` (N,) are those of validation.
 
-    Every method combines the `top` best. One that selects its members is also given all candidates, and a stacking
-    with so many parameters is also given as many of the best as the validation rows can bear. Every family with
-    several candidates has a greedy selection of its own, to compare families by. Members, votes and cost of an entrant
-    are those of the fit on all of validation, members without a vote left out.
+    Every method combines the `top` best, but for those that `unasked` names. One that selects its members is also
+    given all candidates, and a stacking with so many parameters is also given as many of the best as the validation
+    rows can bear. Every family with several candidates has a greedy selection of its own, to compare families by.
+    Members, votes and cost of an entrant are those of the fit on all of validation, members without a vote left out.
 
     Raises BenchError where there are fewer than 2 or fewer than `top` candidates, or nothing is within the limits;
     SealedTestError where anything but validation would decide.
@@ -110,9 +113,11 @@ def build_ensembles(
     best = ranked(candidates, labels)
     top = _Pool(f"top {spec.top}", cheapest_first(top_candidates(candidates, labels, spec.top, spec.limits)))
     order = {entrant.members[0]: place for place, entrant in enumerate(best)}
+    unbearable = unasked(spec, len(top.members), len(labels), best[0].val.log_probs.shape[1])
     built = []
     for name in methods_named(spec.methods):
-        for pool in (top, *_wider_pools(name, best, spec, len(labels), len(top.members))):
+        pools = () if name in unbearable else (top,)
+        for pool in (*pools, *_wider_pools(name, best, spec, len(labels), len(top.members))):
             if len(pool.members) > 1:
                 fitted = _fit(_builder(name, pool, spec), pool, labels, assignment)
                 title = _qualified([name.replace("_", " "), pool.title], name, spec)
@@ -191,6 +196,19 @@ def bearable_members(name: str, rows: int, classes: int, most: int) -> int:
     if parameters is None:
         return most
     return max((m for m in range(1, most + 1) if ROWS_PER_PARAMETER * parameters(m, classes) <= rows), default=0)
+
+
+def unasked(spec: EnsembleSpec, members: int, rows: int, classes: int) -> dict[str, int]:
+    """Methods with very many parameters, by name with their number, that are left out unless a user names them.
+
+    They are `MOST_UNASKED` and more, and more than the validation rows can bear.
+    """
+    found = {}
+    for name in methods_named(spec.methods):
+        count: int = ENSEMBLERS[name].tags.get("parameters", lambda *_: 0)(members, classes)
+        if name not in spec.methods and count >= MOST_UNASKED and ROWS_PER_PARAMETER * count > rows:
+            found[name] = count
+    return found
 
 
 def warnings_of(ensembles: Sequence[Entrant], rows: int, classes: int) -> list[str]:

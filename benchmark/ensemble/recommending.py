@@ -39,6 +39,8 @@ class Recommendation:
     """What ensembles were asked to be within, in words; empty without limits."""
     are_limits_kept: bool = True
     """Whether all that was compared is within them; otherwise nothing is, and all was compared."""
+    are_ensembles_gone: bool = False
+    """Whether ensembles were built, and are none any more since other models were completed."""
 
     @property
     def among(self) -> str:
@@ -47,10 +49,11 @@ class Recommendation:
 
     @property
     def caution(self) -> str:
-        """A sentence where the limits are not kept; else empty."""
-        if self.are_limits_kept:
-            return ""
-        return f"Nothing here has {self.limits}, as ensembles were asked for last; build them again: bench ensemble."
+        """A sentence where ensembles have to be built again for what they were asked for; else empty."""
+        gone = "No ensemble is here, since models were completed after they were built; again: bench ensemble."
+        beyond = f"Nothing here has {self.limits}, as ensembles were asked for last; build them again: bench ensemble."
+        told = (gone if self.are_ensembles_gone else "", "" if self.are_limits_kept else beyond)
+        return " ".join(filter(None, told))
 
 
 def recommend(

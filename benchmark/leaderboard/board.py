@@ -207,7 +207,7 @@ def make_board(
     *,
     singles: Sequence[Entrant] = (),
     runs: Sequence[Entrant] = (),
-    confirming: Sequence[TrialRecord] = (),
+    confirming: Sequence[Sequence[TrialRecord]] = (),
     recommendation: Recommendation | None = None,
     sizes: Sequence[SizeScore] = (),
     importances: Sequence[FamilyImportance] = (),
@@ -216,8 +216,8 @@ def make_board(
     """Score and rank entrants: by validation accuracy, then validation log loss, see metrics.entrant_standing.
 
     `singles` are all single models of the search, those without a row included, `runs` all complete confirming runs,
-    and `confirming` the records of all of them, whatever became of them. Without a recommendation the first row is the
-    winner. `corruption_accuracies` are those that were measured, by entrant.
+    and `confirming` the records of all of them, part by part, whatever became of them. Without a recommendation the
+    first row is the winner. `corruption_accuracies` are those that were measured, by entrant.
 
     Raises BenchError without entrants; ValueError where the origin has gaps or its row counts are not those of the
     labels, since a number without its origin is not shown.
@@ -248,7 +248,7 @@ def make_board(
         sizes=tuple(sizes),
         peer=None if recommended is None or peer is None else Peer(peer.name, *_cost_shares(peer, recommended)),
         trials=tuple(trials),
-        confirming=summarise(confirming) if confirming else None,
+        confirming=summarise(*confirming) if any(confirming) else None,
         importances=tuple(importances),
     )
 
@@ -356,10 +356,12 @@ def select_singles(entrants: Sequence[Entrant], labels_val: NDArray[np.int64]) -
     return [best[key] for key in sorted(best)]
 
 
-def summarise(trials: Sequence[TrialRecord]) -> StudySummary:
-    """Count trials by state, family and reason of failure, and add up their time."""
+def summarise(*parts: Sequence[TrialRecord]) -> StudySummary:
+    """Count the trials of a study, or of several parts, by state, family and reason of failure; add up their time."""
+    trials = [trial for part in parts for trial in part]
     reasons = Counter(_first_line(trial.reason) for trial in trials if trial.state is TrialState.FAILED)
-    own = seconds_of_their_own(trials)
+    # Every part numbers its trials from 0.
+    own = [seconds for part in parts for seconds in seconds_of_their_own(part)]
     return StudySummary(
         trials=len(trials),
         states=_states(trials),

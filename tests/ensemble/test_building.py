@@ -18,7 +18,7 @@ from benchmark.ensemble import (
     methods_named,
     top_candidates,
 )
-from benchmark.ensemble.building import bearable_members, warnings_of
+from benchmark.ensemble.building import bearable_members, unasked, warnings_of
 from benchmark.ensemblers import ENSEMBLERS
 from benchmark.errors import SealedTestError, UnknownNameError
 from benchmark.metrics import log_loss
@@ -234,6 +234,22 @@ def test_too_few_rows_for_the_parameters_are_told() -> None:
     # A limit leaves fewer members than were asked for, whose parameters are fewer.
     limited = built(top=5, methods=("stacking_on_probs",), limits=Limits(members=3))
     assert warnings_of(list(limited.values()), 95, K) == []
+
+
+def test_what_would_learn_many_parameters_by_heart_is_built_only_where_it_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked = EnsembleSpec(top=5)
+    # K (M K + 1) is 48 for 5 members.
+    assert unasked(asked, 5, VAL, K) == {}
+    monkeypatch.setattr(building, "MOST_UNASKED", 48)
+    assert unasked(asked, 5, 96, K) == {}, "the rows can bear them"
+    left_out = unasked(asked, 5, 95, K)
+    assert left_out == {"stacking_on_log_probs": 48, "stacking_on_probs": 48}
+    monkeypatch.setattr(building, "ROWS_PER_PARAMETER", 10)
+    names = {one.method for one in built(top=5).values()}
+    assert names == set(default_methods()) - set(left_out)
+    assert "stacking on probs, top 5" in built(top=5, methods=("stacking_on_probs",))
 
 
 def test_a_fitted_method_is_given_as_many_members_as_rows_can_bear() -> None:
