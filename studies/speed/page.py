@@ -14,8 +14,8 @@ from studies.speed.tables import TABLES, searches_to_come
 _KINDS = {"cpu": "CPU", "cuda": "GPU"}
 _HOW_TO_READ = """\
 What `bench` does with a machine's time, beside the script that a user would write: Optuna's own PyTorch pattern, with
-torchvision's CIFAR-10 as PIL images. Its search with its pruner is in *What ten minutes buy*, and beside it that of
-AutoKeras, which a user would install; the rest compares single training runs.
+torchvision's CIFAR-10 as PIL images. Its search with its pruner is in *What ten minutes buy*, and a tool that a user
+would install in *What ten minutes of AutoKeras buy*; the rest compares single training runs.
 `nox -s speed` measures all of it anew on the machine at hand, but for searches that are there already, which are read
 only, and writes this page.
 
