@@ -55,7 +55,10 @@ def _rows_wanted(val: int | float, rows: int) -> int:
         )
     wanted = round(val * rows) if isinstance(val, float) else int(val)
     if not 0 < wanted < rows:
-        raise BenchError(f"cannot take {wanted} validation rows out of {rows} training rows")
+        raise BenchError(
+            f"cannot take {wanted} validation rows out of {rows} training rows; ask for "
+            f"{'fewer' if wanted > 0 else 'more'}, or for a share of them such as val = 0.1"
+        )
     return wanted
 
 
