@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from benchmark.records import TrialState
 from benchmark.report.looks import page_look
 from benchmark.report.making import Report
 from benchmark.report.missing import Missing
+from benchmark.report.pictures import first_that_fit
 from benchmark.wording import count, duration, percent, plural, points, points_with_interval, significant
 
 MOST_BYTES = 10_000_000
@@ -39,8 +41,15 @@ def to_html(report: Report) -> str:
 
 
 def write_report(report: Report, folder: Path) -> Path:
-    """Write STUDY.html into `folder`, made where missing. Raises BenchError where it cannot be, or is too large."""
+    """Write STUDY.html into `folder`, made where missing; with fewer thumbnails where it would be too large.
+
+    Raises BenchError where it cannot be written, or is too large all the same.
+    """
     content = to_html(report).encode()
+    if len(content) > MOST_BYTES and not isinstance(report.pictures, Missing):
+        room = len("".join(report.pictures.thumbnails.values())) - (len(content) - MOST_BYTES)
+        fewer = replace(report.pictures, thumbnails=first_that_fit(report.pictures.thumbnails.items(), room))
+        content = to_html(replace(report, pictures=fewer)).encode()
     if len(content) > MOST_BYTES:
         raise BenchError(
             f"the report of {report.board.origin.study} would have {len(content) / 1e6:.1f} MB, more than "

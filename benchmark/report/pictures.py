@@ -80,10 +80,14 @@ class Evidence:
 
 def thumbnails(images: Images, rows: Iterable[int]) -> dict[int, str]:
     """A thumbnail of each of the rows, once each, of the first as long as there is room."""
+    drawn = ((row, _thumbnail(images.pixels[row], THUMBNAIL)) for row in dict.fromkeys(rows))
+    return first_that_fit(drawn, MOST_THUMBNAIL_BYTES)
+
+
+def first_that_fit(drawn: Iterable[tuple[int, str]], room: int) -> dict[int, str]:
+    """The first of these pictures, by row, that take at most `room` bytes together; the others are not drawn."""
     found: dict[int, str] = {}
-    room = MOST_THUMBNAIL_BYTES
-    for row in dict.fromkeys(rows):
-        uri = _thumbnail(images.pixels[row], THUMBNAIL)
+    for row, uri in drawn:
         room -= len(uri)
         if room < 0:
             break

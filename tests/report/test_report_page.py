@@ -274,6 +274,15 @@ def test_a_page_that_is_too_large_is_not_written(report: Report, tmp_path: Path)
     assert not (tmp_path / "results").exists()
 
 
+def test_a_page_that_would_be_too_large_has_fewer_thumbnails(report: Report, tmp_path: Path) -> None:
+    thumbnails = {row: data_uri(bytes([row]) * 1_000_000) for row in range(10)}
+    pictures = Pictures(thumbnails, Missing("none."), DataView((), "", None, (), None))
+    path = write_report(replace(report, pictures=pictures), tmp_path / "results")
+    page = path.read_text(encoding="utf-8")
+    assert [f'id="image-{row}"' in page for row in range(10)] == [True] * 7 + [False] * 3
+    assert 0.9 * MOST_BYTES < len(page.encode()) <= MOST_BYTES
+
+
 def test_it_is_written_under_the_studys_name(report: Report, tmp_path: Path) -> None:
     path = write_report(report, tmp_path / "results")
     assert path == tmp_path / "results" / "tiny.html"
