@@ -86,6 +86,7 @@ def test_mistakes_are_frames_and_pictures(study: benchmark.Study) -> None:
 
 def test_mistakes_of_an_ensemble_stand_beside_those_of_the_best_single_model(study: benchmark.Study) -> None:
     study.ensemble(top=3, methods=("soft_voting",))
+    assert study.store.fact("commands")[-1] == "Study('tiny').ensemble(top=3, methods=('soft_voting',))"
     (ensemble,) = study.store.ensembles()
     single = find_entrant(study.store, "best")
     found = study.mistakes(ensemble.name, count=500)

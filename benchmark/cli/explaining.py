@@ -16,7 +16,10 @@ from benchmark.cli.studies import open_named
 from benchmark.errors import BenchError, UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from benchmark.explain import Explanation, ShownImages
     from benchmark.inference import LoadedEntrant, StudyData
@@ -41,7 +44,10 @@ def explain(
         list[Path] | None,
         typer.Option(help="A picture file of yours, or a folder of them; may be given again.", metavar="FILE|FOLDER"),
     ] = None,
-    rows: Annotated[str | None, typer.Option(help="Rows of the split by number, from 0: 3,14,15.")] = None,
+    rows: Annotated[
+        str | None,
+        typer.Option(help="Rows of the split by number, from 0: 3,14,15; of val by their number in the training part."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Where rows are from: test or val.")] = "test",
     count: Annotated[int, typer.Option(min=1, max=_MOST, help="At most so many images.")] = 8,
     class_name: Annotated[
@@ -68,7 +74,7 @@ def explain(
     from benchmark.picture_files import find_pictures
     from benchmark.records import Split, deciding
     from benchmark.speed import device_named
-    from benchmark.study import find_entrant
+    from benchmark.study import find_entrant, note_scored
     from benchmark.temperature import temperature_of
     from benchmark.training import check_libraries
 
@@ -87,7 +93,10 @@ def explain(
     if len(files) > count:
         say(f"taking the first {count} of {len(files)} files; --count takes more")
     temperature = temperature_of(deciding(found.val), store.labels(Split.VAL))
-    chosen = [] if files else _rows(store, found, part, rows, count, temperature, say)
+    numbers = [] if rows is None else _numbers(rows, store.fact("rows"), part)
+    if part is Split.TEST and not files:
+        note_scored(store, [found.test])
+    telling = [] if files or numbers else _telling(store, found, part, count, temperature, say)
     device = device_named(device)
     check_libraries()
     of_study = load_study_data(store, device, data, say)
@@ -95,7 +104,8 @@ def explain(
         whole = store.fact("definition")["dataset"] == "folder"
         shown = ShownImages.of_files(_read(files[:count], of_study, say, whole=whole))
     else:
-        shown = ShownImages.of_rows(of_study.images(part), part, chosen)
+        chosen = telling or _positions(numbers, of_study.numbers(part), part)
+        shown = ShownImages.of_rows(of_study, part, chosen)
     loaded = load_entrant(store, found, of_study.on_device)
     asked = None if class_name is None else [classes.index(class_name)] * len(shown.pixels)
     explanation = explain_images(loaded, shown.pixels, asked, temperature=temperature)
@@ -108,38 +118,43 @@ def explain(
     say(f"written: {', '.join(map(str, written))}")
 
 
-def _rows(
-    store: StudyStore,
-    entrant: Entrant,
-    split: Split,
-    asked: str | None,
-    count: int,
-    temperature: float,
-    say: Callable[[str], None],
+def _telling(
+    store: StudyStore, entrant: Entrant, split: Split, count: int, temperature: float, say: Callable[[str], None]
 ) -> list[int]:
-    """The rows that were asked for, or those that tell most."""
+    """The rows of the split that tell most."""
     from benchmark.explain import telling_rows
     from benchmark.records import Split
-    from benchmark.study import note_scored
     from benchmark.temperature import apply_temperature
 
-    if split is Split.TEST:
-        note_scored(store, [entrant.test])
     labels = store.labels(split)
-    if asked is not None:
-        return _numbers(asked, len(labels), split)
     stored = entrant.test if split is Split.TEST else entrant.val
     rows: list[int] = telling_rows(apply_temperature(stored.log_probs, temperature), labels, count).tolist()
     say(f"{len(rows)} {split} images: the most confident mistakes, then right answers of different classes")
     return rows
 
 
-def _numbers(text: str, rows: int, split: Split) -> list[int]:
+def _positions(numbers: Sequence[int], published: NDArray[np.int64], split: Split) -> list[int]:
+    """Where rows of these numbers stand in the split, of which `published` (N,) are the numbers."""
+    place = {number: position for position, number in enumerate(published.tolist())}
+    if strangers := [number for number in numbers if number not in place]:
+        raise BenchError(
+            f"training image {strangers[0]} is not among the {len(published):,} of {split}, whose rows are told by "
+            "their number among all training images"
+        )
+    return [place[number] for number in numbers]
+
+
+def _numbers(text: str, rows: Mapping[str, int], split: Split) -> list[int]:
+    """What was asked for: numbers in the published part that the split is from; `rows` are the sizes of the splits."""
+    from benchmark.records import Split
+
     if re.fullmatch(r"\s*\d{1,9}(\s*,\s*\d{1,9})*\s*", text) is None:
         raise BenchError(f"{text!r} is no list of rows; write 3,14,15")
     numbers = [int(number) for number in text.split(",")]
-    if max(numbers) >= rows:
-        raise BenchError(f"there is no row {max(numbers)}: {split} has {rows:,}, counted from 0")
+    published = rows["test"] if split is Split.TEST else rows["train"] + rows["val"]
+    if max(numbers) >= published:
+        part = "test has" if split is Split.TEST else "training and validation have"
+        raise BenchError(f"there is no row {max(numbers)}: {part} {published:,}, counted from 0")
     if len(numbers) > _MOST:
         raise BenchError(f"a picture shows at most {_MOST} images, not {len(numbers)}")
     return numbers

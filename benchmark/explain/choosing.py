@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from benchmark.metrics import correct_rows
 from benchmark.picture_files import PictureFile
-from benchmark.records import Images, Split
+from benchmark.records import Split
+from benchmark.study_data import StudyImages
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +25,11 @@ class ShownImages:
     labels: tuple[int | None, ...]
 
     @classmethod
-    def of_rows(cls, images: Images, split: Split, rows: Sequence[int]) -> Self:
-        """These rows of the split's images."""
-        taken = images.take(np.array(rows, np.int64))
-        return cls(taken.pixels, tuple(f"{split} {row}" for row in rows), tuple(taken.labels.tolist()))
+    def of_rows(cls, images: StudyImages, split: Split, rows: Sequence[int]) -> Self:
+        """These rows of the split, told by their numbers in the published part, as everywhere."""
+        numbers = images.numbers(split)[np.array(rows, np.int64)]
+        taken = images.published(split).take(numbers)
+        return cls(taken.pixels, tuple(f"{split} {number}" for number in numbers), tuple(taken.labels.tolist()))
 
     @classmethod
     def of_files(cls, pictures: Sequence[PictureFile]) -> Self:

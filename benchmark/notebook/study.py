@@ -92,7 +92,7 @@ class Study:
         store = open_for_search(spec, self._location, self._data, self._say)
         total = trials or spec.search.trials
         set_total(store, total)
-        note_command(store, f"Study({self.name!r}).search({total})")
+        note_command(store, self._call("search", total))
         search_here(
             spec, store, devices(), self._console, workers=workers, total=total, timeout=timeout, data=self._data
         )
@@ -111,7 +111,7 @@ class Study:
         store = open_study(self._location)
         asked = ConfirmSpec(top, seeds, epochs=epochs, train_on=train_on)
         spec, part, plan = open_to_confirm(store, asked, self._data, self._say)
-        note_command(store, f"Study({self.name!r}).confirm({top}, {seeds})")
+        note_command(store, self._call("confirm", top, seeds, epochs=epochs, train_on=train_on))
         search_here(spec, part, devices(), self._console, workers=workers, data=self._data, plan=plan)
         return self.leaderboard()
 
@@ -121,8 +121,13 @@ class Study:
         most = max(2, count_complete(store.trials()))
         wanted = EnsembleSpec(top or min(EnsembleSpec.top, most), **options)
         ensembles_of(store, None if top is None and not options else wanted)
-        note_command(store, f"Study({self.name!r}).ensemble({top})")
+        note_command(store, self._call("ensemble", top=top, **options))
         return self.leaderboard()
+
+    def _call(self, method: str, *given: Any, **options: Any) -> str:
+        """A call as it would be written, without options that are None."""
+        named = [f"{name}={value!r}" for name, value in options.items() if value is not None]
+        return f"Study({self.name!r}).{method}({', '.join([*map(repr, given), *named])})"
 
     def leaderboard(self, *, written: bool = False) -> Board:
         """Everything ranked and scored; `written` also writes the page's files and figures. See bench leaderboard."""
@@ -249,7 +254,7 @@ class Study:
             note_scored(store, [chosen.test])
             stated = apply_temperature(chosen.test.log_probs, temperature)
             rows = telling_rows(stated, store.labels(Split.TEST), count)
-            shown = ShownImages.of_rows(data.images(Split.TEST), Split.TEST, rows.tolist())
+            shown = ShownImages.of_rows(data, Split.TEST, rows.tolist())
         else:
             sources = tuple(f"image {number}" for number in range(len(pixels)))
             shown = ShownImages(pixels, sources, (None,) * len(pixels))

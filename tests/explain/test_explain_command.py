@@ -12,6 +12,10 @@ import pytest
 from PIL import Image
 
 from benchmark import cli
+from benchmark.explain import ShownImages
+from benchmark.records import Split
+from benchmark.store import StudyLocation, open_study
+from benchmark.study_data import load_study_images
 
 Run = Callable[..., tuple[int, str]]
 
@@ -52,8 +56,6 @@ def explained(bench: Run, root: Path, *words: str) -> tuple[str, Path]:
 
 
 def test_the_recommended_entrant_and_telling_images_are_the_default(bench: Run, root: Path) -> None:
-    from benchmark.store import StudyLocation, open_study
-
     store = open_study(StudyLocation("tiny", root))
     store.set_fact("test_scored", [])
     output, picture = explained(bench, root)
@@ -69,10 +71,24 @@ def test_the_recommended_entrant_and_telling_images_are_the_default(bench: Run, 
 
 
 def test_a_single_model_names_its_layer_and_the_size_of_its_map(bench: Run, root: Path) -> None:
-    output, picture = explained(bench, root, "0", "--rows", "3,14", "--split", "val")
+    rows = load_study_images(open_study(StudyLocation("tiny", root)), None, lambda _: None).numbers(Split.VAL)
+    output, picture = explained(bench, root, "0", "--rows", f"{rows[3]},{rows[14]}", "--split", "val")
     assert "explaining cnn, default" in output
     assert "trial 0 (cnn): map of 4 x 4 places, layer features.12\n" in output
     assert picture.name == "explain-cnn_default.png"
+
+
+def test_validation_images_are_told_by_their_number_in_the_training_part(bench: Run, root: Path) -> None:
+    images = load_study_images(open_study(StudyLocation("tiny", root)), None, lambda _: None)
+    shown = ShownImages.of_rows(images, Split.VAL, [2, 0])
+    numbers = images.rows.val[[2, 0]]
+    assert shown.sources == tuple(f"val {number}" for number in numbers)
+    assert shown.labels == tuple(images.dataset.train.labels[numbers])
+    assert np.array_equal(shown.pixels, images.dataset.train.pixels[numbers])
+    stranger = images.rows.train[5]
+    code, output = bench("explain", "tiny", "0", "--rows", f"{numbers[0]},{stranger}", "--split", "val")
+    assert code == 2
+    assert f"training image {stranger} is not among the 297 of val" in output
 
 
 def test_an_ensemble_gives_the_share_of_each_member(bench: Run, root: Path) -> None:
