@@ -79,7 +79,10 @@ def place_at(url: str, study: str) -> Place:
         raise BenchError("an S3 URL is s3://bucket/prefix; this one cannot be read") from None
     if any("@" in part.netloc for part in (parts, *endpoints)):
         raise BenchError("no credentials in the artifact URL: give them by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-    unknown = {key for key, _ in parse_qsl(parts.query, keep_blank_values=True)} - set(_S3_OPTIONS)
+    options = parse_qsl(parts.query, keep_blank_values=True)
+    if empty := [key for key, value in options if key in _S3_OPTIONS and not value]:
+        raise BenchError(f"the artifact URL's {empty[0]} is empty; for Amazon's own leave it out")
+    unknown = {key for key, _ in options} - set(_S3_OPTIONS)
     if not _BUCKET.fullmatch(parts.netloc) or parts.fragment or unknown:
         raise BenchError(
             f"an S3 URL is s3://bucket/prefix, with {' and '.join(_S3_OPTIONS)} as options after '?'"

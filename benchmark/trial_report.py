@@ -14,6 +14,7 @@ from benchmark.parameters import grouped
 from benchmark.records import Parameters, ProgressRecord, TrialDetails, TrialRecord, TrialState, as_jsonable
 from benchmark.wording import count, percent, significant, size
 
+_UNKNOWN = "not known: it is stored when a trial ends"
 _HEADINGS = (
     "step",
     "images",
@@ -133,12 +134,16 @@ def _named(members: Parameters) -> str:
 
 
 def _budget(report: TrialReport) -> str:
+    if not report.trial.curve:
+        return _UNKNOWN
     seen, bought, epoch = report.trial.images_seen, report.trial.record.images, report.epoch_images
     whole = "" if bought is None else f" of {bought:,}"
     return f"{seen:,}{whole} images seen; {seen / epoch:.2f} passes over {epoch:,}"
 
 
 def _time(record: TrialRecord) -> str:
+    if record.state is TrialState.RUNNING:
+        return _UNKNOWN
     inside = (
         f"{significant(record.train_seconds)} s in training steps and "
         f"{significant(record.evaluation_seconds)} s in evaluation"

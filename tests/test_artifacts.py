@@ -146,6 +146,7 @@ def test_a_folder_of_a_machine_is_told_from_that_of_another(tmp_path: Path, monk
         ("s3://me:s3cret/shelf", "an S3 URL is s3://bucket/prefix"),
         ("s3://shelf?aws_secret_access_key=s3cret", "options after '?', not aws_secret_access_key"),
         ("s3://shelf?endpoint=http://host&region_name=x", "options after '?', not endpoint"),
+        ("s3://shelf/x?endpoint_url=", "the artifact URL's endpoint_url is empty; for Amazon's own leave it out"),
         ("s3://shelf?verify=", "options after '?', not verify"),
         ("s3://", "an S3 URL is s3://bucket/prefix"),
         ("s3:shelf/x", "an S3 URL is s3://bucket/prefix"),

@@ -340,6 +340,19 @@ def test_libraries_that_do_not_fit_are_refused(root: Path, tmp_path: Path) -> No
     assert hashes(root) == before
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_an_output_that_lacks_some_characters_shows_and_writes_the_study(root: Path, encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmark.cli", "leaderboard", "tiny"],
+        cwd=root,
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Recommended" in done.stdout
+    assert "↓" in (root / "results" / "tiny.md").read_text(encoding="utf-8")
+
+
 def test_json_is_json_also_where_the_study_is_guessed(
     root: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -102,6 +103,8 @@ def test_a_trial_without_a_curve_shows_what_there_is(bench: Run, root: Path) -> 
     rows = [line.split() for line in out.splitlines()]
     assert ["1", "–", "–", "–", "–", "40.00", "–", "–"] in rows
     assert "no curve of it is stored, so none is drawn" in out
+    for line in ("budget", "time"):
+        assert re.search(rf"^{line} +not known: it is stored when a trial ends$", out, re.MULTILINE)
     assert not (root / "results" / "tiny" / "trial-7.png").exists()
     assert "failed: out of memory: asked for too much" in bench("3")[1]
 

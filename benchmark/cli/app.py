@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
+import io
 import re
 import sys
 import traceback
@@ -75,6 +76,7 @@ def main() -> None:
     # Typed after the command just as well as before it: that is where the cursor is when an error has come.
     debug = "--debug" in sys.argv
     atexit.register(_leave_garbage)
+    _print_what_can_be_printed()
     try:
         app([word for word in sys.argv[1:] if word != "--debug"])
     except Exception as error:
@@ -86,6 +88,13 @@ def main() -> None:
         told = _without_passwords(f"error: {reason}")
         Console(stderr=True).print(told, style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
+
+
+def _print_what_can_be_printed() -> None:
+    """Have what the output's encoding lacks, as arrows, come out as question marks, and not as an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
+            stream.reconfigure(errors="replace")
 
 
 def _leave_garbage() -> None:

@@ -32,8 +32,8 @@ CORRUPTIONS: Registry[..., Shares] = Registry("corruption", __name__)
 SEVERITIES = (1, 2, 3, 4, 5)
 LEAST_PIXELS = 8
 REFERENCE = "Hendrycks and Dietterich 2019, arXiv:1903.12261, section 4.1 and appendix B"
-_BLOCK = 500
-"""Images at a time, with random numbers of their own: it bounds memory, and fewer would be slower."""
+_BLOCK, _BLOCK_PIXELS = 500, 500 * 32 * 32
+"""Images at a time, and their pixels, with random numbers of their own: it bounds memory, and fewer would be slower."""
 _ROUNDING = 1e-3
 """Of a level: more than float32 loses, so that a pixel that was left alone stays what it was."""
 
@@ -66,9 +66,10 @@ def corrupted(pixels: NDArray[np.uint8], name: str, severity: int, *, seed: int 
     if pixels.shape[3] not in (1, 3):
         raise BenchError(f"images to corrupt are gray or RGB; these have {pixels.shape[3]} channels")
     result = np.empty_like(pixels)
-    for number, start in enumerate(range(0, len(pixels), _BLOCK)):
+    size = max(1, min(_BLOCK, _BLOCK_PIXELS // (pixels.shape[1] * pixels.shape[2])))
+    for number, start in enumerate(range(0, len(pixels), size)):
         rng = np.random.default_rng(derived_seed(seed, f"{name} {severity}", number))
-        block = slice(start, start + _BLOCK)
+        block = slice(start, start + size)
         result[block] = to_bytes(CORRUPTIONS[name].build(to_shares(pixels[block]), rng, **parameters))
     return result
 
