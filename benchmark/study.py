@@ -160,7 +160,10 @@ def open_to_confirm(
         budget = replace(budget, patience=0)
     # A limit that the study gives is meant for its short trials; 0 is none for any.
     timeout = None if asked.is_longer and spec.search.trial_timeout else spec.search.trial_timeout
-    spec = replace(spec, budget=budget, search=replace(spec.search, pruner="none", trial_timeout=timeout))
+    # All of them may vote, and are to be asked again.
+    kept = max(spec.search.keep_weights, len(runs)) if spec.search.keep_weights else 0
+    search = replace(spec.search, pruner="none", trial_timeout=timeout, keep_weights=kept)
+    spec = replace(spec, budget=budget, search=search)
     part = open_for_search(spec, replace(store.location, part=asked.part), data_folder, say)
     if store.fact("artifacts") is not None and part.fact("artifacts") is None:
         part.set_fact("artifacts", store.fact("artifacts"))
@@ -250,13 +253,9 @@ def ensembles_of(
         if _save_of(store, built, models):
             rows, classes = len(store.labels(Split.VAL)), len(store.fact("classes"))
             there = {one.method for one in built}
-            for name, count in unasked(spec, spec.top, rows, classes).items() if models[0] > 1 else ():
+            for name, why in unasked(spec, spec.top, rows, classes).items() if models[0] > 1 else ():
                 if name not in there:
-                    say(
-                        f"note: {name} is left out: over {spec.top} models it would fit {count:,} parameters to "
-                        f"{rows:,} validation rows, which takes long and learns them by heart; to have it all the "
-                        f"same: --method {name}"
-                    )
+                    say(f"note: {name} is left out: {why}; to have it all the same: --method {name}")
             for sentence in warnings_of(built, rows, classes):
                 say(f"note: {sentence}")
             how = {"metric": spec.metric, "folds": spec.folds, "seed": spec.seed, "limits": as_jsonable(spec.limits)}

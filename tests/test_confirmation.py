@@ -98,6 +98,14 @@ def test_the_time_limit_of_short_trials_does_not_end_long_runs(
     assert found.search.trial_timeout == longer
 
 
+def test_weights_of_all_runs_are_kept(tmp_path: Path) -> None:
+    store = fill(tmp_path, complete=3)
+    found, _, plan = study.open_to_confirm(store, ConfirmSpec(top=3, seeds=10), None, lambda _: None)
+    assert found.search.keep_weights == len(plan.runs) == 30
+    few, *_ = study.open_to_confirm(store, ConfirmSpec(top=1, seeds=1, seconds=9.0), None, lambda _: None)
+    assert few.search.keep_weights == 20, "as many as the study keeps"
+
+
 def test_runs_of_as_many_images_as_the_trial_do_not_go_by_the_clock(store: StudyStore) -> None:
     stored = store.fact("spec")
     store.set_fact("spec", stored | {"budget": stored["budget"] | {"epochs": None, "seconds": 9.0, "adapts": True}})

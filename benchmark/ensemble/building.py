@@ -28,6 +28,8 @@ ROWS_PER_PARAMETER = 2
 MOST_UNASKED = 10_000
 """Parameters of a method that is built without having been named, where the rows cannot bear it: what has more takes
 minutes, and is no good."""
+MOST_CLASSES_UNASKED = 30
+"""Classes with which a method is built, without having been named, whose cost grows with their square."""
 _USUAL = {"auto": None, "voting": GREEDY, "stacking": "log_linear_pooling"}
 """What a user may ask for without knowing a method's name; None is every method but the baselines."""
 
@@ -198,16 +200,25 @@ def bearable_members(name: str, rows: int, classes: int, most: int) -> int:
     return max((m for m in range(1, most + 1) if ROWS_PER_PARAMETER * parameters(m, classes) <= rows), default=0)
 
 
-def unasked(spec: EnsembleSpec, members: int, rows: int, classes: int) -> dict[str, int]:
-    """Methods with very many parameters, by name with their number, that are left out unless a user names them.
+def unasked(spec: EnsembleSpec, members: int, rows: int, classes: int) -> dict[str, str]:
+    """Methods that take long and are left out unless a user names them, with the reason.
 
-    They are `MOST_UNASKED` and more, and more than the validation rows can bear.
+    They fit `MOST_UNASKED` parameters and more, and more than the validation rows can bear, or grow with the classes,
+    of which there are more than `MOST_CLASSES_UNASKED`.
     """
     found = {}
     for name in methods_named(spec.methods):
-        count: int = ENSEMBLERS[name].tags.get("parameters", lambda *_: 0)(members, classes)
-        if name not in spec.methods and count >= MOST_UNASKED and ROWS_PER_PARAMETER * count > rows:
-            found[name] = count
+        tags = ENSEMBLERS[name].tags
+        count: int = tags.get("parameters", lambda *_: 0)(members, classes)
+        if name in spec.methods:
+            continue
+        if count >= MOST_UNASKED and ROWS_PER_PARAMETER * count > rows:
+            found[name] = (
+                f"over {members} models it would fit {count:,} parameters to {rows:,} validation rows, which takes "
+                "long and learns them by heart"
+            )
+        elif tags.get("grows_with_classes") and classes > MOST_CLASSES_UNASKED:
+            found[name] = f"it takes long with {classes} classes"
     return found
 
 

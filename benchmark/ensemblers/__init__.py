@@ -5,6 +5,7 @@ Shapes: M members, N rows, K classes; everything in natural log-probabilities. T
 - `baseline=True`: built only when it is asked for by name.
 - `selects=True`: picks few of many members, and so may be given every trial of a search.
 - `calibrates=True`: the fit sets the confidence too, and changes the predictions of a single member.
+- `grows_with_classes=True`: its fit takes long with many classes, and then it is built only where it is named.
 - `parameters`: a function of (members, classes), the number of parameters fitted, on methods that need rows in
   proportion to it.
 """

@@ -79,6 +79,7 @@ def _choose_rounds(features: NDArray[np.float64], labels: NDArray[np.int64], cla
     space={},
     reference="Friedman 2001, doi:10.1214/aos/1013203451; Ke et al. 2017, NeurIPS 30; Wolpert 1992",
     calibrates=True,
+    grows_with_classes=True,
 )
 def stacking_by_trees() -> Ensembler:
     """An unfitted meta-learner of small boosted trees."""

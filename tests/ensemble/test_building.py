@@ -245,11 +245,20 @@ def test_what_would_learn_many_parameters_by_heart_is_built_only_where_it_is_nam
     monkeypatch.setattr(building, "MOST_UNASKED", 48)
     assert unasked(asked, 5, 96, K) == {}, "the rows can bear them"
     left_out = unasked(asked, 5, 95, K)
-    assert left_out == {"stacking_on_log_probs": 48, "stacking_on_probs": 48}
+    assert list(left_out) == ["stacking_on_log_probs", "stacking_on_probs"]
+    assert left_out["stacking_on_probs"].startswith("over 5 models it would fit 48 parameters to 95 validation rows")
+    assert unasked(replace(asked, methods=("auto", "stacking_on_probs")), 5, 95, K).keys() == {"stacking_on_log_probs"}
     monkeypatch.setattr(building, "ROWS_PER_PARAMETER", 10)
     names = {one.method for one in built(top=5).values()}
     assert names == set(default_methods()) - set(left_out)
     assert "stacking on probs, top 5" in built(top=5, methods=("stacking_on_probs",))
+
+
+def test_what_grows_with_the_classes_is_built_only_where_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "MOST_CLASSES_UNASKED", K - 1)
+    assert unasked(EnsembleSpec(), 5, VAL, K) == {"stacking_by_trees": f"it takes long with {K} classes"}
+    assert not any(one.method == "stacking_by_trees" for one in built().values())
+    assert "stacking by trees, top 3" in built(methods=("stacking_by_trees",))
 
 
 def test_a_fitted_method_is_given_as_many_members_as_rows_can_bear() -> None:
