@@ -24,7 +24,7 @@ import numpy as np
 from benchmark.comparisons import compare
 from benchmark.confirmation import ConfirmSpec, plan_of, runs_planned
 from benchmark.datasets import Say
-from benchmark.definition import StudySpec
+from benchmark.definition import StudySpec, check_study_name
 from benchmark.ensemble import cheapest_first, ranked
 from benchmark.ensemblers.greedy_selection import select
 from benchmark.errors import BenchError
@@ -106,14 +106,17 @@ def timetable(seconds: float, most_trial_seconds: float | None) -> Timetable:
 
 
 def within_deadline(spec: StudySpec, seconds: float) -> StudySpec:
-    """The study that such a run searches: under a name of its own, since its trials are shorter."""
+    """The study that such a run searches: under a name of its own, since its trials are shorter.
+
+    Raises BenchError where that would be too long.
+    """
     budget = replace(
         spec.budget,
         epochs=None,
         seconds=timetable(seconds, spec.budget.seconds).trial_seconds,
         reports=min(_MOST_REPORTS, spec.budget.reports),
     )
-    return replace(spec, name=f"{spec.name}-in-{seconds:.15g}-s", budget=budget)
+    return replace(spec, name=check_study_name(f"{spec.name}-in-{seconds:.15g}-s"), budget=budget)
 
 
 def run_until(
@@ -144,12 +147,21 @@ def run_until(
     if (asked := _unfinished(store)) is not None:
         say("going on with long runs that were interrupted")
         return store, _train_longer(store, asked, setups, _latest_end(store, began + seconds), data, observed, say)
-    left = plan.search_until - (time.monotonic() - began)
+    # Of what is left: data may have been fetched first, and decoded.
+    spent = time.monotonic() - began
+    left = plan.search_until * max(0.0, 1 - spent / seconds)
     with observed(store, spec.search.trials, left) as observer:
         search = Search(store, space, setups, place_of_files(store), observer)
         # A slow machine has no complete trial by then, and without one there is nothing to show.
-        first_within = 0.0 if count_complete(store.trials()) else plan.train_until - (time.monotonic() - began)
-        why = search.run(SearchLimits(spec.search.trials, left, first_within))
+        first_within = 0.0 if count_complete(store.trials()) else plan.train_until - spent
+        try:
+            why = search.run(SearchLimits(spec.search.trials, left, first_within))
+        except BenchError as error:
+            if not count_complete(store.trials()):
+                raise
+            # What there is may be trained longer, and is shown.
+            say(f"the search ended early: {error}")
+            why = "spent"
     workers = search.workers
     finalists = finalists_of(store, workers)
     left = min(plan.train_until, seconds - _seconds_to_read(store)) - (time.monotonic() - began)

@@ -186,7 +186,10 @@ class PerFamilyPruner(BasePruner):
 
 
 class FamilyView(optuna.Study):
-    """A study as it would be if it had one family's trials only (Optuna's Hyperband views its brackets in this way)."""
+    """A study as it would be if it had one family's trials only (Optuna's Hyperband views its brackets in this way).
+
+    Interrupted ones are left out: what such a trial was worth is told by the one that goes on with it.
+    """
 
     def __init__(self, study: optuna.Study, family: str, snapshot: Sequence[FrozenTrial] | None = None) -> None:
         """`snapshot`: the whole study's trials of one moment, instead of what the database has when it is asked."""
@@ -206,7 +209,11 @@ class FamilyView(optuna.Study):
         else:
             found = [trial for trial in self._snapshot if states is None or trial.state in states]
             trials = copy.deepcopy(found) if deepcopy else found
-        return [trial for trial in trials if trial.params.get(FAMILY) == self._family]
+        return [
+            trial
+            for trial in trials
+            if trial.params.get(FAMILY) == self._family and not trial.user_attrs.get("interrupted")
+        ]
 
 
 class _BracketView(FamilyView):

@@ -31,10 +31,11 @@ from benchmark.display import SearchDisplay
 from benchmark.ensemble import ranked
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Cost, Split, TrialRecord, TrialState, as_jsonable
+from benchmark.search import Ending, SearchLimits
 from benchmark.space import Space
 from benchmark.store import Claim, StudyLocation, StudyStore
 from benchmark.store.tables import LEASES
-from benchmark.study import open_to_confirm
+from benchmark.study import open_for_search, open_to_confirm
 from benchmark.workers import worker_setups
 
 
@@ -191,6 +192,51 @@ def test_long_runs_that_were_interrupted_are_finished_and_no_others_begun(
     assert store.fact("commands") == ["bench run"]
 
 
+def test_a_search_that_ends_with_an_error_leaves_what_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: list[int] = []
+
+    class Failing(deadline.Search):
+        def run(self, limits: SearchLimits) -> Ending:
+            for noise in outcomes:
+                complete_trial(self._store, noise)
+            raise BenchError("10 trials failed one after another")
+
+    monkeypatch.setattr(deadline, "Search", Failing)
+    monkeypatch.setattr(deadline, "finalists_of", lambda *_: [])
+    given = within_deadline(spec(), 600)
+    setups, where, said = worker_setups(["cpu"], 1, given, None), StudyLocation(given.name, tmp_path), []
+    with pytest.raises(BenchError, match="10 trials failed"):
+        run_until(given, where, setups, 600, None, quietly, said.append, "bench run")
+    outcomes.append(0)
+    store, why = run_until(given, where, setups, 600, None, quietly, said.append, "bench run")
+    assert why == "spent"
+    assert said[-1] == "the search ended early: 10 trials failed one after another"
+    assert [trial.state for trial in store.trials()] == [TrialState.COMPLETE]
+
+
+def test_what_went_before_the_search_shortens_it_in_proportion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[SearchLimits] = []
+
+    class Noting(deadline.Search):
+        def run(self, given: SearchLimits) -> Ending:
+            limits.append(given)
+            return "interrupted"
+
+    monkeypatch.setattr(deadline, "Search", Noting)
+    monkeypatch.setattr(deadline, "finalists_of", lambda *_: [])
+    given = within_deadline(load_study("digits", tmp_path), 600)
+    setups, where = worker_setups(["cpu"], 1, given, None), StudyLocation(given.name, tmp_path)
+    # The data were fetched for five of the ten minutes, of which the search was to have three.
+    run_until(given, where, setups, 600, None, quietly, lambda _: None, "bench run", time.monotonic() - 300)
+    assert limits[0].timeout == pytest.approx(90, abs=5)
+
+
+def test_a_name_too_long_for_a_study_of_a_deadline_is_refused_at_once() -> None:
+    assert within_deadline(replace(spec(), name="x" * 50), 600).name == "x" * 50 + "-in-600-s"
+    with pytest.raises(BenchError, match="60 at most"):
+        within_deadline(replace(spec(), name="x" * 55), 600)
+
+
 def test_what_a_continued_trial_took_beside_training_is_not_less_than_nothing() -> None:
     def trial(continues: int | None) -> TrialRecord:
         return TrialRecord(
@@ -224,13 +270,20 @@ def test_a_machine_that_slept_through_a_trial_plans_no_long_run_by_that(seconds:
     assert deadline._seconds_beside_training({3: trial}, {3: {}}) == expected
 
 
-def test_a_deadline_too_short_for_one_trial_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = fill(tmp_path, complete=0)
+@pytest.mark.parametrize(
+    ("has_failed", "told"),
+    [(False, "; give it longer: --timeout"), (True, ": 1 failed, the last with: out of memory: ")],
+)
+def test_a_deadline_without_a_complete_trial_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_failed: bool, told: str
+) -> None:
+    where = StudyLocation("tiny", tmp_path)
+    store = fill(tmp_path, complete=0) if has_failed else open_for_search(spec(), where, None, lambda _: None)
     monkeypatch.setattr(deadline, "run_until", lambda *_: (store, "timeout"))
     monkeypatch.chdir(tmp_path)
     ended = CliRunner().invoke(app, ["run", "digits", "--timeout", "20s", "--workers", "1"])
     assert isinstance(ended.exception, BenchError)
-    assert "no trial was complete within 20 s; give it longer: --timeout" in str(ended.exception)
+    assert f"no trial was complete within 20 s{told}" in str(ended.exception)
 
 
 def test_long_runs_of_a_process_that_was_killed_are_open(tmp_path: Path) -> None:

@@ -205,6 +205,11 @@ def run(
         say("interrupted; the same command again goes on")
         raise typer.Exit(_INTERRUPTED)
     if not (searched := count_complete(store.trials())):
+        failed = [trial for trial in store.trials() if trial.reason is not None and not trial.interrupted]
+        if failed:
+            raise BenchError(
+                f"no trial was complete within {seconds:g} s: {len(failed)} failed, the last with: {failed[-1].reason}"
+            )
         raise BenchError(f"no trial was complete within {seconds:g} s; give it longer: --timeout")
     if searched > 1 or any(count_complete(part.trials()) for part in store.parts().values()):
         try:

@@ -65,7 +65,10 @@ _CLAIM_AGAIN_SECONDS = 2.0
 _LEASE_LOST = "lost: its lease had ended"
 _STOPPED = "interrupted: the search was stopped"
 _FAILURES_IN_A_ROW = 10
-"""So many failed trials with no other between them mean that the study itself is wrong, not a configuration."""
+"""So many failed trials with no other between them mean that the study itself is wrong, not a configuration. Where many
+train at once it takes more: while the others still train, a family that fails at once has one after another."""
+_GRACE = 0.5
+"""Of what the first complete trial took, that others have to end, where the search had waited for it."""
 _STARTS = 5
 """Attempts to start a child that ends each time, as where memory is short."""
 _SMALLEST_PART = 8
@@ -144,6 +147,9 @@ class Search:
         self._continued = -math.inf
         self._failures_in_a_row = 0
         self._durations: list[float] = []
+        """Of the complete trials of this process."""
+        self._first_complete = math.inf
+        """When the first of them was, by the monotonic clock."""
         self._known: list[TrialRecord] = []
         """The study's trials when one of this process ended last."""
         self._limits = SearchLimits()
@@ -213,10 +219,13 @@ class Search:
 
     def _deadline(self) -> float | None:
         """When it ends; later while no trial of this process is complete, where the limits say so."""
-        timeout, least = self._limits.timeout, self._limits.first_within
-        if timeout is None:
+        if self._limits.timeout is None:
             return None
-        return self._began + (timeout if self._durations else max(timeout, least))
+        planned, latest = self._began + self._limits.timeout, self._began + self._limits.first_within
+        if not self._durations:
+            return max(planned, latest)
+        # Others began when it did, and would be lost a moment before their end.
+        return max(planned, min(self._first_complete + _GRACE * self._durations[0], latest))
 
     def _reason_to_end(self) -> Ending | None:
         running = any(slot.work is not None for slot in self._slots)
@@ -310,6 +319,8 @@ class Search:
             checkpoint = _fitting(claim.checkpoint, slot)
             for step, value in [] if checkpoint is None else checkpoint.values:
                 claim.trial.report(value, step)
+                # A pruner notes the value of a rung when it is asked; the verdict was there before.
+                claim.trial.should_prune()
 
         self._sampler.preferred = slot.families if slot.setup.kind == "cuda" else ()
         claim = self._queue.claim(self._total(), prepare, None if self._plan is None else self._plan.runs)
@@ -474,7 +485,9 @@ class Search:
             val_accuracy = accuracy(before.log_probs, self._store.labels(Split.VAL))
             predictions = (before, predictions[1])
         if self._queue.complete(work.trial, val_accuracy, predictions, facts):
-            self._durations.append(time.monotonic() - work.started)
+            now = time.monotonic()
+            self._first_complete = min(self._first_complete, now)
+            self._durations.append(now - work.started)
             self._end(slot, TrialState.COMPLETE, val_accuracy)
         else:
             self._end(slot, TrialState.FAILED, None, _LEASE_LOST)
@@ -517,8 +530,8 @@ class Search:
         self._queue.fail(work.trial, reason, {**work.facts, **facts})
         self._end(slot, TrialState.FAILED, None, reason)
         self._failures_in_a_row += 1
-        if self._failures_in_a_row >= _FAILURES_IN_A_ROW:
-            raise BenchError(f"{_FAILURES_IN_A_ROW} trials failed one after another, the last with: {reason}")
+        if self._failures_in_a_row >= max(_FAILURES_IN_A_ROW, 2 * len(self._slots)):
+            raise BenchError(f"{self._failures_in_a_row} trials failed one after another, the last with: {reason}")
 
     def _end(self, slot: _Slot, state: TrialState, score: float | None, reason: str | None = None) -> None:
         assert slot.work is not None

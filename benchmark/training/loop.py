@@ -392,8 +392,10 @@ class TrainingRun:
             self._open_with(_WARMUP_STEPS, size)
         # A GPU is not to be waited for after every step; on a crowded one more would be most of a short budget.
         block = BATCHES_AT_ONCE[self._data.where.device.type]
-        # By the budget and not by the clock: a repeated run has as many.
-        blocks = _TIMED_BLOCKS + int((self._config.budget.seconds or 0.0) / _SECONDS_PER_BLOCK)
+        # By the budget and not by the clock: a repeated run has as many. One that adapts will look at the clock again.
+        budget = self._config.budget
+        more = 0.0 if budget.adapts else (budget.seconds or 0.0) / _SECONDS_PER_BLOCK
+        blocks = _TIMED_BLOCKS + int(more)
         return statistics.median(self._open_with(block, size) / block for _ in range(blocks))
 
     def _open_with(self, steps: int, size: Size) -> float:

@@ -78,6 +78,25 @@ def test_ten_failures_in_a_row_end_the_search(store: StudyStore, scripts: list[S
     assert states(store) == {"complete": 1, "failed": 19}
 
 
+def test_many_workers_may_see_a_family_fail_at_once_while_others_train(
+    store: StudyStore, scripts: list[Script]
+) -> None:
+    over = threading.Event()
+
+    def train(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        over.wait(60)
+        succeed(connection, job, artifacts)
+
+    def last_failure(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        over.set()
+        fail(connection, job, artifacts)
+
+    # One worker trains all the while, and the places of the others are taken again and again.
+    scripts += [train, *[fail] * 14, last_failure, succeed]
+    assert searching(store, Observer(), workers=8).run(SearchLimits(9)) == "spent"
+    assert states(store) == {"complete": 9, "failed": 15}
+
+
 def test_weights_of_the_best_are_kept(store: StudyStore, scripts: list[Script]) -> None:
     scripts += [lambda *given, value=value: succeed(*given, value) for value in (0.5, 0.9, 0.1, 0.7)]
     scripts.append(fail)
@@ -331,6 +350,23 @@ def test_a_timeout_waits_for_the_first_complete_trial_where_asked(store: StudySt
     limits = SearchLimits(9, timeout=0.5, first_within=60)
     assert searching(store, Observer()).run(limits) == "timeout"
     assert states(store) == {"complete": 1, "failed": 1}
+
+
+def test_others_may_end_soon_after_the_first_complete_trial_that_was_waited_for(
+    store: StudyStore, scripts: list[Script]
+) -> None:
+    def late(seconds: float) -> Script:
+        def script(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+            time.sleep(seconds)
+            succeed(connection, job, artifacts)
+
+        return script
+
+    # Of the three that begin at once, the last one would take far longer than the first did.
+    scripts += [late(2.0), late(2.4), late(30.0)]
+    limits = SearchLimits(9, timeout=0.5, first_within=60)
+    assert searching(store, Observer(), workers=3).run(limits) == "timeout"
+    assert states(store) == {"complete": 2, "failed": 1}
 
 
 def never_ready(setup: WorkerSetup, *said: Failed) -> Child:

@@ -30,6 +30,7 @@ from scripted_search import (
 from benchmark.artifacts import Artifacts
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice, FileKind, PlannedRun, RunPlan, TrialConfig, TrialRecord, TrialState
+from benchmark.sampling import FamilyView
 from benchmark.search import SearchLimits, supervisor
 from benchmark.space import Space
 from benchmark.store import Claim, NoTrial, StudyStore, open_study, retrying
@@ -325,6 +326,21 @@ def test_an_interrupted_trial_goes_on_from_its_checkpoint(store: StudyStore, scr
     assert jobs[2].config.seed != jobs[1].config.seed
     kept = sorted(path.name for path in weights_of(store).iterdir())
     assert kept == ["trial-00001.safetensors", "trial-00002.safetensors"]
+
+
+def test_a_trial_that_goes_on_is_compared_by_what_it_had_at_the_same_report(
+    store: StudyStore, scripts: list[Script]
+) -> None:
+    scripts += [checkpointing, going_on]
+    observer = Observer()
+    observer.on_report = lambda number, step: os.kill(os.getpid(), signal.SIGTERM) if step == 3 else None
+    searching(store, observer, pruner="halving").run(SearchLimits(1))
+    searching(store, Observer(), pruner="halving").run(SearchLimits(1))
+    assert states(store) == {"complete": 1, "failed": 1}
+    # Of four reports the second is the first after which a trial may end.
+    assert store.study.trials[1].system_attrs["completed_rung_0"] == pytest.approx(0.2)
+    rivals = FamilyView(store.study, "cnn").get_trials()
+    assert [trial.number for trial in rivals] == [1], "the interrupted one is told by the one that goes on with it"
 
 
 def test_what_a_gpu_began_a_cpu_begins_anew_with_its_own_budget(store: StudyStore, scripts: list[Script]) -> None:
