@@ -135,8 +135,8 @@ def run_until(
     `spec` is what `within_deadline` gave, `command` the one that the study notes, and `began` when its time began, by
     the monotonic clock, where that is not now. Long runs that an earlier call was interrupted in are finished first,
     and are then all that is done. The end is "timeout" where all went its way, "spent" where the study's number of
-    trials was reached before, or "interrupted". Raises BenchError where the search does; what ends long runs early is
-    said only, since there is something to show by then.
+    trials was reached before or the search ended with an error, or "interrupted". Raises BenchError where the search
+    does and no trial is complete; what ends search or long runs early is said only where there is something to show.
     """
     began = time.monotonic() if began is None else began
     plan = timetable(seconds, spec.budget.seconds)
@@ -161,7 +161,7 @@ def run_until(
                 raise
             # What there is may be trained longer, and is shown.
             say(f"the search ended early: {error}")
-            why = "spent"
+            why = "interrupted" if search.was_stopped else "spent"
     workers = search.workers
     finalists = finalists_of(store, workers)
     left = min(plan.train_until, seconds - _seconds_to_read(store)) - (time.monotonic() - began)

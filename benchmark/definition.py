@@ -211,9 +211,8 @@ class StudySpec:
 
 
 def is_study_name(name: str) -> bool:
-    """Whether it could be one: at most 60 letters, digits, dots, dashes and underscores, and no path."""
-    # Parts are told apart by what follows it in a key, and a server's column holds 100.
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,59}", name) is not None and ".." not in name
+    """Whether it could be one: at most 100 letters, digits, dots, dashes and underscores, and no path."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", name) is not None and ".." not in name
 
 
 def check_study_name(name: str) -> str:
@@ -223,7 +222,7 @@ def check_study_name(name: str) -> str:
         raise BenchError("a database is given by --storage or BENCH_STORAGE, not in the place of a study's name")
     if not is_study_name(name):
         raise BenchError(
-            f"{name!r} is not a study name: use letters, digits, '-', '_' and '.', 60 at most, and no path"
+            f"{name!r} is not a study name: use letters, digits, '-', '_' and '.', 100 at most, and no path"
         )
     return name
 

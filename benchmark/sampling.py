@@ -188,7 +188,7 @@ class PerFamilyPruner(BasePruner):
 class FamilyView(optuna.Study):
     """A study as it would be if it had one family's trials only (Optuna's Hyperband views its brackets in this way).
 
-    Interrupted ones are left out: what such a trial was worth is told by the one that goes on with it.
+    A trial that another one goes on with is left out: what it was worth the other one tells.
     """
 
     def __init__(self, study: optuna.Study, family: str, snapshot: Sequence[FrozenTrial] | None = None) -> None:
@@ -205,14 +205,16 @@ class FamilyView(optuna.Study):
         self, deepcopy: bool = True, states: Container[TrialState] | None = None, use_cache: bool = False
     ) -> list[FrozenTrial]:
         if self._snapshot is None:
-            trials = super()._get_trials(deepcopy, states, use_cache)
+            trials = super()._get_trials(deepcopy, None, use_cache)
         else:
-            found = [trial for trial in self._snapshot if states is None or trial.state in states]
-            trials = copy.deepcopy(found) if deepcopy else found
+            trials = copy.deepcopy(list(self._snapshot)) if deepcopy else list(self._snapshot)
+        gone_on = {trial.user_attrs.get("continues") for trial in trials}
         return [
             trial
             for trial in trials
-            if trial.params.get(FAMILY) == self._family and not trial.user_attrs.get("interrupted")
+            if trial.params.get(FAMILY) == self._family
+            and trial.number not in gone_on
+            and (states is None or trial.state in states)
         ]
 
 

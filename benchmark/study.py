@@ -21,6 +21,7 @@ from benchmark.confirmation import (
     add_to_plan,
     all_runs,
     confirmed_models,
+    plan_of,
     plan_runs,
     runs_by_part,
     val_before,
@@ -160,8 +161,10 @@ def open_to_confirm(
         budget = replace(budget, patience=0)
     # A limit that the study gives is meant for its short trials; 0 is none for any.
     timeout = None if asked.is_longer and spec.search.trial_timeout else spec.search.trial_timeout
-    # All of them may vote, and are to be asked again.
-    kept = max(spec.search.keep_weights, len(runs)) if spec.search.keep_weights else 0
+    # All of them may vote, and are to be asked again: those of earlier plans as well.
+    before = store.parts().get(asked.part)
+    planned = {run.key for run in [*([] if before is None else plan_of(before)), *runs]}
+    kept = max(spec.search.keep_weights, len(planned)) if spec.search.keep_weights else 0
     search = replace(spec.search, pruner="none", trial_timeout=timeout, keep_weights=kept)
     spec = replace(spec, budget=budget, search=search)
     part = open_for_search(spec, replace(store.location, part=asked.part), data_folder, say)

@@ -134,7 +134,7 @@ def _named(members: Parameters) -> str:
 
 
 def _budget(report: TrialReport) -> str:
-    if not report.trial.curve:
+    if report.trial.record.state is TrialState.RUNNING:
         return _UNKNOWN
     seen, bought, epoch = report.trial.images_seen, report.trial.record.images, report.epoch_images
     whole = "" if bought is None else f" of {bought:,}"

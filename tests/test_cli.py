@@ -342,14 +342,14 @@ def test_libraries_that_do_not_fit_are_refused(root: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_an_output_that_lacks_some_characters_shows_and_writes_the_study(root: Path, encoding: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark.cli", "leaderboard", "tiny"],
-        cwd=root,
-        env={**os.environ, "PYTHONIOENCODING": encoding},
-        capture_output=True,
-    )
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    words = [sys.executable, "-m", "benchmark.cli", "leaderboard", "tiny"]
+    done = subprocess.run(words, cwd=root, env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr
     assert b"Recommended" in done.stdout
+    told = subprocess.run([*done.args, "--json"], cwd=root, env=environment, capture_output=True).stdout
+    board = json.loads(told.decode("utf-8"))
+    assert board == json.loads((root / "results" / "tiny.json").read_text(encoding="utf-8"))
     assert "↓" in (root / "results" / "tiny.md").read_text(encoding="utf-8")
 
 

@@ -102,6 +102,9 @@ def test_weights_of_all_runs_are_kept(tmp_path: Path) -> None:
     store = fill(tmp_path, complete=3)
     found, _, plan = study.open_to_confirm(store, ConfirmSpec(top=3, seeds=10), None, lambda _: None)
     assert found.search.keep_weights == len(plan.runs) == 30
+    # The fewer runs of another call are among those of the first.
+    again, _, plan = study.open_to_confirm(store, ConfirmSpec(top=1, seeds=2), None, lambda _: None)
+    assert len(plan.runs) == again.search.keep_weights == 30
     few, *_ = study.open_to_confirm(store, ConfirmSpec(top=1, seeds=1, seconds=9.0), None, lambda _: None)
     assert few.search.keep_weights == 20, "as many as the study keeps"
 

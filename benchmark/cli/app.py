@@ -91,10 +91,12 @@ def main() -> None:
 
 
 def _print_what_can_be_printed() -> None:
-    """Have what the output's encoding lacks, as arrows, come out as question marks, and not as an error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower().replace("-", "") != "utf8":
-            stream.reconfigure(errors="replace")
+    """Have what the output's encoding lacks, as arrows, come out as question marks, and not as an error.
+
+    JSON is UTF-8 whatever the encoding, see output.echo_json; messages of errors show what they lack by its number.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower().replace("-", "") != "utf8":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _leave_garbage() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmark.cli.app import app
 from benchmark.cli.options import DataFolder, Root, StudyToSearch
-from benchmark.cli.output import teller
+from benchmark.cli.output import echo_json, teller
 from benchmark.cli.studies import default_study, read_definition
 
 
@@ -38,6 +38,6 @@ def speed(
     spec = read_definition(study or default_study([device], console), root)
     report = measure_speed(spec, device, data, families=family or (), seconds=seconds, say=teller(console))
     if as_json:
-        typer.echo(to_json(report))
+        echo_json(to_json(report))
     else:
         console.print(to_rich(report))

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmark.cli.app import app
 from benchmark.cli.options import DataFolder, Root, Storage, StudyToRead, split_of
-from benchmark.cli.output import ShownFirst, teller
+from benchmark.cli.output import ShownFirst, echo_json, teller
 from benchmark.cli.studies import open_named
 
 
@@ -59,7 +59,7 @@ def mistakes(
     with ShownFirst() as shown:
         paths = shown.attempt(lambda: draw(found, images, root / "results")) or []
         if as_json:
-            typer.echo(to_json(found, paths), nl=False)
+            echo_json(to_json(found, paths))
             return
         for table in to_rich(found):
             console.print(table)

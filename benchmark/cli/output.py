@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import typer
 from rich.console import Console
 
 from benchmark.errors import BenchError
@@ -48,6 +49,13 @@ class ShownFirst:
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         if kind is None and self._error is not None:
             raise self._error
+
+
+def echo_json(text: str) -> None:
+    """Print JSON as UTF-8, whatever the output's encoding: it is for programs, and names are to stay what they are."""
+    told = text.removesuffix("\n")
+    # What stands in for an output in another program may take text alone.
+    typer.echo(told.encode() if hasattr(sys.stdout, "buffer") else told)
 
 
 def teller(console: Console) -> Callable[[str], None]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from benchmark.cli.app import app
 from benchmark.cli.options import Root, Storage, StudyToRead, sizes_of
-from benchmark.cli.output import ShownFirst, command, teller
+from benchmark.cli.output import ShownFirst, command, echo_json, teller
 from benchmark.cli.studies import open_named, searched_here
 from benchmark.errors import BenchError, MissingStudyError
 
@@ -141,7 +141,7 @@ def leaderboard(
         if not texts:
             shown.keep(BenchError("no study here has a complete trial yet; run: bench search"))
         elif as_json:
-            typer.echo(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
+            echo_json(texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
         elif len(texts) > 1:
             console.print(across_to_rich(compare_studies([result_of(json.loads(text)) for text in texts])))
 

@@ -208,7 +208,8 @@ def run(
         failed = [trial for trial in store.trials() if trial.reason is not None and not trial.interrupted]
         if failed:
             raise BenchError(
-                f"no trial was complete within {seconds:g} s: {len(failed)} failed, the last with: {failed[-1].reason}"
+                f"no trial was complete within {seconds:g} s; {len(failed)} failed, the last with: "
+                f"{failed[-1].reason}; where that is no reason, give it longer: --timeout"
             )
         raise BenchError(f"no trial was complete within {seconds:g} s; give it longer: --timeout")
     if searched > 1 or any(count_complete(part.trials()) for part in store.parts().values()):

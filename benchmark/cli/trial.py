@@ -10,7 +10,7 @@ from rich.console import Console
 
 from benchmark.cli.app import app
 from benchmark.cli.options import Root, Storage
-from benchmark.cli.output import ShownFirst, teller
+from benchmark.cli.output import ShownFirst, echo_json, teller
 from benchmark.cli.studies import open_named
 from benchmark.errors import BenchError, UnknownNameError
 from benchmark.parameters import differences
@@ -62,7 +62,7 @@ def trial(
     with ShownFirst() as shown:
         figures = shown.attempt(lambda: _draw(report, root / "results" / name))
         if as_json:
-            typer.echo(to_json(report, [str(path) for path in figures or ()]))
+            echo_json(to_json(report, [str(path) for path in figures or ()]))
             return
         _print(report, console)
     drawn = f"curves: {', '.join(map(str, figures))}" if figures else "no curve of it is stored, so none is drawn"

@@ -92,7 +92,7 @@ class Study:
         store = open_for_search(spec, self._location, self._data, self._say)
         total = trials or spec.search.trials
         set_total(store, total)
-        note_command(store, self._call("search", total))
+        note_command(store, self._call("search", total, timeout=timeout, workers=workers))
         search_here(
             spec, store, devices(), self._console, workers=workers, total=total, timeout=timeout, data=self._data
         )
@@ -111,7 +111,7 @@ class Study:
         store = open_study(self._location)
         asked = ConfirmSpec(top, seeds, epochs=epochs, train_on=train_on)
         spec, part, plan = open_to_confirm(store, asked, self._data, self._say)
-        note_command(store, self._call("confirm", top, seeds, epochs=epochs, train_on=train_on))
+        note_command(store, self._call("confirm", top, seeds, epochs=epochs, train_on=train_on, workers=workers))
         search_here(spec, part, devices(), self._console, workers=workers, data=self._data, plan=plan)
         return self.leaderboard()
 

@@ -48,4 +48,5 @@ class SearchLimits:
     """None is the number that the study has stored, read anew before every trial."""
     timeout: float | None = None
     first_within: float = 0.0
-    """Seconds from now that it goes on for, past `timeout`, while this process has completed no trial."""
+    """Seconds from now that it goes on for, past `timeout`, while this process has completed no trial; after that one
+    the others have half as long again."""

@@ -196,6 +196,11 @@ class Search:
         """How many there are: fewer than at first where one did not start."""
         return len(self._slots)
 
+    @property
+    def was_stopped(self) -> bool:
+        """Whether a signal to end came."""
+        return self._stop_requested
+
     def _loop(self) -> Ending:
         self._renewed, self._looked = _clocks(), time.monotonic()
         self._tell_standing(self._known)
@@ -218,12 +223,14 @@ class Search:
         return why
 
     def _deadline(self) -> float | None:
-        """When it ends; later while no trial of this process is complete, where the limits say so."""
+        """When it ends; later while no trial of this process is complete, where the limits say so, and then soon."""
         if self._limits.timeout is None:
             return None
         planned, latest = self._began + self._limits.timeout, self._began + self._limits.first_within
         if not self._durations:
             return max(planned, latest)
+        if self._first_complete <= planned:
+            return planned
         # Others began when it did, and would be lost a moment before their end.
         return max(planned, min(self._first_complete + _GRACE * self._durations[0], latest))
 

@@ -40,7 +40,7 @@ from benchmark.store.database import Database
 from benchmark.store.files import FileTable
 from benchmark.store.queue import TrialQueue
 from benchmark.store.retrying import retried
-from benchmark.store.tables import ENTRANTS, LABELS, LEASES, METADATA, PREDICTIONS
+from benchmark.store.tables import ENTRANTS, LABELS, LEASES, LONGEST_KEY, METADATA, PREDICTIONS
 from benchmark.store.trials import curve_of, details_of, record_of
 
 _ENTRANT_KEYS = (
@@ -60,6 +60,8 @@ _ENTRANT_KEYS = (
 @retried
 def create_study(location: StudyLocation) -> StudyStore:
     """Open the study, making database, tables and study where they are missing. Raises BenchError."""
+    if location.database is None and len(location.key) > LONGEST_KEY:
+        raise BenchError(f"a server holds names of at most {LONGEST_KEY} characters, and not {location.key}")
     with making(location):
         storage = connect(location)
         study = optuna.create_study(study_name=location.key, storage=storage, direction="maximize", load_if_exists=True)

@@ -6,10 +6,13 @@ from sqlalchemy import BigInteger, Column, Float, Integer, LargeBinary, MetaData
 
 METADATA = MetaData()
 
+LONGEST_KEY = 100
+"""Characters of a study's name with that of its part, which a server's column can hold."""
+
 PREDICTIONS = Table(
     "bench_predictions",
     METADATA,
-    Column("study", String(100), primary_key=True),
+    Column("study", String(LONGEST_KEY), primary_key=True),
     Column("trial", Integer, primary_key=True),
     Column("split", String(8), primary_key=True),
     Column("classes", Integer, nullable=False),
@@ -21,7 +24,7 @@ PREDICTIONS = Table(
 LABELS = Table(
     "bench_labels",
     METADATA,
-    Column("study", String(100), primary_key=True),
+    Column("study", String(LONGEST_KEY), primary_key=True),
     Column("split", String(8), primary_key=True),
     Column("labels", LargeBinary, nullable=False),
 )
@@ -30,7 +33,7 @@ LABELS = Table(
 ENTRANTS = Table(
     "bench_entrants",
     METADATA,
-    Column("study", String(100), primary_key=True),
+    Column("study", String(LONGEST_KEY), primary_key=True),
     Column("name", String(200), primary_key=True),
     Column("record", Text, nullable=False),
     Column("classes", Integer, nullable=False),
@@ -42,7 +45,7 @@ ENTRANTS = Table(
 LEASES = Table(
     "bench_leases",
     METADATA,
-    Column("study", String(100), primary_key=True),
+    Column("study", String(LONGEST_KEY), primary_key=True),
     Column("trial", Integer, primary_key=True),
     Column("owner", String(200), nullable=False),
     Column("expires_at", Float, nullable=False),
@@ -52,7 +55,7 @@ LEASES = Table(
 FILES = Table(
     "bench_files",
     METADATA,
-    Column("study", String(100), primary_key=True),
+    Column("study", String(LONGEST_KEY), primary_key=True),
     Column("name", String(100), primary_key=True),
     Column("trial", Integer, nullable=False),
     Column("kind", String(12), nullable=False),

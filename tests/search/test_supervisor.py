@@ -363,7 +363,7 @@ def test_others_may_end_soon_after_the_first_complete_trial_that_was_waited_for(
         return script
 
     # Of the three that begin at once, the last one would take far longer than the first did.
-    scripts += [late(2.0), late(2.4), late(30.0)]
+    scripts += [late(2.0), late(2.1), late(6.0)]
     limits = SearchLimits(9, timeout=0.5, first_within=60)
     assert searching(store, Observer(), workers=3).run(limits) == "timeout"
     assert states(store) == {"complete": 2, "failed": 1}

@@ -339,8 +339,9 @@ def test_a_trial_that_goes_on_is_compared_by_what_it_had_at_the_same_report(
     assert states(store) == {"complete": 1, "failed": 1}
     # Of four reports the second is the first after which a trial may end.
     assert store.study.trials[1].system_attrs["completed_rung_0"] == pytest.approx(0.2)
-    rivals = FamilyView(store.study, "cnn").get_trials()
-    assert [trial.number for trial in rivals] == [1], "the interrupted one is told by the one that goes on with it"
+    rivals = FamilyView(store.study, "cnn")
+    assert [trial.number for trial in rivals.get_trials()] == [1], "the interrupted one is told by what goes on with it"
+    assert rivals.get_trials(states=(optuna.trial.TrialState.FAIL,)) == []
 
 
 def test_what_a_gpu_began_a_cpu_begins_anew_with_its_own_budget(store: StudyStore, scripts: list[Script]) -> None:
