@@ -208,10 +208,10 @@ def unasked(spec: EnsembleSpec, members: int, rows: int, classes: int) -> dict[s
     """
     found = {}
     for name in methods_named(spec.methods):
-        tags = ENSEMBLERS[name].tags
-        count: int = tags.get("parameters", lambda *_: 0)(members, classes)
         if name in spec.methods:
             continue
+        tags = ENSEMBLERS[name].tags
+        count: int = tags.get("parameters", lambda *_: 0)(members, classes)
         if count >= MOST_UNASKED and ROWS_PER_PARAMETER * count > rows:
             found[name] = (
                 f"over {members} models it would fit {count:,} parameters to {rows:,} validation rows, which takes "

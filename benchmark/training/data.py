@@ -59,9 +59,7 @@ class Part:
 
     def take(self, which: Tensor | slice) -> Tensor:
         """Pixels uint8 (B, C, H, W) of some rows of the part, in channels_last memory."""
-        chosen = which if self.rows is None else self.rows[which]
-        # Whole rows of the N-H-W-C memory are copied as they lie; indexing its view would give another memory format.
-        return self.images[chosen].permute(0, 3, 1, 2)
+        return self._as_they_lie(which).permute(0, 3, 1, 2)
 
     def only(self, which: Tensor) -> Part:
         """Some rows of the part, int64 (B,), without a copy of their pixels."""
@@ -71,8 +69,7 @@ class Part:
         """The part on a device; on another than a CPU a copy of its own rows alone."""
         if device.type == "cpu":
             return self
-        chosen = self.images if self.rows is None else self.images[self.rows]
-        return Part(chosen.to(device), self.labels.to(device))
+        return Part(self._as_they_lie().to(device), self.labels.to(device))
 
     def spread(self, share: float) -> Part:
         """About `share` of the rows, evenly spread, so that data sorted by class keep their balance."""
@@ -87,8 +84,11 @@ class Part:
         labels = torch.cat([self.labels, other.labels])
         if self.images is other.images and self.rows is not None and other.rows is not None:
             return Part(self.images, labels, torch.cat([self.rows, other.rows]))
-        both = [part.images if part.rows is None else part.images[part.rows] for part in (self, other)]
-        return Part(torch.cat(both), labels)
+        return Part(torch.cat([self._as_they_lie(), other._as_they_lie()]), labels)
+
+    def _as_they_lie(self, which: Tensor | slice = slice(None)) -> Tensor:
+        """Some rows of the part, uint8 (B, H, W, C): whole ones of that memory; indexing another view would turn it."""
+        return self.images[which if self.rows is None else self.rows[which]]
 
 
 @dataclass(frozen=True, eq=False)
