@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.errors import BenchError, UnknownNameError
-from benchmark.records import Budget, Parameters, as_jsonable
+from benchmark.records import SMALLEST_SIDE, Budget, Parameters, as_jsonable
 
 SAMPLERS = ("tpe", "random", "gp", "cmaes")
 PRUNERS = ("halving", "hyperband", "median", "none")
@@ -27,6 +27,7 @@ _TEMPLATE = """\
 # The question of a study. Trials already run depend on every line but those marked *.
 
 dataset = "cifar10"                 # cifar10, digits, or folder: images of your own, by --data PATH
+# image_size = 64                   # pixels a side at most: larger images are shrunk, and a trial sees more of them
 seed = 0                            # every other seed follows from it
 families = ["cnn", "resnet", "vgg", "efficientnet"]     # and timm_zoo, for any other timm model
 augmentations = ["flip", "crop", "cutout"]              # also rotation, color, mixup; the search turns each on or off
@@ -172,6 +173,8 @@ class StudySpec:
     schedules: tuple[str, ...] = ("one_cycle", "cosine", "linear")
     averagings: tuple[str, ...] = ("none", "ema", "lookahead")
     """Averages of weights over steps."""
+    image_size: int | None = None
+    """Pixels a side at most: larger images are shrunk, in their proportions. None takes them as they are."""
     precision: str = "auto"
     """auto (what is faster here), float32 or bfloat16."""
     split: SplitSpec = field(default_factory=SplitSpec)
@@ -187,6 +190,8 @@ class StudySpec:
                 raise BenchError(f"study {self.name!r}: {key} must name at least one")
         if self.seed < 0:
             raise BenchError("seed is at least 0")
+        if self.image_size is not None and self.image_size < SMALLEST_SIDE:
+            raise BenchError(f"image_size is at least {SMALLEST_SIDE} pixels")
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UnknownNameError("precision", self.precision, ("auto", "float32", "bfloat16"))
 
@@ -324,7 +329,7 @@ def _typed(key: str, value: Any, where: str) -> Any:
             if not isinstance(settings, dict):
                 raise BenchError(f"{where}: recipe.{family} is a table: [recipe.{family}]")
         return {family: _flat(settings) for family, settings in value.items()}
-    wanted = int if key == "seed" else str
+    wanted = int if key in ("seed", "image_size") else str
     if type(value) is not wanted:
         raise BenchError(f"{where}: {key} is of type {wanted.__name__}, not {value!r}")
     return value

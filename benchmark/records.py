@@ -33,6 +33,10 @@ class Split(enum.StrEnum):
     TEST = "test"
 
 
+SMALLEST_SIDE = 8
+"""Pixels of an image that is trained on: augmentations and networks move and halve it."""
+
+
 @dataclass(frozen=True)
 class ImageShape:
     """Size of one image: channels, height and width in pixels, each at least 1."""
@@ -44,6 +48,11 @@ class ImageShape:
     def __post_init__(self) -> None:
         if min(self.channels, self.height, self.width) < 1:
             raise ValueError(f"an image needs at least one channel and one pixel, not {self}")
+
+    def within(self, longest_side: int) -> ImageShape:
+        """The same where no side is longer; else one of the same proportions whose longer side is that."""
+        scale = min(1.0, longest_side / max(self.height, self.width))
+        return ImageShape(self.channels, *(max(1, round(side * scale)) for side in (self.height, self.width)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ from benchmark.confirmation import (
     runs_by_part,
     val_before,
 )
-from benchmark.datasets import DATASETS, Say
+from benchmark.datasets import Say, load_dataset
 from benchmark.definition import StudySpec, load_study, stored_study
 from benchmark.ensemble import (
     EnsembleSpec,
@@ -64,6 +64,8 @@ from benchmark.store import StudyLocation, StudyStore, create_study, open_study,
 
 _OVER_RUNS = ("soft_voting", "greedy_selection", "log_linear_pooling")
 """Methods that combine confirming runs of several configurations."""
+_LARGE_SIDE = 64
+"""Pixels, above which a small budget buys few images (docs/decisions.md)."""
 _BUILDS = 3
 """Times that ensembles are built at most, until no other model was completed meanwhile."""
 _COMPARED_VERSIONS = ("ensemble-bench", "torch", "torchvision", "timm", "optuna")
@@ -81,7 +83,12 @@ def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path 
 
     # Before it is stored, and can no longer be mended.
     Space(spec)
-    dataset = DATASETS[spec.dataset].build(data_folder, say)
+    dataset = load_dataset(spec.dataset, data_folder, say, spec.image_size)
+    if spec.image_size is None and (shape := dataset.image_shape).within(_LARGE_SIDE) != shape:
+        say(
+            f"{dataset.name}: images of {shape.height} x {shape.width} pixels; where a trial sees few of them, as on a "
+            f"CPU, image_size = {_LARGE_SIDE} in the definition makes them smaller"
+        )
     rows = stratified_split(dataset.train.labels, spec.split.val, spec.split.seed, dataset.classes)
     if len(rows.val) < EnsembleSpec.folds:
         raise BenchError(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.datasets import DATASETS, Say
+from benchmark.datasets import Say, load_dataset
 from benchmark.definition import StudySpec, stored_study
 from benchmark.errors import BenchError
 from benchmark.records import Dataset, Images, Split, SplitRows
@@ -51,7 +51,8 @@ def load_study_images(store: StudyStore, folder: Path | None, say: Say) -> Study
     `folder` holds a copy of the data set; without one it is the cache's or fetched. Raises BenchError where the images
     are not those of the study.
     """
-    dataset = DATASETS[stored_spec(store).dataset].build(folder, say)
+    spec = stored_spec(store)
+    dataset = load_dataset(spec.dataset, folder, say, spec.image_size)
     return StudyImages(store.location.name, dataset, division_of(store, dataset))
 
 

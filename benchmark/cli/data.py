@@ -77,9 +77,10 @@ def data_show(
     console = Console()
     say = teller(console)
     store = None if study is None else open_named(study, root, storage, console, to_read=True)
+    spec = None if store is None else stored_spec(store)
     if dataset is None:
-        dataset = "cifar10" if store is None else stored_spec(store).dataset
-    inspection = inspect_dataset(dataset, data, say)
+        dataset = "cifar10" if spec is None else spec.dataset
+    inspection = inspect_dataset(dataset, data, say, None if spec is None else spec.image_size)
     found, folder = inspection.dataset, root / "results" / "data"
     rows = None if store is None else division_of(store, found)
     console.print(to_table(describe(found, rows)))

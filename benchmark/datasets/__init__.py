@@ -12,10 +12,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
+from benchmark.datasets._shrinking import shrunk
 from benchmark.records import Dataset, Split
 from benchmark.registry import Registry
 
@@ -56,11 +57,24 @@ class Inspector(Protocol):
 DATASETS: Registry[[Path | None, Say], Dataset] = Registry("data set", __name__)
 
 
-def inspect_dataset(name: str, folder: Path | None, say: Say) -> Inspection:
-    """What can be loaded of a data set, whatever is wrong with the rest.
+def load_dataset(name: str, folder: Path | None, say: Say, image_size: int | None = None) -> Dataset:
+    """A data set, with images of at most `image_size` pixels a side where that is given.
+
+    Raises UnknownNameError, what its loader raises, and BenchError where images so small cannot be trained on.
+    """
+    return _of_size(DATASETS[name].build(folder, say), image_size, say)
+
+
+def inspect_dataset(name: str, folder: Path | None, say: Say, image_size: int | None = None) -> Inspection:
+    """What can be loaded of a data set, whatever is wrong with the rest, as `load_dataset` would give it.
 
     Raises UnknownNameError, and what its loader or inspector raises.
     """
     entry = DATASETS[name]
     inspect: Inspector | None = entry.tags.get("inspect")
-    return Inspection(entry.build(folder, say)) if inspect is None else inspect(folder, say)
+    found = Inspection(entry.build(folder, say)) if inspect is None else inspect(folder, say)
+    return replace(found, dataset=_of_size(found.dataset, image_size, say))
+
+
+def _of_size(dataset: Dataset, image_size: int | None, say: Say) -> Dataset:
+    return dataset if image_size is None else shrunk(dataset, image_size, say)

@@ -79,7 +79,8 @@ def read_images(listing: Listing) -> tuple[Images, Images, Reading]:
         if not looks:
             raise nothing
         usual = _most_common([(look.height, look.width) for look in looks])
-        shape = _shape(usual, 1 if all(look.is_gray for look in looks) else 3)
+        channels = 1 if all(look.is_gray for look in looks) else 3
+        shape = ImageShape(channels, *usual).within(LONGEST_SIDE)
         (train, of_train), (test, of_test) = (
             _read(listing.root, files, shape, pool) for files in (listing.train, listing.test)
         )
@@ -164,12 +165,6 @@ def _most_common(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     most = max(counts.values())
     tied = sorted((size for size in counts if counts[size] == most), key=lambda size: (size[0] * size[1], size))
     return tied[len(tied) // 2]
-
-
-def _shape(size: tuple[int, int], channels: int) -> ImageShape:
-    scale = min(1, LONGEST_SIDE / max(size))
-    height, width = (max(1, round(side * scale)) for side in size)
-    return ImageShape(channels, height, width)
 
 
 @contextmanager

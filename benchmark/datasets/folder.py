@@ -20,14 +20,12 @@ from benchmark.datasets._fingerprint import fingerprint_of
 from benchmark.datasets._folder_listing import TEST_SEED, TEST_SHARE, Listing, list_images
 from benchmark.datasets._folder_reading import Reading, read_images
 from benchmark.errors import BenchError
-from benchmark.records import Dataset, Images
+from benchmark.records import SMALLEST_SIDE, Dataset, Images
 from benchmark.wording import plural
 
 READ_AS = "1"
 """Changes with what is made of the same files, so that the cache forgets what was made before."""
 NAMED = 5
-SMALLEST_SIDE = 8
-"""Pixels of an image: augmentations and networks move and halve it."""
 
 
 def inspect(folder: Path | None, say: Say) -> Inspection:
@@ -135,7 +133,7 @@ def _in_words(listing: Listing, reading: Reading) -> tuple[str, ...]:
     if not listing.is_divided:
         sentences.append(f"No train/ and test/: test is {100 * TEST_SHARE:.0f} % of each class, by seed {TEST_SEED}.")
     size = (reading.files - len(reading.unreadable)) * shape.height * shape.width * shape.channels
-    sentences.append(f"In memory the images take {size / 1e6:,.1f} MB: once on a CPU, and in every worker on a GPU.")
+    sentences.append(f"In memory images of this size take {size / 1e6:,.1f} MB: once on a CPU, and in every worker on a GPU.")
     return tuple(sentences)
 
 

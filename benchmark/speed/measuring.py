@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmark.datasets import DATASETS, Say
+from benchmark.datasets import Say, load_dataset
 from benchmark.definition import StudySpec
 from benchmark.errors import BenchError, UnknownNameError
 from benchmark.origin import running_versions, source_commit
@@ -72,7 +72,7 @@ def measure_speed(
             raise UnknownNameError(f"family of study {spec.name!r}", family, spec.families)
     space = Space(spec)
     # A worker loads its data without a word; where they have to be fetched first, the user is told.
-    DATASETS[spec.dataset].build(data_folder, say)
+    load_dataset(spec.dataset, data_folder, say, spec.image_size)
     found = devices()
     setups = worker_setups(found if device in found else [device], None, spec, data_folder)
     setup = next(setup for setup in setups if setup.device == device)

@@ -8,11 +8,9 @@ from itertools import pairwise
 from torch import Tensor
 from torch.nn import functional
 
-from benchmark.records import ImageShape
+from benchmark.records import SMALLEST_SIDE, ImageShape
 
 _STAGES = 3
-_SMALLEST_SIDE = 8
-"""Networks take images of at least so many pixels a side."""
 
 Size = tuple[int, int]
 
@@ -61,6 +59,6 @@ def resized(images: Tensor, size: Size | None) -> Tensor:
 
 
 def _scaled(side: int, scale: float) -> int:
-    if scale == 1 or side <= _SMALLEST_SIDE:
+    if scale == 1 or side <= SMALLEST_SIDE:
         return side
-    return max(_SMALLEST_SIDE, 2 * round(side * scale / 2))
+    return max(SMALLEST_SIDE, 2 * round(side * scale / 2))

@@ -49,12 +49,12 @@ def load_data(setup: WorkerSetup) -> DeviceData:
     """
     import torch
 
-    from benchmark.datasets import DATASETS
+    from benchmark.datasets import load_dataset
     from benchmark.splits import stratified_split
     from benchmark.training import DeviceData, choose_device
 
     torch.set_num_threads(setup.threads)
-    dataset = DATASETS[setup.dataset].build(setup.data_folder, lambda _: None)
+    dataset = load_dataset(setup.dataset, setup.data_folder, lambda _: None, setup.image_size)
     rows = stratified_split(dataset.train.labels, setup.val, setup.split_seed)
     if setup.digests not in (None, (dataset.fingerprint, rows.digest)):
         raise BenchError(f"the images of {dataset.name} are others than when the study was opened; restore them")

@@ -174,6 +174,7 @@ def worker_setups(
     return [
         WorkerSetup(
             dataset=spec.dataset,
+            image_size=spec.image_size,
             data_folder=data_folder,
             val=spec.split.val,
             split_seed=spec.split.seed,

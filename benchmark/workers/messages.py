@@ -29,6 +29,8 @@ class WorkerSetup:
     """Whether validation rows are among those that train."""
     digests: tuple[str, str] | None = None
     """What the data set and its division must have (Dataset.fingerprint, SplitRows.digest); None where any will do."""
+    image_size: int | None = None
+    """Pixels a side that images have at most."""
     memory_share: float = 1.0
     """Of a GPU's memory, that torch may have at most."""
 
