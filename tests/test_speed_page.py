@@ -325,13 +325,14 @@ def test_the_best_score_is_told_until_the_search_has_ended() -> None:
 @pytest.mark.parametrize(
     ("share", "seconds", "verdicts"),
     [
-        (0.85, 0.299, ("85.00, reached", "0.299, reached")),
-        (0.849, 0.3, ("84.90, not reached", "0.300, not reached")),
+        (0.85, 0.299, ("85.00, reached", "0.299, reached", "0.224, reached")),
+        (0.849, 0.3, ("84.90, not reached", "0.300, not reached", "0.225, reached")),
     ],
 )
-def test_the_aims_of_the_hundred_have_their_verdicts(share: float, seconds: float, verdicts: tuple[str, str]) -> None:
+def test_the_aims_of_the_hundred_have_their_verdicts(share: float, seconds: float, verdicts: tuple[str, ...]) -> None:
     whole = measured("hundred")
-    search = {**whole.numbers["searches"]["on"], "training_share": share, "overhead_seconds_per_trial": seconds}
+    overheads = {"overhead_seconds_per_trial": seconds, "warm_overhead_seconds_per_trial": 0.75 * seconds}
+    search = {**whole.numbers["searches"]["on"], "training_share": share, **overheads}
     page = to_markdown([replace(whole, numbers={**whole.numbers, "searches": {"on": search}})])
     for verdict in verdicts:
         assert f" | {verdict} |" in page
@@ -541,6 +542,8 @@ def test_where_the_time_of_a_study_went_by_hand() -> None:
     # Of the failed trial half a second is neither.
     assert facts["failed_seconds"] == pytest.approx(0.5)
     assert facts["overhead_seconds_per_trial"] == pytest.approx((24 - 20 - 1.5 - 0.5) / 3)
+    # After the first trial of each: nothing, and half a second before the failed one.
+    assert facts["warm_overhead_seconds_per_trial"] == pytest.approx(0.5)
     assert facts["best_after"] == [[12.0, 0.7]]
 
 

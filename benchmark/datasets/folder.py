@@ -133,7 +133,9 @@ def _in_words(listing: Listing, reading: Reading) -> tuple[str, ...]:
     if not listing.is_divided:
         sentences.append(f"No train/ and test/: test is {100 * TEST_SHARE:.0f} % of each class, by seed {TEST_SEED}.")
     size = (reading.files - len(reading.unreadable)) * shape.height * shape.width * shape.channels
-    sentences.append(f"In memory images of this size take {size / 1e6:,.1f} MB: once on a CPU, and in every worker on a GPU.")
+    sentences.append(
+        f"In memory images of this size take {size / 1e6:,.1f} MB: once on a CPU, and in every worker on a GPU."
+    )
     return tuple(sentences)
 
 

@@ -44,6 +44,11 @@ class Interval:
     preparing_seconds: float | None = None
     """Until a GPU's kernels were there; None where that was not noted."""
 
+    @property
+    def untold_seconds(self) -> float:
+        """What lies in neither training steps nor evaluation."""
+        return self.end - self.start - self.train_seconds - self.evaluation_seconds
+
 
 def measure(plan: Plan) -> dict[str, object]:
     """The studies that are asked for searched to their hundred trials, and what their databases say."""
@@ -123,32 +128,43 @@ def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
     """Trials per hour, where the workers' time went, and the best accuracy by then.
 
     A worker's time runs from the start of its first trial to the end of its last; overhead is what of it lies in
-    neither training steps nor evaluation, over the trials that count. Of a failed trial, as one that was killed, it may
-    be unknown which part was training: what it did not tell is no overhead, and told by itself.
+    neither training steps nor evaluation, over the trials that count; a warm worker's begins at the end of its first.
+    Of a failed trial, as one that was killed, it may be unknown which part was training: what it did not tell is no
+    overhead, and told by itself.
     """
     lanes = lanes_of(intervals)
     worker_seconds = sum(lane[-1].end - lane[0].start for lane in lanes)
     seconds = max(interval.end for interval in intervals)
     training = sum(interval.train_seconds for interval in intervals)
     evaluation = sum(interval.evaluation_seconds for interval in intervals)
-    untold = sum(
-        one.end - one.start - one.train_seconds - one.evaluation_seconds for one in intervals if not one.counts
-    )
-    counted = sum(interval.counts for interval in intervals)
+    warm_seconds = sum(lane[-1].end - lane[0].end for lane in lanes)
+    warm = [interval for lane in lanes for interval in lane[1:]]
     marks = [mark for mark in _MARKS if mark < seconds]
     return {
         "workers": len(lanes),
         "seconds": seconds,
-        "trials_per_hour": 3600 * counted / seconds,
+        "trials_per_hour": 3600 * _counted(intervals) / seconds,
         "worker_seconds": worker_seconds,
         "training_seconds": training,
         "evaluation_seconds": evaluation,
         "preparing_seconds_per_trial": _mean_of_known([one.preparing_seconds for one in intervals if one.counts]),
         "training_share": training / worker_seconds,
-        "failed_seconds": untold,
-        "overhead_seconds_per_trial": (worker_seconds - training - evaluation - untold) / max(1, counted),
+        "failed_seconds": sum(one.untold_seconds for one in intervals if not one.counts),
+        "overhead_seconds_per_trial": _overhead_per_trial(worker_seconds, intervals),
+        "warm_overhead_seconds_per_trial": _overhead_per_trial(warm_seconds, warm),
         "best_after": [[mark, _best_by(intervals, mark)] for mark in [*marks, seconds]],
     }
+
+
+def _overhead_per_trial(worker_seconds: float, intervals: Sequence[Interval]) -> float:
+    """Seconds of that time that are overhead, for each of these trials that counts."""
+    # All of a failed one is told: by its reports, and by itself.
+    told = sum(one.train_seconds + one.evaluation_seconds if one.counts else one.end - one.start for one in intervals)
+    return (worker_seconds - told) / max(1, _counted(intervals))
+
+
+def _counted(intervals: Sequence[Interval]) -> int:
+    return sum(interval.counts for interval in intervals)
 
 
 def _mean_of_known(values: Sequence[float | None]) -> float | None:
