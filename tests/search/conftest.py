@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from scripted_search import Script, ScriptedProcess
 
-from benchmark.search import supervisor
+from benchmark.search import slots
 from benchmark.store import StudyLocation, StudyStore, create_study
 
 
@@ -39,5 +39,5 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> list[Script]:
             script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
         script(*given)
 
-    monkeypatch.setattr(supervisor, "start_child", lambda setup: ScriptedProcess(next_script, setup).child)
+    monkeypatch.setattr(slots, "start_child", lambda setup: ScriptedProcess(next_script, setup).child)
     return scripts

@@ -36,7 +36,8 @@ from benchmark import sampling
 from benchmark.artifacts import Artifacts
 from benchmark.errors import BenchError
 from benchmark.records import Cost, Split, TrialRecord, TrialState
-from benchmark.search import SearchLimits, best_trials, supervisor
+from benchmark.search import SearchLimits, best_trials, slots
+from benchmark.search.timing import Timing
 from benchmark.store import StudyLocation, StudyStore, open_study
 from benchmark.store.tables import LEASES
 from benchmark.workers import Child, Failed, FailureKind, Job, Planned, WorkerSetup
@@ -287,7 +288,7 @@ def test_one_that_is_continued_before_it_stopped_does_not_stop(
     observer.on_report = stop_and_go_on if sent == "one after the other" else handled_together
     scripts.append(succeed)
     search = searching(store, observer)
-    search._pause = lambda: pytest.fail("it stopped")  # type: ignore[assignment,method-assign]
+    search._signals.pause = lambda _: pytest.fail("it stopped")  # type: ignore[method-assign]
     assert search.run(SearchLimits(1)) == "spent"
 
 
@@ -336,7 +337,7 @@ def test_a_timeout_ends_the_search(store: StudyStore, scripts: list[Script], mon
 
     scripts += [succeed, slow]
     search = searching(store, Observer())
-    monkeypatch.setattr(search, "_deadline", lambda: search._began + 600 - 3600 * late.is_set())
+    monkeypatch.setattr(Timing, "ends", property(lambda timing: timing._began + 600 - 3600 * late.is_set()))
     assert search.run(SearchLimits(9, timeout=600.0)) == "timeout"
     assert states(store) == {"complete": 1, "failed": 1}
 
@@ -383,7 +384,7 @@ def never_ready(setup: WorkerSetup, *said: Failed) -> Child:
 
 
 def test_a_worker_that_cannot_start_is_an_error(store: StudyStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "start_child", never_ready)
+    monkeypatch.setattr(slots, "start_child", never_ready)
     with pytest.raises(BenchError, match="a worker could not start"):
         searching(store, Observer()).run(SearchLimits(1))
     assert store.trials() == []
@@ -398,7 +399,7 @@ def test_the_search_goes_on_without_a_worker_that_does_not_start(
         started.append(setup)
         return never_ready(setup) if len(started) == 1 else ScriptedProcess(succeed, setup).child
 
-    monkeypatch.setattr(supervisor, "start_child", start)
+    monkeypatch.setattr(slots, "start_child", start)
     observer = Observer()
     search = searching(store, observer, workers=2)
     assert search.run(SearchLimits(3)) == "spent"
@@ -432,7 +433,7 @@ def test_a_trial_whose_worker_does_not_start_again_is_given_back(
         # From now on the first one's place has none that starts.
         return ScriptedProcess(patient, setup).child if len(started) == 2 else never_ready(setup)
 
-    monkeypatch.setattr(supervisor, "start_child", start)
+    monkeypatch.setattr(slots, "start_child", start)
     observer = Observer()
     observer.on_without = given_up.set
     assert searching(store, observer, workers=2).run(SearchLimits(2)) == "spent"
@@ -445,7 +446,7 @@ def test_a_trial_whose_worker_does_not_start_again_is_given_back(
 def test_workers_that_started_end_where_another_cannot(
     store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start, started = supervisor.start_child, []
+    start, started = slots.start_child, []
 
     def start_once(setup: WorkerSetup) -> Child:
         if started:
@@ -453,7 +454,7 @@ def test_workers_that_started_end_where_another_cannot(
         started.append(start(setup))
         return started[0]
 
-    monkeypatch.setattr(supervisor, "start_child", start_once)
+    monkeypatch.setattr(slots, "start_child", start_once)
     scripts.append(succeed)
     with pytest.raises(OSError, match="temporarily"):
         searching(store, Observer(), workers=2).run(SearchLimits(1))
@@ -474,7 +475,7 @@ def test_a_worker_in_the_place_of_one_that_could_start_is_tried_again(
             return ScriptedProcess(die if len(started) == 1 else succeed, setup).child
         return never_ready(setup)
 
-    monkeypatch.setattr(supervisor, "start_child", start)
+    monkeypatch.setattr(slots, "start_child", start)
     assert searching(store, Observer()).run(SearchLimits(1)) == "spent"
     assert len(started) == 4
     assert states(store) == {"complete": 1, "failed": 1}
@@ -493,7 +494,7 @@ def test_a_worker_that_finds_other_images_ends_the_search_with_its_sentence(
 
     store.set_fact("fingerprint", "a" * 64)
     store.set_fact("split_digest", "b" * 16)
-    monkeypatch.setattr(supervisor, "start_child", refusing)
+    monkeypatch.setattr(slots, "start_child", refusing)
     with pytest.raises(BenchError, match="a worker cannot start: the images of mine are others"):
         searching(store, Observer()).run(SearchLimits(1))
     assert asked[0].digests == ("a" * 64, "b" * 16)

@@ -29,10 +29,9 @@ from scripted_search import (
 
 from benchmark.artifacts import Artifacts
 from benchmark.errors import BenchError
-from benchmark.records import Budget, Choice, FileKind, PlannedRun, RunPlan, TrialConfig, TrialRecord, TrialState
+from benchmark.records import FileKind, PlannedRun, RunPlan, TrialState
 from benchmark.sampling import FamilyView
-from benchmark.search import SearchLimits, supervisor
-from benchmark.space import Space
+from benchmark.search import SearchLimits, slots, supervisor
 from benchmark.store import Claim, NoTrial, StudyStore, open_study, retrying
 from benchmark.store.tables import LEASES
 from benchmark.workers import Failed, FailureKind, Job, Noted, Planned, Saved
@@ -121,13 +120,13 @@ def test_a_child_that_holds_on_to_memory_is_replaced(
     store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[Any] = []
-    begin = supervisor.start_child
+    begin = slots.start_child
 
     def counting(setup: Any) -> Any:
         started.append(setup)
         return begin(setup)
 
-    monkeypatch.setattr(supervisor, "start_child", counting)
+    monkeypatch.setattr(slots, "start_child", counting)
     scripts.append(succeed)
     monkeypatch.setattr(ScriptedProcess, "resident_bytes", 3_000_000_000)
     searching(store, Observer(), more="worker_memory = 4").run(SearchLimits(3))
@@ -178,28 +177,6 @@ def test_the_time_limit_does_not_run_while_the_search_is_stopped(
     assert states(store) == {"complete": 2}
 
 
-def test_a_planned_run_that_begins_again_has_the_seconds_that_are_left(store: StudyStore) -> None:
-    search = searching(store, Observer())
-    search._plan = RunPlan((), {})
-    budget = Budget(seconds=100.0, adapts=True)
-    config = TrialConfig(Choice("cnn"), (), Choice("sgd"), Choice("linear"), budget, batch_size=64, seed=0)
-    job = Job(config, "weights")
-
-    def given(left: float | None, job: Job = job) -> float | None:
-        search._until = None if left is None else time.monotonic() + left
-        return search._in_time(job).config.budget.seconds
-
-    assert given(None) == 100
-    assert given(120) == 100
-    # Of 120 seconds 20 were for what follows training: so are they of what is left.
-    assert given(90) == pytest.approx(70, abs=1)
-    assert given(60) == 100, "less than half of its seconds would be another run"
-    fixed = replace(job, config=replace(config, budget=Budget(seconds=100.0)))
-    assert given(90, fixed) == 100
-    search._plan = None
-    assert given(90) == 100, "trials of a search are to be compared"
-
-
 def test_a_run_that_another_process_planned_and_did_not_take_is_left_to_it(
     store: StudyStore, scripts: list[Script]
 ) -> None:
@@ -216,30 +193,6 @@ def test_a_run_that_another_process_planned_and_did_not_take_is_left_to_it(
         (TrialState.FAILED, True),
         (TrialState.COMPLETE, False),
     ]
-
-
-def test_a_planned_run_that_could_have_no_half_of_its_seconds_is_not_begun(store: StudyStore) -> None:
-    search = searching(store, Observer())
-    budget = replace(search._space.spec.budget, epochs=None, seconds=100.0, adapts=True)
-    search._space = Space(replace(search._space.spec, budget=budget))
-    search._plan, search._spare = RunPlan((PlannedRun(0, 0, 7, {}),), {}), 20.0
-
-    def may_start(left: float) -> bool:
-        search._until = time.monotonic() + left
-        return search._may_start()
-
-    assert may_start(75)
-    assert not may_start(65)
-    search._known = [replace(store_record(), interrupted=True)]
-    assert may_start(65), "it may go on from a checkpoint"
-    search._known = [replace(store_record(), state=TrialState.COMPLETE)]
-    assert may_start(65), "there is none left to begin, which is for the queue to say"
-    search._known, search._plan = [], None
-    assert may_start(65)
-
-
-def store_record() -> TrialRecord:
-    return TrialRecord(0, TrialState.FAILED, "cnn", False, {}, None, None, "stopped", 1.0, "abacus")
 
 
 # A full disk ----------------------------------------------------------------------------------------------------------
@@ -599,7 +552,7 @@ def test_a_second_signal_does_not_wait(
 def test_a_child_that_is_killed_while_it_starts_is_started_again(
     store: StudyStore, scripts: list[Script], monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
-    begin, serve, starting = supervisor.start_child, ScriptedProcess._serve, threading.Lock()
+    begin, serve, starting = slots.start_child, ScriptedProcess._serve, threading.Lock()
     killed: list[int] = []
 
     def killed_at_first(setup: Any) -> Any:
@@ -616,7 +569,7 @@ def test_a_child_that_is_killed_while_it_starts_is_started_again(
             pass
         serve(process)
 
-    monkeypatch.setattr(supervisor, "start_child", killed_at_first)
+    monkeypatch.setattr(slots, "start_child", killed_at_first)
     monkeypatch.setattr(ScriptedProcess, "_serve", serve_later)
     scripts.append(succeed)
     if times < 5:
