@@ -103,7 +103,7 @@ def test_a_study_of_a_version_that_did_not_note_it_is_held_to_its_definition(tmp
 
 def test_other_library_versions_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path)
-    monkeypatch.setattr(study, "running_versions", lambda: {**running, "torch": "0.1"})
+    monkeypatch.setattr(study.opening, "running_versions", lambda: {**running, "torch": "0.1"})
     running = open_study(StudyLocation("tiny", tmp_path)).fact("versions")
     with pytest.raises(BenchError, match=r"torch: '.*' in the database, '0\.1' now"):
         reopen(tmp_path)
@@ -282,7 +282,7 @@ def test_every_row_of_the_leaderboard_is_found_by_its_name(tmp_path: Path) -> No
     board = study.leaderboard_of(store)
     # A model that has a row for its cost alone.
     assert board.peer is not None
-    assert board.peer.name not in {one.name for one in study._competing(store, store.single_models(), {})}
+    assert board.peer.name not in {one.name for one in study.board._competing(store, store.single_models(), {})}
     for row in board.rows:
         assert study.find_entrant(store, row.entrant.name).name == row.entrant.name
 
@@ -328,14 +328,14 @@ def test_ensembles_are_built_again_where_a_model_was_completed_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = fill(tmp_path, complete=3)
-    build, said, more = study.build_ensembles, [], [0]
+    build, said, more = study.building.build_ensembles, [], [0]
 
     def interrupted(*asked: Any) -> list[Entrant]:
         if more:
             complete_trial(store, more.pop())
         return build(*asked)
 
-    monkeypatch.setattr(study, "build_ensembles", interrupted)
+    monkeypatch.setattr(study.building, "build_ensembles", interrupted)
     study.ensembles_of(store, EnsembleSpec(top=2), say=said.append)
     assert said[0] == "other models were completed meanwhile; building again"
     assert len(said) == len(set(said)), "notes are told once"
