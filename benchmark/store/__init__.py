@@ -4,8 +4,9 @@ A `StudyStore` is opened by `open_study` (existing, for reading or continuing) o
 that run trials work with its `queue`, those that keep files with its `files`.
 """
 
-from benchmark.store.connection import StudyLocation, storage_trouble, visible_url
+from benchmark.store.connection import storage_trouble
 from benchmark.store.files import Checkpoint, FileRow, FileTable
+from benchmark.store.location import StudyLocation, visible_url
 from benchmark.store.queue import Claim, NoTrial, TrialQueue
 from benchmark.store.retrying import impatiently, retried
 from benchmark.store.study_store import StudyStore, create_study, open_study

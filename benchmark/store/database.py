@@ -11,7 +11,8 @@ import optuna
 import sqlalchemy
 from sqlalchemy import Connection
 
-from benchmark.store.connection import StudyLocation, lock_key
+from benchmark.store.connection import lock_key
+from benchmark.store.location import StudyLocation
 
 
 @dataclass(frozen=True, eq=False)

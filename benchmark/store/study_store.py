@@ -28,16 +28,10 @@ from benchmark.records import (
     TrialState,
     as_jsonable,
 )
-from benchmark.store.connection import (
-    StudyLocation,
-    can_write,
-    connect,
-    connect_to_copy,
-    making,
-    visible_url,
-)
+from benchmark.store.connection import connect, connect_to_copy, making
 from benchmark.store.database import Database
 from benchmark.store.files import FileTable
+from benchmark.store.location import StudyLocation, can_write, visible_url
 from benchmark.store.queue import TrialQueue
 from benchmark.store.retrying import retried
 from benchmark.store.tables import ENTRANTS, LABELS, LEASES, LONGEST_KEY, METADATA, PREDICTIONS
