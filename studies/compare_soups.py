@@ -69,12 +69,12 @@ def cook(config: TrialConfig, data: DeviceData) -> Cooked:
     states: list[Weights] = []
     for _ in run.reports():
         if run.sees_full_size:
-            states.append({name: tensor.clone() for name, tensor in run.answering.state_dict().items()})
+            states.append({name: tensor.clone() for name, tensor in run.stepper.answering.state_dict().items()})
 
     def accuracy(chosen: Sequence[int], on_test: bool = False) -> float:
-        run.answering.load_state_dict(mean_weights([states[one] for one in sorted(chosen)]))
+        run.stepper.answering.load_state_dict(mean_weights([states[one] for one in sorted(chosen)]))
         part = data.test if on_test else data.val
-        log_probs = predict(run.answering, data, part, views=config.views, precision=config.precision)
+        log_probs = predict(run.stepper.answering, data, part, views=config.views, precision=config.precision)
         return (log_probs.argmax(dim=1) == part.labels).float().mean().item()
 
     reports = range(len(states))

@@ -23,7 +23,7 @@ from benchmark.training import (
     Captures,
     DeviceChoice,
     DeviceData,
-    TrainingRun,
+    Stepper,
     keep_freed_memory,
     known_device,
     multiply_accumulates,
@@ -171,27 +171,27 @@ def _family_speed(
 ) -> FamilySpeed:
     where = data.where
     batches = iter(BatchStream(data, config.augmentations, config.batch_size, config.seed))
-    run = TrainingRun(config, data, Captures())
+    stepper = Stepper(config, data, Captures())
     # The end of the budget: images have their full size, and rates are 0, so that the weights stay ordinary numbers.
-    training = rate_of(lambda: run.step(share=1.0), run.batch_size, seconds, where)
+    training = rate_of(lambda: stepper.step(share=1.0), stepper.batch_size, seconds, where)
     # A GPU wants large batches; on a CPU a few hundred images take long enough.
     enough = 1.0 if where.device.type != "cpu" else min(1.0, _CPU_INFERENCE_ROWS / len(data.val))
     part = data.val.spread(enough)
     inference = rate_of(
-        lambda: predict(run.model, data, part, views="one", precision=config.precision), len(part), seconds, where
+        lambda: predict(stepper.model, data, part, views="one", precision=config.precision), len(part), seconds, where
     )
-    with where.autocast(config.precision, run.model):
+    with where.autocast(config.precision, stepper.model):
         precision = "bfloat16" if torch.is_autocast_enabled(where.device.type) else "float32"
-    macs = multiply_accumulates(run.model, data)
+    macs = multiply_accumulates(stepper.model, data)
     share_per_image = _FLOP_PER_MAC * macs / (peaks[precision].peak_tflops * 1e12)
     return FamilySpeed(
         family=config.architecture.name,
-        parameters=sum(parameter.numel() for parameter in run.model.parameters()),
+        parameters=sum(parameter.numel() for parameter in stepper.model.parameters()),
         macs=macs,
-        batch_size=run.batch_size,
+        batch_size=stepper.batch_size,
         precision=precision,
         augmentations=tuple(choice.name for choice in config.augmentations),
-        data_images_per_second=rate_of(lambda: next(batches), run.batch_size, seconds, where),
+        data_images_per_second=rate_of(lambda: next(batches), stepper.batch_size, seconds, where),
         training_images_per_second=training,
         inference_images_per_second=inference,
         training_share_of_peak=_TRAINING_PASSES * share_per_image * training.median,

@@ -8,9 +8,10 @@ from benchmark.training.capture import Captures
 from benchmark.training.checkpoint import load_weights, state_from_bytes, state_to_bytes, weights_to_bytes
 from benchmark.training.data import BatchStream, DeviceData, Part
 from benchmark.training.device import DeviceChoice, check_libraries, choose_device, known_device
-from benchmark.training.loop import DivergedError, TrainedModel, TrainingRun, build_network, build_to_answer
+from benchmark.training.loop import DivergedError, TrainedModel, TrainingRun
 from benchmark.training.memory import keep_freed_memory, peak_memory_bytes, resident_bytes, start_peak_memory
 from benchmark.training.prediction import images_that_fit, multiply_accumulates, predict, seconds_to_predict
+from benchmark.training.stepper import Stepper, build_network, build_to_answer
 
 __all__ = [
     "BatchStream",
@@ -19,6 +20,7 @@ __all__ = [
     "DeviceData",
     "DivergedError",
     "Part",
+    "Stepper",
     "TrainedModel",
     "TrainingRun",
     "build_network",

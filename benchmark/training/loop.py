@@ -7,26 +7,19 @@ import statistics
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim import Optimizer
 
-from benchmark.architectures import ARCHITECTURES, DataInitialised
-from benchmark.averaging import AVERAGINGS, Averaging
 from benchmark.errors import BenchError
-from benchmark.optimizers import OPTIMIZERS
 from benchmark.records import ProgressRecord, TrialConfig
-from benchmark.schedules import SCHEDULES, Schedule
-from benchmark.training.capture import CapturedNetwork, Captures, Scoring
-from benchmark.training.data import BATCHES_AT_ONCE, BatchStream, DeviceData
-from benchmark.training.depthwise import start_at_once
-from benchmark.training.device import DeviceChoice
-from benchmark.training.growth import Growth, Size, resized
+from benchmark.training.capture import Captures
+from benchmark.training.data import BATCHES_AT_ONCE, DeviceData
+from benchmark.training.growth import Size
 from benchmark.training.prediction import predict
+from benchmark.training.stepper import Stepper
 
 _WARMUP_STEPS = 2
 _TIMED_BLOCKS = 3
@@ -38,13 +31,8 @@ _OPENING_SHARE = 0.02
 """Share of the budget at which those steps count as done: about where they are, and past a warm-up's rate of 0."""
 _SLOWEST_OPENING = 20
 """Times as long as usual that those steps may take on average."""
-_STEPS_WORTH_CAPTURING = 50
-_STEPS_WORTH_CHOOSING, _SECONDS_WORTH_CHOOSING = 3000, 30.0
-"""Of a run on a GPU in which cuDNN's depthwise kernels make up for the time that it takes to choose them."""
 _LOOKS = 32
 """Times that a run whose budget adapts looks at the clock: each time a GPU is waited for."""
-_PREDICTED_PER_TRAINED = 2
-"""Images that can be predicted, at the least, in the memory that one takes in training: no gradients are kept."""
 _PROGRESS = (
     "images",
     "total_steps",
@@ -94,38 +82,13 @@ class _Best:
 
 
 class TrainingRun:
-    """One run: model, optimizers, average of weights and batches, and where in the budget it is.
-
-    With `captures`, of its worker, the passes of a CUDA device's networks are captured as graphs and kept for later
-    runs; the network is then valid until the next run with the same ones.
-    """
+    """One run: its network and all that steps move (see Stepper), and where in the budget it is."""
 
     def __init__(self, config: TrialConfig, data: DeviceData, captures: Captures | None = None) -> None:
-        torch.manual_seed(config.seed)
+        self.stepper = Stepper(config, data, captures)
         self._config = config
         self._data = data
-        self._growth = Growth.of(data.image_shape, config.start_size)
-        stream = BatchStream(data, config.augmentations, config.batch_size, config.seed)
-        self.batch_size = stream.batch_size
-        self._part_size = math.ceil(self.batch_size / config.accumulation)
-        self._batches = stream
-        self.model = _initialised(config, data)
-        self._starts_at_once = self._is_on_gpu and self._is_short() and start_at_once(self.model)
-        # A function of its own, not a method: what is captured outlives this run and must not hold it.
-        scoring = partial(_scored, where=data.where, precision=config.precision)
-        self._captured: CapturedNetwork | None = None
-        if captures is not None and self._is_worth_capturing():
-            self._captured = captures.network(self._shapes(), self.model, scoring)
-            self.model = self._captured.model
-        self._scoring: Scoring = partial(scoring, self.model)
-        self._optimizers: tuple[Optimizer, ...] = OPTIMIZERS[config.optimizer.name].build(
-            self.model, **config.optimizer.params
-        )
-        self._peak_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
-        self._schedule: Schedule = SCHEDULES[config.schedule.name].build(**config.schedule.params)
-        self._averaging: Averaging = AVERAGINGS[config.averaging.name].build(self.model, **config.averaging.params)
         self._report_part = data.val.spread(config.report_share)
-        self._size: Size = self._growth.sizes[-1]
         self._images = 0
         self._total_steps = 0
         self._done = 0
@@ -144,17 +107,6 @@ class TrainingRun:
         self._looked = 0
         """The step after which the clock was looked at last, and what it said."""
         self._looked_seconds = 0.0
-        self.learning_rate = 0.0
-
-    @property
-    def largest_prediction(self) -> int | None:
-        """The most images to predict at a time where memory was too short for a batch; else None."""
-        return None if self._config.accumulation == 1 else _PREDICTED_PER_TRAINED * self._part_size
-
-    @property
-    def answering(self) -> nn.Module:
-        """The network that predicts: the averaged one where there is an average."""
-        return self._averaging.answering
 
     @property
     def seconds(self) -> tuple[float, float]:
@@ -164,7 +116,7 @@ class TrainingRun:
     @property
     def sees_full_size(self) -> bool:
         """Whether the last step saw images as large as they are: growing ones begin smaller."""
-        return self._size == self._growth.sizes[-1]
+        return self.stepper.size == self.stepper.growth.sizes[-1]
 
     def open(self, images: int | None = None) -> int:
         """Fix the number of training images, from the budget where it is None, and return it.
@@ -174,7 +126,7 @@ class TrainingRun:
         repeated exactly. On a GPU it begins when the kernels are there.
         """
         budget = self._config.budget
-        if budget.seconds is not None and self._is_on_gpu:
+        if budget.seconds is not None and self.stepper.is_on_gpu:
             self._prepare()
         started = time.perf_counter()
         seconds_per_step = self._opening_steps() if budget.seconds is not None else 0.0
@@ -182,15 +134,15 @@ class TrainingRun:
         longest = _SLOWEST_OPENING * self._done * max(self._step_seconds)
         self._train_seconds = min(time.perf_counter() - started, longest)
         self._looked, self._looked_seconds = self._done, self._train_seconds
-        self._timed.update(self._growth.sizes)
+        self._timed.update(self.stepper.growth.sizes)
         if images is None and budget.epochs is not None:
             images = max(1, round(budget.epochs * len(self._data.train)))
         elif images is None:
             assert budget.seconds is not None
             left = max(0.0, budget.seconds - self._train_seconds)
-            images = (self._done + max(1, round(left / seconds_per_step))) * self.batch_size
+            images = (self._done + max(1, round(left / seconds_per_step))) * self.stepper.batch_size
         self._images = images
-        self._total_steps = max(self._done + 1, round(images / self.batch_size))
+        self._total_steps = max(self._done + 1, round(images / self.stepper.batch_size))
         return images
 
     def reports(self) -> Iterator[ProgressRecord]:
@@ -219,11 +171,11 @@ class TrainingRun:
         the last.
         """
         assert self._best is not None
-        self.answering.load_state_dict(self._best.weights)
+        self.stepper.answering.load_state_dict(self._best.weights)
         return TrainedModel(
-            self.answering.eval(),
+            self.stepper.answering.eval(),
             self._best.step,
-            self._done * self.batch_size,
+            self._done * self.stepper.batch_size,
             self._images,
             self._train_seconds,
             self._evaluation_seconds,
@@ -234,10 +186,7 @@ class TrainingRun:
         best = self._best
         return {
             "device": self._data.where.device.type,
-            "model": self.model.state_dict(),
-            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
-            "averaging": self._averaging.state_dict(),
-            "batches": self._batches.state_dict(),
+            **self.stepper.state_dict(),
             "random": self._data.where.random_state(),
             "best": None
             if best is None
@@ -255,20 +204,12 @@ class TrainingRun:
             raise BenchError(f"a checkpoint of another release, without {', '.join(missing)}")
         if state["device"] != self._data.where.device.type:
             raise BenchError(f"a checkpoint of a run on {state['device']}")
-        self.model.load_state_dict(state["model"])
-        for optimizer, held in zip(self._optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(held)
-        self._averaging.load_state_dict(state["averaging"])
-        self._batches.load_state_dict(state["batches"])
+        self.stepper.load_state_dict(state)
         self._data.where.set_random_state(state["random"])
         self._best = None if state["best"] is None else _Best(**state["best"])
         for name in _PROGRESS:
             setattr(self, f"_{name}", state[name])
         return self._images
-
-    def step(self, share: float) -> Tensor:
-        """One optimizer step at the given share of the budget; the batch's mean loss, left on the device."""
-        return self._scheduled_step(share)[0]
 
     def validate(self) -> tuple[float, float]:
         """Accuracy in [0, 1] and log loss of the answering network on the validation rows that reports look at.
@@ -277,13 +218,13 @@ class TrainingRun:
         """
         part = self._report_part
         log_probs = predict(
-            self.answering,
+            self.stepper.answering,
             self._data,
             part,
             views="one",
             precision=self._config.precision,
-            size=self._size,
-            largest_batch=self.largest_prediction,
+            size=self.stepper.size,
+            largest_batch=self.stepper.largest_prediction,
         )
         accuracy = (log_probs.argmax(dim=1) == part.labels).float().mean()
         return accuracy.item(), functional.nll_loss(log_probs, part.labels).item()
@@ -305,7 +246,7 @@ class TrainingRun:
         seconds_before = self._train_seconds if self._reports_made else 0.0
         until = self._done
         while until < self._mark(share):
-            self._outcomes.append(self._scheduled_step(self._share_before(until)))
+            self._outcomes.append(self.stepper.step(self._share_before(until)))
             until += 1
             if self._config.budget.adapts and until - self._looked >= self._total_steps / _LOOKS:
                 self._plan_anew(until, started)
@@ -326,15 +267,15 @@ class TrainingRun:
             raise DivergedError(until, "validation")
         record = ProgressRecord(
             step=number,
-            images_seen=until * self.batch_size,
+            images_seen=until * self.stepper.batch_size,
             train_loss=statistics.fmean(losses),
             val_loss=val_loss,
             val_accuracy=val_accuracy,
-            learning_rate=self.learning_rate,
+            learning_rate=self.stepper.learning_rate,
             train_seconds=self._train_seconds,
             evaluation_seconds=self._evaluation_seconds,
             images_per_second=(until - max(reported, self._prepared))
-            * self.batch_size
+            * self.stepper.batch_size
             / max(self._train_seconds - seconds_before, _CLOCK_TICK),
             train_accuracy=statistics.fmean(right),
         )
@@ -351,30 +292,30 @@ class TrainingRun:
         seconds = self._train_seconds + time.perf_counter() - started
         # Images grow, so that speed is told from what such steps took in the opening.
         since, now = self._looked / self._total_steps, step / self._total_steps
-        expected = (step - self._looked) * self._growth.mean_seconds(*self._step_seconds, since, now)
+        expected = (step - self._looked) * self.stepper.growth.mean_seconds(*self._step_seconds, since, now)
         slowness = (seconds - self._looked_seconds) / max(expected, _CLOCK_TICK)
         self._looked, self._looked_seconds = step, seconds
         # A run that goes on after a break loads its kernels again: that is no slowness.
-        is_telling = self._size in self._timed
-        self._timed.add(self._size)
+        is_telling = self.stepper.size in self._timed
+        self._timed.add(self.stepper.size)
         if step < self._total_steps and is_telling:
-            to_come = slowness * self._growth.mean_seconds(*self._step_seconds, now)
+            to_come = slowness * self.stepper.growth.mean_seconds(*self._step_seconds, now)
             self._total_steps = step + max(1, round((self._config.budget.seconds - seconds) / to_come))
-            self._images = self._total_steps * self.batch_size
+            self._images = self._total_steps * self.stepper.batch_size
 
     def _keep_if_best(self, report: int, record: ProgressRecord) -> None:
         score = (record.val_accuracy, -record.val_loss)
         is_best = self._best is None or score > (self._best.accuracy, -self._best.loss)
         if is_best or self._data.val_trains:
-            weights = {name: value.clone() for name, value in self.answering.state_dict().items()}
+            weights = {name: value.clone() for name, value in self.stepper.answering.state_dict().items()}
             self._best = _Best(report, record.val_accuracy, record.val_loss, weights)
 
     def _opening_steps(self) -> float:
         """Train a few steps, at the smallest and the largest image size; seconds per step over the budget."""
-        sizes = list(dict.fromkeys((self._growth.sizes[0], self._growth.sizes[-1])))
+        sizes = list(dict.fromkeys((self.stepper.growth.sizes[0], self.stepper.growth.sizes[-1])))
         seconds = [self._seconds_per_step(size) for size in sizes]
         self._step_seconds = (seconds[0], seconds[-1])
-        return self._growth.mean_seconds(*self._step_seconds)
+        return self.stepper.growth.mean_seconds(*self._step_seconds)
 
     def _prepare(self) -> None:
         """Have a GPU's kernels chosen, loaded and captured for every image size, which can take it ten seconds.
@@ -383,7 +324,7 @@ class TrainingRun:
         any others, and their time does not count. Of the first size there are two: what Muon replays is captured in the
         second step of a run.
         """
-        for number, size in enumerate(dict.fromkeys(self._growth.sizes)):
+        for number, size in enumerate(dict.fromkeys(self.stepper.growth.sizes)):
             self.preparing_seconds += self._open_with(1 if number else _WARMUP_STEPS, size)
         self._prepared = self._done
 
@@ -403,120 +344,7 @@ class TrainingRun:
         self._data.where.synchronise()
         started = time.perf_counter()
         for _ in range(steps):
-            self._outcomes.append(self._step(_OPENING_SHARE, size))
+            self._outcomes.append(self.stepper.step(_OPENING_SHARE, size))
         self._data.where.synchronise()
         self._done += steps
         return time.perf_counter() - started
-
-    def _scheduled_step(self, share: float) -> Tensor:
-        return self._step(share, self._growth.size(share))
-
-    def _step(self, share: float, size: Size) -> Tensor:
-        """One optimizer step; the batch's mean loss and its share of right answers (2,), left on the device."""
-        self._size = size
-        self._set_rates(self._schedule(share))
-        images, targets = next(self._batches)
-        outcome = self._backward(resized(images, size), targets)
-        if self._config.clip_norm:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self._config.clip_norm)
-        for optimizer in self._optimizers:
-            optimizer.step()
-        self.model.zero_grad(set_to_none=True)
-        self._averaging.update(share)
-        return outcome
-
-    def _backward(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Add up the gradients of the batch's mean loss, in as many parts as are asked for; what `_step` returns."""
-        if self._config.label_smoothing:
-            # Here and not in the loss, so that a captured network serves any amount of it.
-            targets = smoothed(targets, self._config.label_smoothing)
-        if self._captured is not None:
-            return self._captured(images, targets)
-        outcomes = []
-        for start in range(0, self.batch_size, self._part_size):
-            part = slice(start, start + self._part_size)
-            loss, outcome = self._scoring(images[part], targets[part])
-            if self._part_size < self.batch_size:
-                share = len(targets[part]) / self.batch_size
-                loss, outcome = loss * share, outcome * share
-            loss.backward()  # type: ignore[no-untyped-call]
-            outcomes.append(outcome)
-        return outcomes[0] if len(outcomes) == 1 else torch.stack(outcomes).sum(dim=0)
-
-    def _set_rates(self, multiplier: float) -> None:
-        for optimizer, peaks in zip(self._optimizers, self._peak_rates, strict=True):
-            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-                group["lr"] = peak * multiplier
-        self.learning_rate = self._peak_rates[-1][0] * multiplier
-
-    @property
-    def _is_on_gpu(self) -> bool:
-        return self._data.where.device.type == "cuda"
-
-    def _is_worth_capturing(self) -> bool:
-        """Whether graphs pay within this run: on CUDA, unless it is over before they are made, or cannot be."""
-        if not ARCHITECTURES[self._config.architecture.name].tags.get("captured", True):
-            return False
-        steps = self._steps_of_epochs()
-        # A graph writes its gradients to the same memory each time: those of a batch's parts would not add up.
-        in_one_part = self._config.accumulation == 1
-        return self._is_on_gpu and (steps is None or steps >= _STEPS_WORTH_CAPTURING) and in_one_part
-
-    def _is_short(self) -> bool:
-        """Whether cuDNN is not to choose depthwise kernels; by the budget, not the clock: a run can be repeated."""
-        steps, budget = self._steps_of_epochs(), self._config.budget
-        if steps is not None:
-            return steps < _STEPS_WORTH_CHOOSING
-        # One that adapts has a deadline, in which nobody reckons with such a wait.
-        return budget.adapts or (budget.seconds is not None and budget.seconds < _SECONDS_WORTH_CHOOSING)
-
-    def _steps_of_epochs(self) -> float | None:
-        """None of a budget in seconds."""
-        epochs = self._config.budget.epochs
-        return None if epochs is None else epochs * len(self._data.train) / self.batch_size
-
-    def _shapes(self) -> str:
-        """What determines every shape, type and kernel inside the passes."""
-        return repr((self._config.architecture, self._part_size, self._config.precision, self._starts_at_once))
-
-
-def _scored(
-    model: nn.Module, images: Tensor, targets: Tensor, *, where: DeviceChoice, precision: str
-) -> tuple[Tensor, Tensor]:
-    """A Scoring, of a model in the given precision."""
-    with where.autocast(precision, model):
-        logits: Tensor = model(images)
-    loss = functional.cross_entropy(logits.float(), targets)
-    right = (logits.detach().argmax(dim=1) == targets.argmax(dim=1)).float().mean()
-    return loss, torch.stack((loss.detach(), right))
-
-
-def smoothed(targets: Tensor, amount: float) -> Tensor:
-    """Soft targets (B, K) of which that share is spread over all classes alike.
-
-    Source: Szegedy et al. 2016, arXiv:1512.00567, section 7.
-    """
-    return targets * (1 - amount) + amount / targets.shape[1]
-
-
-def build_network(config: TrialConfig, data: DeviceData) -> nn.Module:
-    """The configuration's network for these images, with fresh weights, on their device."""
-    model: nn.Module = ARCHITECTURES[config.architecture.name].build(
-        data.image_shape, data.num_classes, **config.architecture.params
-    )
-    return model.to(data.where.device).to(memory_format=torch.channels_last)
-
-
-def build_to_answer(config: TrialConfig, data: DeviceData) -> nn.Module:
-    """A network as build_network makes it, in evaluation mode, to be asked a few times: a GPU answers at once."""
-    model = build_network(config, data).eval()
-    if data.where.device.type == "cuda":
-        start_at_once(model)
-    return model
-
-
-def _initialised(config: TrialConfig, data: DeviceData) -> nn.Module:
-    model = build_network(config, data)
-    if isinstance(model, DataInitialised):
-        model.initialise_from(data.statistics(type(model).statistics_of))
-    return model.train()

@@ -201,14 +201,14 @@ def _finish(job: Job, data: DeviceData, run: TrainingRun, trained: TrainedModel)
         data,
         views=views,
         precision=job.config.precision,
-        largest_batch=run.largest_prediction,
+        largest_batch=run.stepper.largest_prediction,
     )
     started = time.perf_counter()
     val = answer(data.val).cpu()
     test = answer(data.test).cpu()
     inference = partial(seconds_to_predict, trained.model, data, views=views, precision=job.config.precision)
     most = min(_PREDICTED_TOGETHER, images_that_fit(data))
-    together = min(most, len(data.test), run.largest_prediction or most)
+    together = min(most, len(data.test), run.stepper.largest_prediction or most)
     inference_seconds, latency_seconds = inference(together) / together, inference(1)
     answering_seconds = time.perf_counter() - started
     val_accuracy = (val.argmax(dim=1) == data.val.labels.cpu()).float().mean().item()

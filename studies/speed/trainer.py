@@ -11,6 +11,7 @@ from benchmark.training import (
     Captures,
     DeviceData,
     Part,
+    Stepper,
     TrainingRun,
     keep_freed_memory,
     multiply_accumulates,
@@ -50,10 +51,10 @@ class Worker:
 
     def steps(self, config: TrialConfig) -> Iterator[int]:
         """Endless optimizer steps of the trainer; yields the images of each step."""
-        run = TrainingRun(config, self.data, self._captures)
+        stepper = Stepper(config, self.data, self._captures)
         while True:
-            run.step(_SHARE)
-            yield run.batch_size
+            stepper.step(_SHARE)
+            yield stepper.batch_size
 
     def train(self, config: TrialConfig, part: Part) -> TrainedOnce:
         """Train to the end of the configuration's budget and score the result on `part`."""

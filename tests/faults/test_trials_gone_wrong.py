@@ -14,21 +14,23 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("_whole_machine")]
 GONE_WRONG = """
     import time
     import torch
-    from benchmark.training import loop
+    from benchmark.training import Stepper
 
-    backward, begin = loop.TrainingRun._backward, loop.TrainingRun.__init__
-    made = []
+    backward, begin = Stepper._backward, Stepper.__init__
+    made, passes = [], []
 
-    def counted(run, config, *given):
+    def counted(stepper, config, *given):
         made.append(config)
-        begin(run, config, *given)
+        passes.clear()
+        begin(stepper, config, *given)
 
-    def gone_wrong(run, images, targets):
-        if {when} and len(run._outcomes) >= 2:
+    def gone_wrong(stepper, images, targets):
+        passes.append(stepper)
+        if {when} and len(passes) > 2:
             {what}
-        return backward(run, images, targets)
+        return backward(stepper, images, targets)
 
-    loop.TrainingRun.__init__, loop.TrainingRun._backward = counted, gone_wrong
+    Stepper.__init__, Stepper._backward = counted, gone_wrong
 """
 FIRST_IN_ITS_PROCESS = "len(made) == 1"
 
@@ -38,7 +40,7 @@ def gone_wrong(when: str, what: str) -> str:
 
 
 def test_a_trial_that_needs_too_much_memory_is_trained_in_parts(tmp_path: Path) -> None:
-    patch = gone_wrong("run._part_size > 32", 'raise torch.OutOfMemoryError("9 GB wanted")')
+    patch = gone_wrong("stepper._part_size > 32", 'raise torch.OutOfMemoryError("9 GB wanted")')
     with crowd(tmp_path / "root", trials=2, patch=patch) as found:
         found.start("search", "mine", "--workers", "1")
         (said,) = found.finish()

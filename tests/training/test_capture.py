@@ -23,14 +23,15 @@ from benchmark.training import (
     BatchStream,
     Captures,
     DeviceData,
+    Stepper,
     TrainingRun,
-    loop,
     multiply_accumulates,
     peak_memory_bytes,
     predict,
     start_peak_memory,
     state_from_bytes,
     state_to_bytes,
+    stepper,
 )
 from benchmark.training.capture import Capture, Passes, Scoring, as_backward_leaves_them, captured_on_cuda
 from benchmark.training.growth import resized
@@ -54,7 +55,7 @@ def data() -> DeviceData:
 
 @pytest.fixture
 def _always_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TrainingRun, "_is_worth_capturing", lambda running: True)
+    monkeypatch.setattr(Stepper, "_is_worth_capturing", lambda stepper: True)
 
 
 def as_it_is(model: nn.Module, scoring: Scoring, images: Tensor, targets: Tensor) -> Passes:
@@ -93,7 +94,7 @@ def captured_run(config: TrialConfig, data: DeviceData, captures: Captures) -> t
     """What the run gave, and the network that it trained."""
     running = TrainingRun(config, data, captures)
     running.open()
-    return to_the_end(running), running.model
+    return to_the_end(running), running.stepper.model
 
 
 @pytest.mark.usefixtures("_always_worth_it")
@@ -129,7 +130,7 @@ def test_dropout_is_the_same_in_a_new_network_and_in_a_kept_one(
     def with_dropout(config: TrialConfig, data: DeviceData) -> nn.Module:
         return nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(3 * 12 * 12, 2)).train()
 
-    monkeypatch.setattr(loop, "_initialised", with_dropout)
+    monkeypatch.setattr(stepper, "_initialised", with_dropout)
     captures = Captures(warmed_up)
     new, kept = captured_run(CONFIG, data, captures)[0], captured_run(CONFIG, data, captures)[0]
     assert_same_run(new, kept)
@@ -191,19 +192,19 @@ def test_nothing_is_captured_on_a_cpu(data: DeviceData) -> None:
 def test_graphs_are_for_runs_of_50_steps_in_whole_batches_on_a_gpu(
     data: DeviceData, device: str, budget: Budget, accumulation: int, expected: bool
 ) -> None:
-    running = TrainingRun(replace(CONFIG, budget=budget, accumulation=accumulation), data)
-    running._data = replace(data, where=replace(data.where, device=torch.device(device)))
-    assert running._is_worth_capturing() is expected
+    asking = Stepper(replace(CONFIG, budget=budget, accumulation=accumulation), data)
+    asking._data = replace(data, where=replace(data.where, device=torch.device(device)))
+    assert asking._is_worth_capturing() is expected
 
 
 def test_a_family_that_cannot_be_captured_is_not(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TrainingRun, "_is_on_gpu", property(lambda running: True))
-    running = TrainingRun(replace(CONFIG, budget=Budget(seconds=1)), data)
-    assert running._is_worth_capturing()
+    monkeypatch.setattr(Stepper, "is_on_gpu", property(lambda stepper: True))
+    asking = Stepper(replace(CONFIG, budget=Budget(seconds=1)), data)
+    assert asking._is_worth_capturing()
     entry = ARCHITECTURES["cnn"]
     by_hand = replace(entry, tags={**entry.tags, "captured": False})
-    monkeypatch.setattr(loop, "ARCHITECTURES", {"cnn": by_hand})
-    assert not running._is_worth_capturing()
+    monkeypatch.setattr(stepper, "ARCHITECTURES", {"cnn": by_hand})
+    assert not asking._is_worth_capturing()
 
 
 def test_a_budget_in_seconds_begins_when_the_kernels_are_there(
@@ -213,7 +214,7 @@ def test_a_budget_in_seconds_begins_when_the_kernels_are_there(
         time.sleep(1.5)
         return as_it_is(model, scoring, images, targets)
 
-    monkeypatch.setattr(TrainingRun, "_is_on_gpu", property(lambda running: True))
+    monkeypatch.setattr(Stepper, "is_on_gpu", property(lambda stepper: True))
     config = replace(CONFIG, budget=Budget(seconds=2), start_size=0.625)
     capture = Counted(slowly)
     running = TrainingRun(config, data, Captures(capture))
@@ -221,11 +222,11 @@ def test_a_budget_in_seconds_begins_when_the_kernels_are_there(
     assert [shape[2] for shape in capture.sizes] == [8, 10, 12], "the size in between, too"
     assert running.seconds[0] < 1.5
     assert running.preparing_seconds >= 3 * 1.5
-    assert images > 20 * running.batch_size
+    assert images > 20 * running.stepper.batch_size
     (first, *_), _ = to_the_end(running)
     assert len(capture.sizes) == 3
     # Two steps of the first size and one of each other were taken before the clock ran.
-    timed = first.images_seen - 4 * running.batch_size
+    timed = first.images_seen - 4 * running.stepper.batch_size
     assert first.images_per_second * first.train_seconds == pytest.approx(timed)
 
 
@@ -256,8 +257,8 @@ def _float32_means_float32() -> Iterator[None]:
 
 
 def losses(config: TrialConfig, data: DeviceData, captures: Captures | None, steps: int = 20) -> list[float]:
-    running = TrainingRun(config, data, captures)
-    return [running.step(step / steps).item() for step in range(steps)]
+    stepper = Stepper(config, data, captures)
+    return [stepper.step(step / steps)[0].item() for step in range(steps)]
 
 
 @gpu
@@ -361,12 +362,12 @@ def test_a_run_goes_on_from_its_state_on_other_graphs(device: str, capture: Capt
 def test_a_step_is_one_graph_and_leaves_gradients_as_backward_does(on_gpu: DeviceData) -> None:
     gradients = []
     for captures in (Captures(), None):
-        running = TrainingRun(replace(CONFIG, architecture=WHITENING), on_gpu, captures)
+        training = Stepper(replace(CONFIG, architecture=WHITENING), on_gpu, captures)
         images, targets = next(iter(BatchStream(on_gpu, (), 16, seed=1)))
         for _ in range(2):
-            running.model.zero_grad(set_to_none=True)
-            running._backward(images, targets)
-        gradients.append({name: one.grad for name, one in running.model.named_parameters()})
+            training.model.zero_grad(set_to_none=True)
+            training._backward(images, targets)
+        gradients.append({name: one.grad for name, one in training.model.named_parameters()})
     captured, plain = gradients
     assert captured.keys() == plain.keys()
     for name, expected in plain.items():
@@ -440,13 +441,13 @@ def test_steps_never_wait_for_the_device(on_gpu: DeviceData, optimizer: str, ave
         CONFIG, optimizer=Choice(optimizer), averaging=Choice(averaging), augmentations=everything, clip_norm=1.0
     )
     for captures in (None, Captures()):
-        running = TrainingRun(config, on_gpu, captures)
+        training = Stepper(config, on_gpu, captures)
         # Capturing and the first use of a kernel may wait.
         for _ in range(6):
-            running.step(0.5)
+            training.step(0.5)
         with waits_are_errors():
             for _ in range(6):
-                running.step(0.5)
+                training.step(0.5)
 
 
 @gpu

@@ -16,9 +16,9 @@ from benchmark.records import Budget, Choice
 from benchmark.training import (
     DeviceData,
     TrainingRun,
-    loop,
     state_from_bytes,
     state_to_bytes,
+    stepper,
     weights_to_bytes,
 )
 
@@ -70,12 +70,12 @@ def test_a_continued_run_is_the_uninterrupted_one(data: DeviceData, change: dict
 
 
 def test_random_numbers_of_the_network_go_on_as_well(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = loop._initialised
+    build = stepper._initialised
 
     def with_dropout(*given: Any) -> nn.Module:
         return nn.Sequential(nn.Dropout(0.5), build(*given)).train()
 
-    monkeypatch.setattr(loop, "_initialised", with_dropout)
+    monkeypatch.setattr(stepper, "_initialised", with_dropout)
     assert_same_run(interrupted(CONFIG, data, 2), run(CONFIG, data))
 
 

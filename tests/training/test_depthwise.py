@@ -11,7 +11,7 @@ from small_runs import CONFIG, assert_same_run, halves, to_the_end
 from torch import Tensor, nn
 
 from benchmark.records import Budget, Choice
-from benchmark.training import Captures, TrainingRun
+from benchmark.training import Captures, Stepper, TrainingRun
 from benchmark.training.depthwise import start_at_once
 
 CUDA = pytest.param(
@@ -78,10 +78,10 @@ def test_only_depthwise_ones_of_sides_that_torch_has_kernels_for() -> None:
 def test_short_runs_on_a_gpu_have_them(
     monkeypatch: pytest.MonkeyPatch, is_on_gpu: bool, budget: Budget, expected: bool
 ) -> None:
-    monkeypatch.setattr(TrainingRun, "_is_on_gpu", property(lambda running: is_on_gpu))
-    running = TrainingRun(replace(CONFIG, architecture=EFFICIENTNET, budget=budget), halves(8))
+    monkeypatch.setattr(Stepper, "is_on_gpu", property(lambda stepper: is_on_gpu))
+    model = Stepper(replace(CONFIG, architecture=EFFICIENTNET, budget=budget), halves(8)).model
     depthwise = [
-        part for part in running.model.modules() if isinstance(part, nn.Conv2d) and part.groups == part.in_channels > 1
+        part for part in model.modules() if isinstance(part, nn.Conv2d) and part.groups == part.in_channels > 1
     ]
     assert len(depthwise) == 16
     assert {type(part) is not nn.Conv2d for part in depthwise} == {expected}

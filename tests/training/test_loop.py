@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from benchmark.errors import BenchError
 from benchmark.records import Budget, Choice
-from benchmark.training import BatchStream, DeviceData, DivergedError, TrainingRun, loop, predict
+from benchmark.training import BatchStream, DeviceData, DivergedError, Stepper, TrainingRun, loop, predict
 
 MUON = Choice("muon", {"lr": 0.1, "momentum": 0.6})
 NONE, EMA = Choice("none"), Choice("ema", {"decay": 0.5})
@@ -97,7 +97,7 @@ def test_training_accuracy_is_that_of_the_batches_of_the_report(
 
     batch = BatchStream.__next__
     monkeypatch.setattr(BatchStream, "__next__", noted_batch)
-    running.model.register_forward_hook(note_logits)
+    running.stepper.model.register_forward_hook(note_logits)
     for record in running.reports():
         right = torch.cat(logits).argmax(1) == torch.cat(targets).argmax(1)
         assert len(logits) == accumulation * len(targets)
@@ -135,29 +135,30 @@ class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: dict[tuple[int, int], float]) -> None:
         self.now = 0.0
         self.sizes: list[tuple[int, int]] = []
-        step = TrainingRun._step
+        step = Stepper.step
 
-        def timed_step(running: TrainingRun, share: float, size: tuple[int, int]) -> Tensor:
-            self.now += seconds[size]
-            self.sizes.append(size)
-            return step(running, share, size)
+        def timed_step(stepper: Stepper, share: float, size: tuple[int, int] | None = None) -> Tensor:
+            done = step(stepper, share, size)
+            self.now += seconds[stepper.size]
+            self.sizes.append(stepper.size)
+            return done
 
-        monkeypatch.setattr(TrainingRun, "_step", timed_step)
+        monkeypatch.setattr(Stepper, "step", timed_step)
         monkeypatch.setattr(loop.time, "perf_counter", lambda: self.now)
 
 
 def change_after(clock: Clock, monkeypatch: pytest.MonkeyPatch, seconds: float, factor: float) -> None:
     """From then on, every step takes so many times as long."""
-    timed_step = TrainingRun._step
+    timed_step = Stepper.step
 
-    def changed_step(running: TrainingRun, share: float, size: tuple[int, int]) -> Tensor:
+    def changed_step(stepper: Stepper, share: float, size: tuple[int, int] | None = None) -> Tensor:
         before = clock.now
-        done = timed_step(running, share, size)
+        done = timed_step(stepper, share, size)
         if before >= seconds:
             clock.now = before + factor * (clock.now - before)
         return done
 
-    monkeypatch.setattr(TrainingRun, "_step", changed_step)
+    monkeypatch.setattr(Stepper, "step", changed_step)
 
 
 def test_seconds_become_images_by_the_measured_speed(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,13 +174,13 @@ def test_seconds_become_images_by_the_measured_speed(data: DeviceData, monkeypat
 def test_a_long_budget_is_planned_from_more_steps(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first five steps are slowed down, as where other workers start: they decide in a short run alone."""
     clock = Clock(monkeypatch, {(8, 8): 1.0})
-    timed_step = TrainingRun._step
+    timed_step = Stepper.step
 
-    def slow_at_first(running: TrainingRun, share: float, size: tuple[int, int]) -> Tensor:
+    def slow_at_first(stepper: Stepper, share: float, size: tuple[int, int] | None = None) -> Tensor:
         clock.now += len(clock.sizes) < 5
-        return timed_step(running, share, size)
+        return timed_step(stepper, share, size)
 
-    monkeypatch.setattr(TrainingRun, "_step", slow_at_first)
+    monkeypatch.setattr(Stepper, "step", slow_at_first)
     assert TrainingRun(replace(CONFIG, budget=Budget(seconds=90)), data).open() == (5 + 40) * 16
     clock.sizes.clear()
     assert TrainingRun(replace(CONFIG, budget=Budget(seconds=900)), data).open() == (900 - 5) * 16
@@ -191,13 +192,13 @@ def test_a_pause_in_the_opening_leaves_the_budget(
 ) -> None:
     """As of Ctrl-Z: an hour in one of the first five steps, which take a quarter of a second each."""
     clock = Clock(monkeypatch, {(8, 8): 0.25})
-    timed_step = TrainingRun._step
+    timed_step = Stepper.step
 
-    def paused_once(running: TrainingRun, share: float, size: tuple[int, int]) -> Tensor:
+    def paused_once(stepper: Stepper, share: float, size: tuple[int, int] | None = None) -> Tensor:
         clock.now += 3600 * (len(clock.sizes) == paused_in)
-        return timed_step(running, share, size)
+        return timed_step(stepper, share, size)
 
-    monkeypatch.setattr(TrainingRun, "_step", paused_once)
+    monkeypatch.setattr(Stepper, "step", paused_once)
     running = TrainingRun(replace(CONFIG, budget=Budget(seconds=99)), data)
     assert running.open() >= 74 * 4 * 16
     assert running.seconds[0] <= 25
@@ -302,16 +303,16 @@ def test_a_checkpoint_of_another_release_or_device_changes_nothing(
     state = running.state_dict() | change
     state = {name: value for name, value in state.items() if value is not None}
     fresh = TrainingRun(CONFIG, data)
-    before = {name: value.clone() for name, value in fresh.model.state_dict().items()}
+    before = {name: value.clone() for name, value in fresh.stepper.model.state_dict().items()}
     with pytest.raises(BenchError, match=message):
         fresh.resume(state)
-    assert all(torch.equal(value, before[name]) for name, value in fresh.model.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in fresh.stepper.model.state_dict().items())
 
 
 def test_a_budget_smaller_than_its_opening_is_one_step_more(data: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[float] = []
-    step = TrainingRun._step
-    monkeypatch.setattr(TrainingRun, "_step", lambda *given: steps.append(given[1]) or step(*given))
+    step = Stepper.step
+    monkeypatch.setattr(Stepper, "step", lambda *given: steps.append(given[1]) or step(*given))
     running = TrainingRun(replace(CONFIG, budget=Budget(seconds=1e-6), reports=1), data)
     images = running.open()
     (record,), trained = to_the_end(running)
@@ -346,7 +347,7 @@ class Scripted:
         answers = iter(script)
 
         def validate(running: Any) -> tuple[float, float]:
-            self.states.append({key: value.clone() for key, value in running.answering.state_dict().items()})
+            self.states.append({key: value.clone() for key, value in running.stepper.answering.state_dict().items()})
             return next(answers)
 
         monkeypatch.setattr(TrainingRun, "validate", validate)
@@ -400,9 +401,8 @@ def test_a_loss_that_is_not_finite_is_an_error(data: DeviceData) -> None:
     with pytest.raises(DivergedError, match=r"diverged at step \d+: the training loss was not finite") as error:
         run(wild, data)
     # The very step, and not the report after it, which here comes every fourth.
-    training = TrainingRun(wild, data)
-    training.open()
-    losses = [training.step(0.0).item() for _ in range(16)]
+    stepper = Stepper(wild, data)
+    losses = [stepper.step(0.0)[0].item() for _ in range(16)]
     first = next(step for step, loss in enumerate(losses, 1) if not math.isfinite(loss))
     assert f"at step {first}:" in str(error.value)
 
@@ -416,7 +416,7 @@ def test_a_validation_loss_that_is_not_finite_is_an_error(data: DeviceData, monk
 def test_the_average_answers(data: DeviceData) -> None:
     """The first update of the average copies, the second mixes."""
     config = replace(CONFIG, averaging=Choice("ema", {"decay": 0.75}))
-    averaged = TrainingRun(config, data)
+    averaged = Stepper(config, data)
     averaged.step(0.5)
     first = next(averaged.model.parameters()).detach().clone()
     averaged.step(0.5)
@@ -428,19 +428,19 @@ def test_the_average_answers(data: DeviceData) -> None:
 
 
 def test_without_an_average_the_network_itself_answers(data: DeviceData) -> None:
-    plain = TrainingRun(CONFIG, data)
+    plain = Stepper(CONFIG, data)
     assert plain.answering is plain.model
 
 
 def test_clipping_bounds_the_step(data: DeviceData) -> None:
     def first_step(clip_norm: float) -> float:
         optimizer = Choice("sgd", {"lr": 1.0, "momentum": 0.0001, "weight_decay": 0.0})
-        running = TrainingRun(
+        stepper = Stepper(
             replace(CONFIG, optimizer=optimizer, clip_norm=clip_norm, schedule=Choice("linear", {"warmup": 0.0})), data
         )
-        before = [parameter.detach().clone() for parameter in running.model.parameters()]
-        running.step(0.0)
-        moved = zip(running.model.parameters(), before, strict=True)
+        before = [parameter.detach().clone() for parameter in stepper.model.parameters()]
+        stepper.step(0.0)
+        moved = zip(stepper.model.parameters(), before, strict=True)
         return sum((now - then).square().sum().item() for now, then in moved) ** 0.5
 
     assert first_step(0.01) == pytest.approx(0.01, rel=1e-3)

@@ -23,7 +23,7 @@ from benchmark.architectures import ARCHITECTURES
 from benchmark.architectures.cnn import _patch_matrices
 from benchmark.augmentations import AUGMENTATIONS, Batch
 from benchmark.records import Choice, ImageShape, TrialConfig
-from benchmark.training import BatchStream, DeviceData, TrainingRun, predict, prediction
+from benchmark.training import BatchStream, DeviceData, Stepper, predict, prediction
 from benchmark.training.growth import resized
 
 STEPS = 10
@@ -178,7 +178,7 @@ def newton_schulz(matrix: Tensor) -> Tensor:
 )
 def test_step(data: DeviceData, change: dict[str, Any], of_losses: float, of_weights: float) -> None:
     config = replace(STEPPING, **change)
-    fast = TrainingRun(config, data)
+    fast = Stepper(config, data)
     plain = PlainRun(config, fast.model.state_dict())
     batches = iter(BatchStream(data, config.augmentations, config.batch_size, config.seed))
     for step in range(STEPS):
@@ -187,7 +187,7 @@ def test_step(data: DeviceData, change: dict[str, Any], of_losses: float, of_wei
         side = 12 if config.start_size == 1 else (8, 10, 12)[3 * step // STEPS]
         images = torch.cat([made_smaller(image, side) for image in images])
         expected = plain.step(images.contiguous(), targets, share)
-        assert fast.step(share).item() == pytest.approx(expected, abs=of_losses)
+        assert fast.step(share)[0].item() == pytest.approx(expected, abs=of_losses)
     for network, weights in ((fast.model, plain.weights), (fast.answering, plain.averaged)):
         found = network.state_dict()
         for name, value in weights.items():
@@ -199,13 +199,13 @@ def test_step(data: DeviceData, change: dict[str, Any], of_losses: float, of_wei
 @pytest.mark.parametrize("parts", [2, 3, 16])
 def test_accumulation(data: DeviceData, parts: int) -> None:
     """Losses and weights of batches in parts are those of whole ones within 1e-5: normalisation apart, they add up."""
-    runs = [TrainingRun(replace(STEPPING, accumulation=count), data) for count in (1, parts)]
+    runs = [Stepper(replace(STEPPING, accumulation=count), data) for count in (1, parts)]
     for step in range(STEPS):
         losses = []
         for training in runs:
             # Each part is normalised by its own statistics in training: not here, where the sums are looked at.
             training.model.eval()
-            losses.append(training.step(step / STEPS).item())
+            losses.append(training.step(step / STEPS)[0].item())
         assert losses[0] == pytest.approx(losses[1], abs=1e-5)
     for one, other in zip(*(training.model.state_dict().values() for training in runs), strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
