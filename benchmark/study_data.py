@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.datasets import Say, load_dataset
+from benchmark.datasets import Say, dataset_of_size
 from benchmark.definition import StudySpec, stored_study
 from benchmark.errors import BenchError
 from benchmark.records import Dataset, Images, Split, SplitRows
@@ -52,7 +52,7 @@ def load_study_images(store: StudyStore, folder: Path | None, say: Say) -> Study
     are not those of the study.
     """
     spec = stored_spec(store)
-    dataset = load_dataset(spec.dataset, folder, say, spec.image_size)
+    dataset = dataset_of_size(spec.dataset, folder, say, spec.image_size)
     return StudyImages(store.location.name, dataset, division_of(store, dataset))
 
 

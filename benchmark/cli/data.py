@@ -80,7 +80,9 @@ def data_show(
     spec = None if store is None else stored_spec(store)
     if dataset is None:
         dataset = "cifar10" if spec is None else spec.dataset
-    inspection = inspect_dataset(dataset, data, say, None if spec is None else spec.image_size)
+    # Of another data set, which is then refused, as it is.
+    size = spec.image_size if spec is not None and dataset == spec.dataset else None
+    inspection = inspect_dataset(dataset, data, say, size)
     found, folder = inspection.dataset, root / "results" / "data"
     rows = None if store is None else division_of(store, found)
     console.print(to_table(describe(found, rows)))

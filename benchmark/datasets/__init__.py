@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from benchmark.datasets._shrinking import shrunk
+from benchmark.datasets._shrinking import shrunk, shrunk_once
 from benchmark.records import Dataset, Split
 from benchmark.registry import Registry
 
@@ -57,24 +57,21 @@ class Inspector(Protocol):
 DATASETS: Registry[[Path | None, Say], Dataset] = Registry("data set", __name__)
 
 
-def load_dataset(name: str, folder: Path | None, say: Say, image_size: int | None = None) -> Dataset:
-    """A data set, with images of at most `image_size` pixels a side where that is given.
+def dataset_of_size(name: str, folder: Path | None, say: Say, image_size: int | None) -> Dataset:
+    """A data set, with images of at most `image_size` pixels a side; None leaves them as they are.
 
     Raises UnknownNameError, what its loader raises, and BenchError where images so small cannot be trained on.
     """
-    return _of_size(DATASETS[name].build(folder, say), image_size, say)
+    dataset = DATASETS[name].build(folder, say)
+    return dataset if image_size is None else shrunk_once(dataset, image_size, say)
 
 
 def inspect_dataset(name: str, folder: Path | None, say: Say, image_size: int | None = None) -> Inspection:
-    """What can be loaded of a data set, whatever is wrong with the rest, as `load_dataset` would give it.
+    """What can be loaded of a data set, whatever is wrong with the rest, of the size that `dataset_of_size` gives it.
 
     Raises UnknownNameError, and what its loader or inspector raises.
     """
     entry = DATASETS[name]
     inspect: Inspector | None = entry.tags.get("inspect")
     found = Inspection(entry.build(folder, say)) if inspect is None else inspect(folder, say)
-    return replace(found, dataset=_of_size(found.dataset, image_size, say))
-
-
-def _of_size(dataset: Dataset, image_size: int | None, say: Say) -> Dataset:
-    return dataset if image_size is None else shrunk(dataset, image_size, say)
+    return found if image_size is None else replace(found, dataset=shrunk(found.dataset, image_size))

@@ -1,9 +1,11 @@
-"""Images of a data set made smaller, once, and kept; knows no loader and no file of the user's."""
+"""Images of a data set made smaller, and kept so; knows no loader and no file of the user's."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +20,11 @@ _MADE_AS = "1"
 """Changes with what is made of the same images, so that the cache forgets what was made before."""
 
 
-def shrunk(dataset: Dataset, image_size: int, say: Callable[[str], None]) -> Dataset:
+def shrunk(dataset: Dataset, image_size: int) -> Dataset:
     """The data set with images of at most `image_size` pixels a side, of the same proportions; itself if they are.
 
-    Bilinear with antialiasing; named after it and the size, memory-mapped. Raises BenchError where the shorter side
-    would have less than `SMALLEST_SIDE` pixels.
+    Bilinear with antialiasing, each side rounded to whole pixels; named after it and the size. Raises BenchError where
+    the shorter side would have less than `SMALLEST_SIDE` pixels.
     """
     shape = dataset.image_shape.within(image_size)
     if shape == dataset.image_shape:
@@ -32,27 +34,46 @@ def shrunk(dataset: Dataset, image_size: int, say: Callable[[str], None]) -> Dat
             f"image_size = {image_size} makes images of {shape.height} x {shape.width} pixels, too small to train on: "
             f"each side needs at least {SMALLEST_SIDE}"
         )
-    name = f"{dataset.name}-{image_size}px"
+    train, test = (Images(_smaller(part.pixels, shape), part.labels) for part in (dataset.train, dataset.test))
+    return Dataset(_name(dataset, image_size), dataset.classes, train, test, fingerprint_of(train, test))
+
+
+def shrunk_once(dataset: Dataset, image_size: int, say: Callable[[str], None]) -> Dataset:
+    """As `shrunk`, memory-mapped: made once, and again where other images of that name were made meanwhile."""
+    if dataset.image_shape.within(image_size) == dataset.image_shape:
+        return dataset
+    name = _name(dataset, image_size)
 
     def make(_: object) -> Arrays:
-        say(f"{name}: making images of {shape.height} x {shape.width} pixels")
-        train, test = (Images(_smaller(part.pixels, shape), part.labels) for part in (dataset.train, dataset.test))
-        return {
-            "train_pixels": train.pixels,
-            "test_pixels": test.pixels,
-            "fingerprint": np.frombuffer(bytes.fromhex(fingerprint_of(train, test)), np.uint8),
-        }
+        say(f"{name}: making smaller images")
+        made = shrunk(dataset, image_size)
+        fingerprint = np.frombuffer(bytes.fromhex(made.fingerprint), np.uint8)
+        return {"train_pixels": made.train.pixels, "test_pixels": made.test.pixels, "fingerprint": fingerprint}
 
-    folder = cache_folder() / "smaller" / f"{dataset.fingerprint[:16]}-{image_size}"
-    arrays = arrays_made_once(folder, f"{_MADE_AS}-{dataset.fingerprint}-{image_size}", make, say)
-    train = Images(arrays["train_pixels"], dataset.train.labels)
-    test = Images(arrays["test_pixels"], dataset.test.labels)
-    return Dataset(name, dataset.classes, train, test, arrays["fingerprint"].tobytes().hex())
+    arrays = arrays_made_once(cache_folder() / "smaller" / name, f"{_MADE_AS}-{dataset.fingerprint}", make, say)
+    return replace(
+        dataset,
+        name=name,
+        train=Images(arrays["train_pixels"], dataset.train.labels),
+        test=Images(arrays["test_pixels"], dataset.test.labels),
+        fingerprint=arrays["fingerprint"].tobytes().hex(),
+    )
+
+
+def _name(dataset: Dataset, image_size: int) -> str:
+    return f"{dataset.name}-{image_size}px"
 
 
 def _smaller(pixels: NDArray[np.uint8], shape: ImageShape) -> NDArray[np.uint8]:
     """Images (N, H, W, C) in that size, channel by channel: there may be any number of them."""
-    smaller = np.empty((len(pixels), shape.height, shape.width, shape.channels), np.uint8)
+    size = (len(pixels), shape.height, shape.width, shape.channels)
+    try:
+        smaller = np.empty(size, np.uint8)
+    except MemoryError:
+        raise BenchError(
+            f"{len(pixels):,} images of {shape.height} x {shape.width} pixels take {math.prod(size) / 1e9:.1f} GB, "
+            "more memory than there is; ask for a smaller image_size"
+        ) from None
 
     def resize(row: int) -> None:
         for channel in range(shape.channels):

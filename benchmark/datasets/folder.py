@@ -134,7 +134,8 @@ def _in_words(listing: Listing, reading: Reading) -> tuple[str, ...]:
         sentences.append(f"No train/ and test/: test is {100 * TEST_SHARE:.0f} % of each class, by seed {TEST_SEED}.")
     size = (reading.files - len(reading.unreadable)) * shape.height * shape.width * shape.channels
     sentences.append(
-        f"In memory images of this size take {size / 1e6:,.1f} MB: once on a CPU, and in every worker on a GPU."
+        f"In memory images of {shape.height} x {shape.width} pixels take {size / 1e6:,.1f} MB: once on a CPU, and in "
+        "every worker on a GPU."
     )
     return tuple(sentences)
 

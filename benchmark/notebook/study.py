@@ -265,7 +265,10 @@ class Study:
         return Picture(evidence_figure(exhibits, headings, about="the predicted class", subject=subject))
 
     def predict(self, pixels: NDArray[np.uint8], entrant: str = "recommended", *, device: str = "auto") -> pd.DataFrame:
-        """Probabilities of images uint8 (N, H, W, C), one row each and one column per class, by a stored entrant."""
+        """Probabilities of images, one row each and one column per class, by a stored entrant.
+
+        `pixels`: uint8 (N, H, W, C) of the size that the study's images have, which `image_size` may have made smaller.
+        """
         store = self.store
         data = load_study_data(store, device, self._data, self._say)
         loaded = load_entrant(store, find_entrant(store, entrant), data.on_device)

@@ -83,6 +83,6 @@ class Slot:
         with suppress(BrokenPipeError, ConnectionResetError):
             self.child.connection.send(message)
 
-    def is_of_kind(self, checkpoint: Checkpoint) -> bool:
+    def can_go_on_from(self, checkpoint: Checkpoint) -> bool:
         """Whether the checkpoint is of such a device: random numbers of another do not go on, nor does a budget."""
         return bool(checkpoint.record.get("device") == self.setup.kind)

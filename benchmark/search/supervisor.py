@@ -98,9 +98,9 @@ class Search:
         self._failures_in_a_row = 0
         self._known: list[TrialRecord] = []
         """The study's trials when one of this process ended last."""
-        self._limits: SearchLimits
+        self._limits = SearchLimits()
         self._timing: Timing
-        """Both of the run."""
+        """Of the run: it begins with it."""
         self._is_spent = False
         self._has_ended = False
         """Whether a trial ended since the standing was told."""
@@ -529,4 +529,4 @@ def _clocks() -> tuple[float, float]:
 
 def _fitting(checkpoint: Checkpoint | None, slot: Slot) -> Checkpoint | None:
     """The checkpoint, where it is one that the slot's child can go on from."""
-    return checkpoint if checkpoint is not None and slot.is_of_kind(checkpoint) else None
+    return checkpoint if checkpoint is not None and slot.can_go_on_from(checkpoint) else None

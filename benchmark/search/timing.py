@@ -66,7 +66,7 @@ class Timing:
         """The job, or where a planned run begins so late that it could not end in time, one with the seconds left.
 
         So begins again what was killed or ran out of memory. With less than half of its seconds it is left as it is,
-        to be cut off.
+        to be cut off. The first one asked about tells how long it is from the end of a run's training to the search's.
         """
         budget, left = job.config.budget, self._seconds_left()
         if self._plan is None or left == math.inf or not budget.adapts or job.resume_from is not None:

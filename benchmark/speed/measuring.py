@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from benchmark.datasets import Say, load_dataset
+from benchmark.datasets import Say
 from benchmark.definition import StudySpec
 from benchmark.errors import BenchError, UnknownNameError
 from benchmark.origin import running_versions, source_commit
@@ -71,14 +71,12 @@ def measure_speed(
         if family not in spec.families:
             raise UnknownNameError(f"family of study {spec.name!r}", family, spec.families)
     space = Space(spec)
-    # A worker loads its data without a word; where they have to be fetched first, the user is told.
-    load_dataset(spec.dataset, data_folder, say, spec.image_size)
     found = devices()
     setups = worker_setups(found if device in found else [device], None, spec, data_folder)
     setup = next(setup for setup in setups if setup.device == device)
     if device == "cpu":
         keep_freed_memory()
-    data = load_data(setup)
+    data = load_data(setup, say)
     say(f"measuring matrix products on {data.where.name}")
     peaks = {precision: _matrix_peak(precision, data.where, seconds) for precision in _DTYPES}
     measured = []

@@ -16,8 +16,8 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 
 from benchmark.errors import BenchError, UnreachableError
-from benchmark.store.location import StudyLocation, parsed_url, visible_url, without_secrets
-from benchmark.store.wholeness import BUSY_SECONDS, check_whole, copy_at_rest
+from benchmark.store.location import BUSY_SECONDS, StudyLocation, parsed_url, visible_url, without_secrets
+from benchmark.store.wholeness import check_whole, copy_at_rest
 
 _PATIENT_CONNECTION = {
     "connect_timeout": 10,

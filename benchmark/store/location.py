@@ -1,4 +1,4 @@
-"""Where a study is: its database, by a file or a URL, and its folder; opens neither."""
+"""Where a study is: its database, by a file or a URL, and its folder; opens no database."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from filelock import FileLock
 
 from benchmark.errors import BenchError
 
+BUSY_SECONDS = 60
+"""That SQLite waits for others to be done."""
 _LOCK_POLL_SECONDS = 0.01
 _SECRET_OPTIONS = ("password", "sslpassword", "passfile")
 

@@ -1,4 +1,4 @@
-"""Whether an SQLite file is a whole database of a study, and copies of one that others may write to."""
+"""Whether an SQLite file is a whole database of a study, and copies of one that is in use; knows no Optuna."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from benchmark.errors import BenchError
+from benchmark.store.location import BUSY_SECONDS
 
 _COPIES, _COPY_AGAIN_SECONDS = 10, 0.1
 """Attempts to copy a database that somebody else writes to; the last one is taken as it is."""
@@ -24,8 +25,6 @@ _JSON_COLUMNS = (
     ("bench_files", "record"),
 )
 """What Optuna and we read as JSON, by table. Nothing else in an SQLite file tells whether its text is what it was."""
-BUSY_SECONDS = 60
-"""That SQLite waits for others to be done."""
 
 
 def check_whole(path: Path, shown: Path | None = None) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.confirmation import ConfirmSpec, add_to_plan, plan_of, plan_runs, val_before
-from benchmark.datasets import Say, load_dataset
+from benchmark.datasets import Say, dataset_of_size
 from benchmark.definition import StudySpec, load_study, stored_study
 from benchmark.ensemble import EnsembleSpec
 from benchmark.errors import BenchError, MissingStudyError
 from benchmark.origin import running_versions
-from benchmark.records import RunPlan, Split, as_jsonable, digest_of_labels
+from benchmark.records import SMALLEST_SIDE, Dataset, RunPlan, Split, as_jsonable, digest_of_labels
 from benchmark.splits import stratified_split
 from benchmark.store import StudyLocation, StudyStore, create_study, open_study, retried
 from benchmark.study.stored import set_total, weights_kept
@@ -36,12 +36,7 @@ def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path 
 
     # Before it is stored, and can no longer be mended.
     Space(spec)
-    dataset = load_dataset(spec.dataset, data_folder, say, spec.image_size)
-    if spec.image_size is None and (shape := dataset.image_shape).within(_LARGE_SIDE) != shape:
-        say(
-            f"{dataset.name}: images of {shape.height} x {shape.width} pixels; where a trial sees few of them, as on a "
-            f"CPU, image_size = {_LARGE_SIDE} in the definition makes them smaller"
-        )
+    dataset = dataset_of_size(spec.dataset, data_folder, say, spec.image_size)
     rows = stratified_split(dataset.train.labels, spec.split.val, spec.split.seed, dataset.classes)
     if len(rows.val) < EnsembleSpec.folds:
         raise BenchError(
@@ -49,6 +44,9 @@ def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path 
             f"takes {EnsembleSpec.folds} at least; ask for more with val in the study's [split]"
         )
     store = create_study(location)
+    if not location.part and store.fact("definition") is None:
+        # Later it could no longer be followed.
+        _tell_of_large_images(spec, dataset, say)
     labels = {Split.VAL: dataset.train.labels[rows.val], Split.TEST: dataset.test.labels}
     facts: dict[str, Any] = {
         "definition": spec.identity(),
@@ -115,6 +113,16 @@ def open_to_confirm(
         part.set_fact("trained_on", asked.train_on)
     plan = add_to_plan(part, runs)
     return spec, part, RunPlan(tuple(plan), {} if asked.train_on == "train" else val_before(store, plan))
+
+
+def _tell_of_large_images(spec: StudySpec, dataset: Dataset, say: Say) -> None:
+    shape = dataset.image_shape
+    smaller = shape.within(_LARGE_SIDE)
+    if spec.image_size is None and smaller != shape and min(smaller.height, smaller.width) >= SMALLEST_SIDE:
+        say(
+            f"{dataset.name}: images of {shape.height} x {shape.width} pixels; where a trial sees few of them, as on a "
+            f"CPU, image_size = {_LARGE_SIDE} in the definition of a new study makes them smaller"
+        )
 
 
 @retried

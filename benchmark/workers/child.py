@@ -24,6 +24,7 @@ from benchmark.records import VIEWS, Cost, Predictions, Split, StoredFile
 from benchmark.workers.messages import Failed, FailureKind, Finished, Job, Noted, Planned, Ready, Saved, WorkerSetup
 
 if TYPE_CHECKING:
+    from benchmark.datasets import Say
     from benchmark.training import Captures, DeviceData, TrainedModel, TrainingRun
 
 _PREDICTED_TOGETHER = 256
@@ -42,19 +43,19 @@ _OF_A_DEVICE = ("CUDA error", "cuDNN error")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def load_data(setup: WorkerSetup) -> DeviceData:
+def load_data(setup: WorkerSetup, say: Say = lambda _: None) -> DeviceData:
     """The setup's data set, divided and on its device; sets the number of threads of this process.
 
     Raises BenchError where it is not the one that the setup names by its digests.
     """
     import torch
 
-    from benchmark.datasets import load_dataset
+    from benchmark.datasets import dataset_of_size
     from benchmark.splits import stratified_split
     from benchmark.training import DeviceData, choose_device
 
     torch.set_num_threads(setup.threads)
-    dataset = load_dataset(setup.dataset, setup.data_folder, lambda _: None, setup.image_size)
+    dataset = dataset_of_size(setup.dataset, setup.data_folder, say, setup.image_size)
     rows = stratified_split(dataset.train.labels, setup.val, setup.split_seed)
     if setup.digests not in (None, (dataset.fingerprint, rows.digest)):
         raise BenchError(f"the images of {dataset.name} are others than when the study was opened; restore them")

@@ -92,6 +92,8 @@ def facts_of(root: Path, name: str) -> dict[str, object]:
         "states": {state: states.count(state) for state in sorted(set(states))},
         "pauses": pauses,
         **time_of(intervals),
+        # A search that was continued began with workers that were cold again.
+        **({"warm_overhead_seconds_per_trial": None} if pauses else {}),
     }
 
 
@@ -128,7 +130,8 @@ def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
     """Trials per hour, where the workers' time went, and the best accuracy by then.
 
     A worker's time runs from the start of its first trial to the end of its last; overhead is what of it lies in
-    neither training steps nor evaluation, over the trials that count; a warm worker's begins at the end of its first.
+    neither training steps nor evaluation, over the trials that count; a warm worker's begins at the end of its first
+    (one that replaced another is not told apart).
     Of a failed trial, as one that was killed, it may be unknown which part was training: what it did not tell is no
     overhead, and told by itself.
     """
@@ -156,11 +159,12 @@ def time_of(intervals: Sequence[Interval]) -> dict[str, object]:
     }
 
 
-def _overhead_per_trial(worker_seconds: float, intervals: Sequence[Interval]) -> float:
-    """Seconds of that time that are overhead, for each of these trials that counts."""
+def _overhead_per_trial(worker_seconds: float, intervals: Sequence[Interval]) -> float | None:
+    """Seconds of that time that are overhead, for each of these trials that counts; None where there is none."""
     # All of a failed one is told: by its reports, and by itself.
     told = sum(one.train_seconds + one.evaluation_seconds if one.counts else one.end - one.start for one in intervals)
-    return (worker_seconds - told) / max(1, _counted(intervals))
+    counted = _counted(intervals)
+    return (worker_seconds - told) / counted if counted else None
 
 
 def _counted(intervals: Sequence[Interval]) -> int:

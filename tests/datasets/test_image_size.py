@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from filled_study import definition
+from filled_study import complete_trial, definition
 from PIL import Image
 
+from benchmark import cli
+from benchmark.datasets import dataset_of_size, inspect_dataset
 from benchmark.datasets._fingerprint import fingerprint_of
-from benchmark.datasets._shrinking import shrunk
+from benchmark.datasets._shrinking import shrunk, shrunk_once
 from benchmark.definition import StudySpec, parse_study
 from benchmark.errors import BenchError
 from benchmark.records import Dataset, Images, ImageShape
@@ -41,7 +44,7 @@ def noise(channels: int = 3) -> Dataset:
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_images_are_shrunk_in_their_proportions(size: int, height: int, width: int, channels: int) -> None:
     whole = noise(channels)
-    smaller = shrunk(whole, size, silent)
+    smaller = shrunk(whole, size)
     assert smaller.image_shape == ImageShape(channels, height, width)
     assert (smaller.name, smaller.classes) == (f"noise-{size}px", whole.classes)
     assert smaller.fingerprint == fingerprint_of(smaller.train, smaller.test)
@@ -56,35 +59,49 @@ def test_images_are_shrunk_in_their_proportions(size: int, height: int, width: i
 def test_they_are_made_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ENSEMBLE_BENCH_CACHE", str(tmp_path))
     said: list[str] = []
-    first, again = (shrunk(noise(), 20, said.append) for _ in range(2))
-    assert said == ["noise-20px: making images of 15 x 20 pixels"]
-    assert first.fingerprint == again.fingerprint
-    assert shrunk(noise(1), 20, said.append).fingerprint != first.fingerprint
+    first, again = (shrunk_once(noise(), 20, said.append) for _ in range(2))
+    assert said == ["noise-20px: making smaller images"]
+    assert first.fingerprint == again.fingerprint == shrunk(noise(), 20).fingerprint
+    np.testing.assert_array_equal(again.test.pixels, shrunk(noise(), 20).test.pixels)
+    assert shrunk_once(noise(1), 20, said.append).fingerprint == shrunk(noise(1), 20).fingerprint
     assert len(said) == 2, "other images of the same name"
+    assert [path.name for path in (tmp_path / "smaller").iterdir() if path.is_dir()] == ["noise-20px"]
+
+
+def test_every_pixel_is_of_all_that_it_covers() -> None:
+    """A fine checkerboard becomes grey, where every other pixel taken alone would make it black or white."""
+    board = (255 * (np.indices((16, 16)).sum(0) % 2)).astype(np.uint8)
+    images = Images(np.repeat(board[None, :, :, None], 3, axis=0), np.zeros(3, np.int64))
+    smaller = shrunk(Dataset("board", ("one",), images, images, "0" * 64), 8)
+    assert set(np.unique(smaller.train.pixels[:, 1:-1, 1:-1])) <= {127, 128}
 
 
 @pytest.mark.parametrize("size", [40, 300])
 def test_none_is_made_larger(size: int) -> None:
     whole = noise()
-    assert shrunk(whole, size, silent) is whole
+    assert shrunk(whole, size) is whole
+    assert shrunk_once(whole, size, silent) is whole
 
 
 def test_what_becomes_too_small_is_refused() -> None:
     with pytest.raises(BenchError, match=r"image_size = 9 makes images of 7 x 9 pixels") as refusal:
-        shrunk(noise(), 9, silent)
+        shrunk(noise(), 9)
     assert "each side needs at least 8" in str(refusal.value)
+
+
+def filled(root: Path, height: int, width: int) -> Path:
+    """Forty images of that size of each of two classes."""
+    rng = np.random.default_rng(0)
+    for name in ("cat", "dog"):
+        (root / name).mkdir(parents=True)
+        for number in range(40):
+            Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).save(root / name / f"{number}.png")
+    return root
 
 
 @pytest.fixture
 def pets(tmp_path: Path) -> Path:
-    """Forty images of 96 x 72 pixels of each of two classes."""
-    rng = np.random.default_rng(0)
-    for name in ("cat", "dog"):
-        folder = tmp_path / "pets" / name
-        folder.mkdir(parents=True)
-        for number in range(40):
-            Image.fromarray(rng.integers(0, 256, (72, 96, 3), np.uint8)).save(folder / f"{number}.png")
-    return tmp_path / "pets"
+    return filled(tmp_path / "pets", 72, 96)
 
 
 def asking(image_size: float | None) -> StudySpec:
@@ -93,7 +110,7 @@ def asking(image_size: float | None) -> StudySpec:
     return parse_study("tiny", text if image_size is None else f"image_size = {image_size}\n{text}", "here")
 
 
-def test_a_study_sees_them_everywhere_and_keeps_to_their_size(tmp_path: Path, pets: Path) -> None:
+def test_a_study_its_workers_and_its_readers_see_the_same_and_keep_to_their_size(tmp_path: Path, pets: Path) -> None:
     asked = asking(16)
     store = open_for_search(asked, StudyLocation("tiny", tmp_path), pets, silent)
     assert store.fact("dataset") == "folder-pets-16px"
@@ -106,15 +123,50 @@ def test_a_study_sees_them_everywhere_and_keeps_to_their_size(tmp_path: Path, pe
         open_for_search(asking(20), StudyLocation("tiny", tmp_path), pets, silent)
 
 
-@pytest.mark.parametrize(("size", "is_told"), [(None, True), (64, False), (96, False)])
-def test_a_study_of_large_images_is_told_that_they_can_be_smaller(
-    tmp_path: Path, pets: Path, size: int | None, is_told: bool
+def test_what_is_only_looked_at_is_smaller_and_not_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pets: Path
+) -> None:
+    monkeypatch.setenv("ENSEMBLE_BENCH_CACHE", str(tmp_path / "cache"))
+    looked = inspect_dataset("folder", pets, silent, 16).dataset
+    assert not (tmp_path / "cache").exists()
+    assert looked.fingerprint == dataset_of_size("folder", pets, silent, 16).fingerprint
+
+
+def test_the_data_of_a_study_are_shown_as_it_sees_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, pets: Path
+) -> None:
+    store = open_for_search(asking(16), StudyLocation("tiny", tmp_path), pets, silent)
+    for noise in range(2):
+        complete_trial(store, noise)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["bench", "data", "show", "--study", "tiny", "--data", "pets"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+    assert "folder-pets-16px: 12 x 16 pixels" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size", "is_told"),
+    [
+        (72, 96, None, True),
+        (72, 96, 64, False),
+        (72, 96, 96, False),
+        (48, 64, None, False),
+        (49, 65, None, True),
+        (10, 100, None, False),
+    ],
+)
+def test_a_new_study_of_large_images_is_told_once_that_they_can_be_smaller(
+    tmp_path: Path, height: int, width: int, size: int | None, is_told: bool
 ) -> None:
     said: list[str] = []
-    open_for_search(asking(size), StudyLocation("tiny", tmp_path), pets, said.append)
+    folder = filled(tmp_path / "images", height, width)
+    for _ in range(2):
+        open_for_search(asking(size), StudyLocation("tiny", tmp_path), folder, said.append)
     told = [line for line in said if "image_size" in line]
-    assert bool(told) == is_told
-    assert all("images of 72 x 96 pixels" in line for line in told)
+    assert len(told) == is_told
+    assert all(f"images of {height} x {width} pixels" in line for line in told)
 
 
 @pytest.mark.parametrize(

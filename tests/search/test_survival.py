@@ -32,6 +32,7 @@ from benchmark.errors import BenchError
 from benchmark.records import FileKind, PlannedRun, RunPlan, TrialState
 from benchmark.sampling import FamilyView
 from benchmark.search import SearchLimits, slots, supervisor
+from benchmark.space import Space
 from benchmark.store import Claim, NoTrial, StudyStore, open_study, retrying
 from benchmark.store.tables import LEASES
 from benchmark.workers import Failed, FailureKind, Job, Noted, Planned, Saved
@@ -193,6 +194,30 @@ def test_a_run_that_another_process_planned_and_did_not_take_is_left_to_it(
         (TrialState.FAILED, True),
         (TrialState.COMPLETE, False),
     ]
+
+
+def test_a_planned_run_that_is_given_out_again_has_the_seconds_that_are_left(
+    store: StudyStore, scripts: list[Script]
+) -> None:
+    jobs: list[Job] = []
+
+    def die_late(connection: Connection, job: Job, artifacts: Artifacts) -> None:
+        jobs.append(job)
+        connection.send(Planned(400))
+        time.sleep(2.0)
+        connection.send(Failed("CUDA error: uncorrectable", "Traceback", FailureKind.DEVICE, spoilt=True))
+
+    scripts += [die_late, seen(jobs)]
+    search = searching(store, Observer())
+    budget = replace(search._space.spec.budget, epochs=None, seconds=100.0, adapts=True)
+    search._space = Space(replace(search._space.spec, budget=budget))
+    search._plan = RunPlan((PlannedRun(1, 0, 11, {"family": "cnn"}),), {})
+    search.run(SearchLimits(1, timeout=120.0))
+    first, second = (job.config.budget.seconds for job in jobs)
+    assert first == 100
+    # All but these seconds were for what follows training, and the second job begins two seconds later or more.
+    assert second is not None
+    assert 50 < second <= 98
 
 
 # A full disk ----------------------------------------------------------------------------------------------------------

@@ -122,5 +122,9 @@ def test_a_planned_run_that_could_have_no_half_of_its_seconds_is_not_begun(clock
     assert may_begin(65, replace(LOST, interrupted=True)), "it may go on from a checkpoint"
     complete = replace(LOST, state=TrialState.COMPLETE)
     assert may_begin(65, complete), "there is none left to begin, which is for the queue to say"
-    fixed = Timing(SearchLimits(timeout=120.0), replace(BUDGET, adapts=False), PLAN)
-    assert fixed.may_begin([])
+    for budget, plan in ((replace(BUDGET, adapts=False), PLAN), (BUDGET, None)):
+        clock.now = 1000.0
+        other = Timing(SearchLimits(timeout=120.0), budget, plan)
+        other.in_time(JOB)
+        clock.now = 1055.0
+        assert other.may_begin([])
