@@ -110,7 +110,7 @@ def plan_of(part: StudyStore) -> list[PlannedRun]:
 def _best(store: StudyStore, count: int) -> tuple[int, ...]:
     singles = store.single_models()
     if not singles:
-        raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
+        raise BenchError(f"study {store.location.name!r} has no complete trial yet: search it first")
     if count > len(singles):
         raise BenchError(f"top {count} asks for more than the {len(singles)} completed trials; lower it")
     return tuple(one.members[0] for one in ranked(singles, store.labels(Split.VAL))[:count])

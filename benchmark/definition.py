@@ -27,7 +27,7 @@ _TEMPLATE = """\
 # The question of a study. Trials already run depend on every line but those marked *.
 
 dataset = "cifar10"                 # cifar10, digits, or folder: images of your own, by --data PATH
-# image_size = 64                   # pixels a side at most: larger images are shrunk, and a trial sees more of them
+# image_size = 64                   # pixels a side at most, from 8: larger images are shrunk, and a trial sees more
 seed = 0                            # every other seed follows from it
 families = ["cnn", "resnet", "vgg", "efficientnet"]     # and timm_zoo, for any other timm model
 augmentations = ["flip", "crop", "cutout"]              # also rotation, color, mixup; the search turns each on or off
@@ -37,7 +37,7 @@ averagings = ["none", "ema", "lookahead"]
 precision = "auto"                  # auto, float32 or bfloat16
 
 [split]
-val = 5000                          # validation rows out of the training part: a number, or a share below 1
+val = 5000                          # validation rows out of the training part: a number, or a share such as 0.2
 seed = 0
 
 [budget]                            # of one trial
@@ -191,7 +191,9 @@ class StudySpec:
         if self.seed < 0:
             raise BenchError("seed is at least 0")
         if self.image_size is not None and self.image_size < SMALLEST_SIDE:
-            raise BenchError(f"image_size is at least {SMALLEST_SIDE} pixels")
+            raise BenchError(
+                f"study {self.name!r}: image_size is at least {SMALLEST_SIDE} pixels, not {self.image_size}"
+            )
         if self.precision not in ("auto", "float32", "bfloat16"):
             raise UnknownNameError("precision", self.precision, ("auto", "float32", "bfloat16"))
 

@@ -54,7 +54,7 @@ def check_labels(store: StudyStore, dataset: Dataset) -> LabelCheck:
     labels = {Split.VAL: dataset.train.labels[val_rows], Split.TEST: dataset.test.labels}
     models = store.single_models()
     if not models:
-        raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
+        raise BenchError(f"study {store.location.name!r} has no complete trial yet: search it first")
     best = _best(models, labels[Split.VAL])
     note_scored(store, (one.test for one in best))
     temperatures = [temperature_of(deciding(one.val), labels[Split.VAL]) for one in best]

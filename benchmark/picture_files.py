@@ -111,11 +111,11 @@ def _in_words(picture: Image.Image, shape: ImageShape, *, whole: bool) -> str:
         return "taken as it is"
     if whole:
         return (
-            f"{picture.width} x {picture.height} pixels, resized to {shape.width} x {shape.height} as the study's "
+            f"{picture.height} x {picture.width} pixels, resized to {shape.height} x {shape.width} as the study's "
             "images were (whole, bilinear, antialiased)"
         )
     scale = min(picture.width / shape.width, picture.height / shape.height)
     middle = (round(scale * shape.width), round(scale * shape.height))
-    cut = "" if middle == picture.size else f", cut to the middle {middle[0]} x {middle[1]}"
-    resized = f"resized to {shape.width} x {shape.height} (Lanczos, antialiased)"
-    return f"{picture.width} x {picture.height} pixels{cut}, {resized}"
+    cut = "" if middle == picture.size else f", cut to the middle {middle[1]} x {middle[0]}"
+    resized = f"resized to {shape.height} x {shape.width} (Lanczos, antialiased)"
+    return f"{picture.height} x {picture.width} pixels{cut}, {resized}"

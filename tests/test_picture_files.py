@@ -37,7 +37,7 @@ def test_the_middle_is_taken_and_shrunk_without_aliasing(tmp_path: Path) -> None
     np.testing.assert_allclose(found.pixels[:, 2:6].astype(int), 150, atol=2)
     # A pixel at the edge is mixed a little with what lies beyond the cut.
     np.testing.assert_allclose(found.pixels.astype(int), 150, atol=15)
-    assert found.fitting == "96 x 64 pixels, cut to the middle 64 x 64, resized to 8 x 8 (Lanczos, antialiased)"
+    assert found.fitting == "64 x 96 pixels, cut to the middle 64 x 64, resized to 8 x 8 (Lanczos, antialiased)"
 
 
 def test_a_whole_picture_is_squeezed_as_the_data_set_of_a_folder_is(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_a_whole_picture_is_squeezed_as_the_data_set_of_a_folder_is(tmp_path: Pa
     assert read_picture(file, RGB).pixels.max() == 0
     found = read_picture(file, RGB, whole=True)
     assert found.pixels[:, -1].min() > 200
-    assert found.fitting == "96 x 32 pixels, resized to 8 x 8 as the study's images were (whole, bilinear, antialiased)"
+    assert found.fitting == "32 x 96 pixels, resized to 8 x 8 as the study's images were (whole, bilinear, antialiased)"
 
 
 def test_colours_become_grey_and_grey_becomes_colours(tmp_path: Path) -> None:
@@ -64,7 +64,7 @@ def test_colours_become_grey_and_grey_becomes_colours(tmp_path: Path) -> None:
 def test_images_need_not_be_square(tmp_path: Path) -> None:
     found = read_picture(write(tmp_path / "a.png", np.zeros((50, 50, 3), np.uint8)), ImageShape(3, 6, 12))
     assert found.pixels.shape == (6, 12, 3)
-    assert "cut to the middle 50 x 25" in found.fitting
+    assert "cut to the middle 25 x 50" in found.fitting
 
 
 def test_a_photograph_taken_sideways_is_turned_upright(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def open_for_search(spec: StudySpec, location: StudyLocation, data_folder: Path 
     store = create_study(location)
     if not location.part and store.fact("definition") is None:
         # Later it could no longer be followed.
-        _tell_of_large_images(spec, dataset, say)
+        _tell_of_size(spec, dataset, say)
     labels = {Split.VAL: dataset.train.labels[rows.val], Split.TEST: dataset.test.labels}
     facts: dict[str, Any] = {
         "definition": spec.identity(),
@@ -115,9 +115,12 @@ def open_to_confirm(
     return spec, part, RunPlan(tuple(plan), {} if asked.train_on == "train" else val_before(store, plan))
 
 
-def _tell_of_large_images(spec: StudySpec, dataset: Dataset, say: Say) -> None:
+def _tell_of_size(spec: StudySpec, dataset: Dataset, say: Say) -> None:
+    """Where images could be smaller, or were to be and are not."""
     shape = dataset.image_shape
     smaller = shape.within(_LARGE_SIDE)
+    if spec.image_size is not None and max(shape.height, shape.width) < spec.image_size:
+        say(f"image_size = {spec.image_size} changes nothing: images of {shape.height} x {shape.width} pixels")
     if spec.image_size is None and smaller != shape and min(smaller.height, smaller.width) >= SMALLEST_SIDE:
         say(
             f"{dataset.name}: images of {shape.height} x {shape.width} pixels; where a trial sees few of them, as on a "

@@ -72,7 +72,7 @@ def single_models(store: StudyStore) -> list[Entrant]:
     """The complete trials of the search as entrants. Raises BenchError where there is none."""
     singles = store.single_models()
     if not singles:
-        raise BenchError(f"study {store.location.name!r} has no complete trial yet; run: bench search first")
+        raise BenchError(f"study {store.location.name!r} has no complete trial yet: search it first")
     return singles
 
 

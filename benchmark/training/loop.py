@@ -100,6 +100,10 @@ class TrainingRun:
         self.preparing_seconds = 0.0
         """Seconds that a GPU's kernels took to be chosen, loaded and captured before the budget began."""
         self._evaluation_seconds = 0.0
+        self._planned_steps: int | None = None
+        """Of a run that is repeated; None of one that is opened by its budget."""
+        self._opened: list[float] = []
+        """Seconds per step of every opening block so far."""
         self._step_seconds = (0.0, 0.0)
         """Of one with the smallest and one with the largest images, in the opening."""
         self._timed: set[Size] = set()
@@ -121,11 +125,12 @@ class TrainingRun:
     def open(self, images: int | None = None) -> int:
         """Fix the number of training images, from the budget where it is None, and return it.
 
-        A budget in epochs is a product. One in seconds begins with a fixed number of steps early in the schedule, more
-        of them in a longer one, and is divided by what they took; given the number that came out, the same run can be
-        repeated exactly. On a GPU it begins when the kernels are there.
+        A budget in epochs is a product. One in seconds begins with a number of steps early in the schedule, more of
+        them in a longer one and fewer where they are all of it, and is divided by what they took; given the number that
+        came out, the same run can be repeated exactly. On a GPU it begins when the kernels are there.
         """
         budget = self._config.budget
+        self._planned_steps = None if images is None else round(images / self.stepper.batch_size)
         if budget.seconds is not None and self.stepper.is_on_gpu:
             self._prepare()
         started = time.perf_counter()
@@ -329,15 +334,34 @@ class TrainingRun:
         self._prepared = self._done
 
     def _seconds_per_step(self, size: Size) -> float:
-        if not self._prepared:
-            self._open_with(_WARMUP_STEPS, size)
+        """What a step takes, from opening blocks of that size; from earlier ones where the budget is spent by them."""
         # A GPU is not to be waited for after every step; on a crowded one more would be most of a short budget.
         block = BATCHES_AT_ONCE[self._data.where.device.type]
         # By the budget and not by the clock: a repeated run has as many. One that adapts will look at the clock again.
         budget = self._config.budget
         more = 0.0 if budget.adapts else (budget.seconds or 0.0) / _SECONDS_PER_BLOCK
-        blocks = _TIMED_BLOCKS + int(more)
-        return statistics.median(self._open_with(block, size) / block for _ in range(blocks))
+        warmup = [] if self._prepared else [1] * _WARMUP_STEPS
+        timed = []
+        for steps in (*warmup, *[block] * (_TIMED_BLOCKS + int(more))):
+            if self._is_spent_by_opening():
+                break
+            timed.append(self._open_with(steps, size) / steps)
+            self._opened.append(timed[-1])
+        return statistics.median(timed[len(warmup) :] or self._opened or [0.0])
+
+    def _is_spent_by_opening(self) -> bool:
+        """Whether opening steps alone are all of the budget: as of large images, where a step takes ten seconds.
+
+        By the fastest of two blocks at the least: a pause, as of Ctrl-Z, makes one slow. A repeated run has as many.
+        """
+        if self._planned_steps is not None:
+            return self._done >= self._planned_steps - 1
+        seconds = self._config.budget.seconds
+        return (
+            seconds is not None
+            and len(self._opened) > 1
+            and min(self._opened) * (self._done - self._prepared) >= seconds
+        )
 
     def _open_with(self, steps: int, size: Size) -> float:
         """Train `steps` opening steps; seconds."""

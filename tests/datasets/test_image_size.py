@@ -166,11 +166,18 @@ def test_a_new_study_of_large_images_is_told_once_that_they_can_be_smaller(
         open_for_search(asking(size), StudyLocation("tiny", tmp_path), folder, said.append)
     told = [line for line in said if "image_size" in line]
     assert len(told) == is_told
-    assert all(f"images of {height} x {width} pixels" in line for line in told)
+    assert all(f"images of {height} x {width} pixels; where" in line for line in told)
+
+
+def test_a_size_that_changes_nothing_is_told(tmp_path: Path, pets: Path) -> None:
+    said: list[str] = []
+    open_for_search(asking(97), StudyLocation("tiny", tmp_path), pets, said.append)
+    assert "image_size = 97 changes nothing: images of 72 x 96 pixels" in said
 
 
 @pytest.mark.parametrize(
-    ("size", "message"), [(4, "image_size is at least 8 pixels"), (48.5, "image_size is of type int, not 48.5")]
+    ("size", "message"),
+    [(4, "'tiny': image_size is at least 8 pixels, not 4"), (48.5, "image_size is of type int, not 48.5")],
 )
 def test_a_size_that_is_none_is_refused(size: float, message: str) -> None:
     with pytest.raises(BenchError, match=message):

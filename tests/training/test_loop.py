@@ -204,6 +204,21 @@ def test_a_pause_in_the_opening_leaves_the_budget(
     assert running.seconds[0] <= 25
 
 
+@pytest.mark.parametrize(("seconds", "start_size", "steps"), [(19.0, 1.0, 3), (29.0, 1.0, 4), (15.0, 0.625, 3)])
+def test_steps_that_are_most_of_a_budget_are_not_timed_again_and_again(
+    growing: DeviceData, monkeypatch: pytest.MonkeyPatch, seconds: float, start_size: float, steps: int
+) -> None:
+    """As of photographs on a CPU, ten seconds each: two steps at the least tell that, and one more is trained."""
+    clock = Clock(monkeypatch, {(side, side): 10.0 for side in (8, 10, 12)})
+    config = replace(CONFIG, budget=Budget(seconds=seconds), start_size=start_size)
+    first = TrainingRun(config, growing)
+    images = first.open()
+    assert images == 16 * steps
+    ended = to_the_end(first)
+    assert clock.now == 10 * steps
+    assert_same_run(ended, run(config, growing, images))
+
+
 def test_seconds_of_growing_images(growing: DeviceData, monkeypatch: pytest.MonkeyPatch) -> None:
     """8 and 10 pixels a side take 64 and 100 thousandths of a second, and full images 144."""
     pixels = {(side, side): side**2 / 1000 for side in (8, 10, 12)}
