@@ -63,6 +63,8 @@ def explain(
 ) -> None:
     """Show by Grad-CAM which places of an image spoke for the predicted class, in results/STUDY/explain-ENTRANT.png.
 
+    Of your own pictures the file is explain-pictures-ENTRANT.png.
+
     Without rows or files: the most confident mistakes, then right answers of different classes. An ensemble's map is
     the mean of its members' by their votes.
 
@@ -113,7 +115,8 @@ def explain(
         say(sentence)
     if sanity:
         _say_sanity(explanation, loaded, shown, say)
-    written = _draw(explanation, loaded, shown, store, root, class_name or "the predicted class")
+    kind = "explain-pictures" if files else "explain"
+    written = _draw(explanation, loaded, shown, store, root, class_name or "the predicted class", kind)
     say(f"confidences: after a temperature of {temperature:.2f}, fitted on validation")
     say(f"written: {', '.join(map(str, written))}")
 
@@ -185,7 +188,13 @@ def _say_sanity(
 
 
 def _draw(
-    explanation: Explanation, loaded: LoadedEntrant, images: ShownImages, store: StudyStore, root: Path, about: str
+    explanation: Explanation,
+    loaded: LoadedEntrant,
+    images: ShownImages,
+    store: StudyStore,
+    root: Path,
+    about: str,
+    kind: str,
 ) -> list[Path]:
     from benchmark.explain import exhibits_of
     from benchmark.figures import evidence_figure, save
@@ -194,4 +203,4 @@ def _draw(
     name, study = loaded.entrant.name, store.location.name
     exhibits, headings = exhibits_of(explanation, loaded, images, store.fact("classes"))
     figure = evidence_figure(exhibits, headings, about=about, subject=f"{study}, {name}")
-    return save(figure, root / "results" / study, f"explain-{file_name_of(name)}", in_full_color=True)
+    return save(figure, root / "results" / study, f"{kind}-{file_name_of(name)}", in_full_color=True)

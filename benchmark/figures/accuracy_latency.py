@@ -82,7 +82,7 @@ def accuracy_against_latency(contenders: Sequence[Contender], *, split: Split, s
     with new_figure("Accuracy against inference time", subject, height=5.4) as figure:
         axes = figure.subplots()
         axes.set_title("Vertical bars: 95 % intervals. What is on the line is right more often than anything faster.")
-        axes.set_xlabel("Inference time (ms per image in batches of 256, log scale)")
+        axes.set_xlabel("Inference time (ms per image in batches of 256 at most, log scale)")
         axes.set_ylabel(f"{measure} ({ERROR_SCALE})")
         _set_latency_axis(axes, contenders)
         accuracies = [contender.accuracy for contender in contenders]

@@ -112,7 +112,8 @@ def test_sanity_adds_a_number_for_each_member(bench: Run, root: Path) -> None:
 def test_files_of_the_user_are_fitted_and_that_is_said(bench: Run, root: Path, tmp_path: Path) -> None:
     Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(tmp_path / "one.png")
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "two.png")
-    output, _ = explained(bench, root, "0", "--images", str(tmp_path), "--class", "3")
+    output, picture = explained(bench, root, "0", "--images", str(tmp_path), "--class", "3")
+    assert picture.name == "explain-pictures-cnn_default.png"
     assert "one.png: 40 x 60 pixels, cut to the middle 40 x 40, resized to 8 x 8 (Lanczos, antialiased)" in output
     assert "two.png: taken as it is" in output
     output, _ = explained(

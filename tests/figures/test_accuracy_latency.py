@@ -76,7 +76,7 @@ def test_front_equals_its_definition_on_random_points() -> None:
 def test_words_and_units() -> None:
     figure, axes = draw_all()
     assert heading(figure) == "Accuracy against inference time: pets"
-    assert axes.get_xlabel() == "Inference time (ms per image in batches of 256, log scale)"
+    assert axes.get_xlabel() == "Inference time (ms per image in batches of 256 at most, log scale)"
     assert axes.get_ylabel() == "Test accuracy (%, log scale of errors)"
     assert "95 % intervals" in axes.get_title("left")
     assert legend(figure) == ["default", "tuned", "ensemble", "Pareto front"]
