@@ -12,15 +12,20 @@ from benchmark.records import SplitRows
 
 
 def stratified_split(
-    labels: NDArray[np.int64], val: int | float, seed: int, class_names: Sequence[str] | None = None
+    labels: NDArray[np.int64],
+    val: int | float,
+    seed: int,
+    class_names: Sequence[str] | None = None,
+    keys: NDArray[np.uint64] | None = None,
 ) -> SplitRows:
     """Divide rows into training and validation rows with the same share of every class.
 
     `labels` is (N,); `val` is a count of rows if an int, a share in (0, 1) of N, rounded, if a float. Each class gives
     its proportional number of rows, rounded by largest remainder (ties to the smaller label): the total is exact.
 
-    Which rows: row i has the key `PCG64(seed).random_raw(N)[i]`, and each class gives its rows with the smallest keys.
-    The raw stream of a bit generator is one that NumPy promises never to change; its shuffles are not.
+    Which rows: each class gives those with the smallest keys. Row i has the key `PCG64(seed).random_raw(N)[i]` where
+    `keys` (N,) does not say. The raw stream of a bit generator is one that NumPy promises never to change; its shuffles
+    are not.
 
     Raises BenchError where `val` or `seed` is out of range or a class, told by its name where these are given, would
     have no row left on one side.
@@ -40,7 +45,7 @@ def stratified_split(
                 f"{wanted} validation rows of {rows} leave class {named}, which has {count}, without {side} rows; "
                 f"{remedy}"
             )
-    keys = np.random.PCG64(seed).random_raw(rows)
+    keys = np.random.PCG64(seed).random_raw(rows) if keys is None else keys
     is_val = np.zeros(rows, bool)
     for label, share in zip(classes, shares, strict=True):
         of_class = np.flatnonzero(labels == label)

@@ -72,9 +72,10 @@ def _facts(path: str) -> os.stat_result:
 def list_images(root: Path) -> Listing:
     """What is at ROOT/train/CLASS and ROOT/test/CLASS at any depth; or at ROOT/CLASS, with a test part drawn from it.
 
-    A test part that is drawn has `TEST_SHARE` of every class by `stratified_split`. Classes are in the order of their
-    names; what is hidden (.NAME) is ignored. Raises BenchError where there are no two classes with images, too few of
-    one to draw from, or parts by other names.
+    A test part that is drawn has `TEST_SHARE` of every class by `stratified_split`, whichever have the smallest SHA-256
+    of `TEST_SEED` and their path: where a file comes or goes, one other of each class at most changes parts. Classes
+    are in the order of their names; what is hidden (.NAME) is ignored. Raises BenchError where there are no two classes
+    with images, too few of one to draw from, or parts by other names.
     """
     _refuse_no_text(root.parent, root.name)
     if not root.is_dir():
@@ -126,7 +127,7 @@ def _refuse_parts(root: Path) -> None:
 def _drawn(root: Path, classes: tuple[str, ...], files: list[ImageFile]) -> tuple[list[ImageFile], list[ImageFile]]:
     labels = np.array([file.label for file in files])
     try:
-        rows = stratified_split(labels, TEST_SHARE, TEST_SEED)
+        rows = stratified_split(labels, TEST_SHARE, TEST_SEED, keys=np.array([_key_of(file) for file in files]))
     except BenchError:
         counts = np.bincount(labels)
         fewest = int(counts.argmin())
@@ -135,6 +136,11 @@ def _drawn(root: Path, classes: tuple[str, ...], files: list[ImageFile]) -> tupl
             f"{100 * TEST_SHARE:.0f} %; add some, or divide the images into train/ and test/ yourself"
         ) from None
     return [files[row] for row in rows.train], [files[row] for row in rows.val]
+
+
+def _key_of(file: ImageFile) -> np.uint64:
+    """A file's place in the draw, by its path alone: one that comes or goes leaves the others where they were."""
+    return np.uint64(int.from_bytes(hashlib.sha256(f"{TEST_SEED}/{file.path}".encode()).digest()[:8], "big"))
 
 
 def _by_class(root: Path, part: Path) -> tuple[dict[str, list[str]], list[str]]:

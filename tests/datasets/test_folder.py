@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from benchmark.cache import VARIABLE
 from benchmark.dataset_export import export
 from benchmark.datasets import DATASETS, inspect_dataset
 from benchmark.datasets._fingerprint import fingerprint_of
+from benchmark.datasets._folder_listing import list_images
 from benchmark.datasets._folder_reading import LONGEST_SIDE
 from benchmark.definition import parse_study
 from benchmark.errors import BenchError
@@ -369,6 +371,29 @@ def test_planted_faults_are_found(tmp_path: Path) -> None:
     within, across = preflight(dataset).identical
     assert (within.splits, within.pairs, within.conflicting) == ((Split.TRAIN, Split.TRAIN), 1, 0)
     assert (across.splits, across.pairs, across.conflicting) == ((Split.TRAIN, Split.TEST), 1, 1)
+
+
+def test_a_part_that_was_drawn_stays_where_files_come_and_go(tmp_path: Path) -> None:
+    for name, count in (("cat", 40), ("dog", 25)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            (tmp_path / name / f"{number}.png").touch()
+
+    def drawn() -> dict[str, int]:
+        """Which test images there are, each with its class."""
+        return {file.path: file.label for file in list_images(tmp_path).test}
+
+    before = drawn()
+    assert Counter(before.values()) == {0: 8, 1: 5}
+    cats, dogs = tmp_path / "cat", tmp_path / "dog"
+    for change in ((cats / "7.png").unlink, (cats / "a.png").touch, (dogs / "x.png").touch):
+        change()
+        after = drawn()
+        for label in (0, 1):
+            was, now = ({path for path, of in parts.items() if of == label} for parts in (before, after))
+            assert len(was - now) <= 1
+            assert len(now - was) <= 1
+        before = after
 
 
 def only_train(root: Path) -> None:
