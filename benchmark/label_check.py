@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.ensemble import ranked
-from benchmark.errors import BenchError
 from benchmark.metrics import predicted
 from benchmark.preflight import LEAST_AGREEMENT, SuspectLabel, suspect_in_words, suspect_labels
 from benchmark.records import Dataset, Entrant, Split, deciding
 from benchmark.store import StudyStore
-from benchmark.study import note_scored
+from benchmark.study import note_scored, single_models
 from benchmark.study_data import division_of
 from benchmark.temperature import apply_temperature, temperature_of
 from benchmark.wording import plural
@@ -52,9 +51,7 @@ def check_labels(store: StudyStore, dataset: Dataset) -> LabelCheck:
     """
     val_rows = division_of(store, dataset).val
     labels = {Split.VAL: dataset.train.labels[val_rows], Split.TEST: dataset.test.labels}
-    models = store.single_models()
-    if not models:
-        raise BenchError(f"study {store.location.name!r} has no complete trial yet: search it first")
+    models = single_models(store)
     best = _best(models, labels[Split.VAL])
     note_scored(store, (one.test for one in best))
     temperatures = [temperature_of(deciding(one.val), labels[Split.VAL]) for one in best]

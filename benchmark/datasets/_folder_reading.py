@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
 from benchmark.datasets._folder_listing import ImageFile, Listing
+from benchmark.datasets._memory import room_for
 from benchmark.errors import BenchError
 from benchmark.picture_files import as_seen, squeezed, why_unreadable
 from benchmark.records import Images, ImageShape
@@ -111,14 +111,7 @@ def _read(
     root: Path, files: Sequence[ImageFile], shape: ImageShape, pool: ThreadPoolExecutor
 ) -> tuple[Images, list[Look | str]]:
     """The images of those files that can be read, and of every file its look or the reason why it cannot."""
-    size = (len(files), shape.height, shape.width, shape.channels)
-    try:
-        pixels = np.empty(size, np.uint8)
-    except MemoryError:
-        raise BenchError(
-            f"{len(files):,} images of {shape.height} x {shape.width} pixels take {math.prod(size) / 1e9:.1f} GB, more "
-            f"memory than there is; make the files in {root} smaller or fewer"
-        ) from None
+    pixels = room_for(len(files), shape, f"make the files in {root} smaller or fewer")
 
     def read(row: int) -> Look | str:
         try:

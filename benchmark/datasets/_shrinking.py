@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,6 +12,7 @@ from PIL import Image
 
 from benchmark.cache import Arrays, arrays_made_once, cache_folder
 from benchmark.datasets._fingerprint import fingerprint_of
+from benchmark.datasets._memory import room_for
 from benchmark.errors import BenchError
 from benchmark.records import SMALLEST_SIDE, Dataset, Images, ImageShape
 
@@ -66,14 +66,7 @@ def _name(dataset: Dataset, image_size: int) -> str:
 
 def _smaller(pixels: NDArray[np.uint8], shape: ImageShape) -> NDArray[np.uint8]:
     """Images (N, H, W, C) in that size, channel by channel: there may be any number of them."""
-    size = (len(pixels), shape.height, shape.width, shape.channels)
-    try:
-        smaller = np.empty(size, np.uint8)
-    except MemoryError:
-        raise BenchError(
-            f"{len(pixels):,} images of {shape.height} x {shape.width} pixels take {math.prod(size) / 1e9:.1f} GB, "
-            "more memory than there is; ask for a smaller image_size"
-        ) from None
+    smaller = room_for(len(pixels), shape, "ask for a smaller image_size")
 
     def resize(row: int) -> None:
         for channel in range(shape.channels):

@@ -6,7 +6,7 @@ Joins what other modules do; trains nothing and prints nothing.
 from benchmark.study.board import find_entrant, leaderboard_of
 from benchmark.study.building import ensembles_of
 from benchmark.study.opening import open_for_search, open_to_confirm, open_to_join
-from benchmark.study.stored import note_command, note_scored, place_of_files, set_total, weights_kept
+from benchmark.study.stored import note_command, note_scored, place_of_files, set_total, single_models, weights_kept
 
 __all__ = [
     "ensembles_of",
@@ -19,5 +19,6 @@ __all__ = [
     "open_to_join",
     "place_of_files",
     "set_total",
+    "single_models",
     "weights_kept",
 ]
